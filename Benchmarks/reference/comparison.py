@@ -1,0 +1,92 @@
+"""Distances between two steps, and a report of named checks that remembers whether one failed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from losses import Step
+
+# A gradient tensor this small beside the whole gradient is zero in exact arithmetic (a bias that the next batch
+# norm removes): only rounding is in it, and a relative error of rounding says nothing.
+ZERO_SHARE = 1e-10
+# … so it is held against the whole gradient's norm instead, and must be about as small.
+ZERO_LIMIT = 1e-9
+
+
+@dataclass
+class Report:
+    """Prints a line a check and remembers failures."""
+
+    failures: list[str] = field(default_factory=list)
+
+    def check(self, name: str, passed: bool, detail: str) -> None:
+        """One line of the table."""
+        print(f"  {'pass' if passed else 'FAIL'}  {name:34} {detail}")
+        if not passed:
+            self.failures.append(name)
+
+    def note(self, name: str, detail: str) -> None:
+        """A line that judges nothing."""
+        print(f"        {name:34} {detail}")
+
+    def finish(self) -> None:
+        """Ends the program: exit code 1 where a check failed."""
+        print("all passed" if not self.failures else f"FAILED: {', '.join(self.failures)}")
+        raise SystemExit(1 if self.failures else 0)
+
+
+def relative(a: Tensor, reference: Tensor) -> float:
+    """‖a − reference‖ / ‖reference‖; the distance itself where the reference is zero; infinite for a bad `a`."""
+    if a.shape != reference.shape or not bool(a.isfinite().all()):
+        return float("inf")
+    norm = float(reference.norm())
+    return float((a - reference).norm()) / (norm if norm > 0 else 1.0)
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    """The cosine of the angle between two flat vectors; zero where one is zero or not finite."""
+    if not bool(a.isfinite().all()) or float(a.norm()) == 0 or float(b.norm()) == 0:
+        return 0.0
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+def whole(gradients: dict[str, Tensor], names: list[str]) -> Tensor:
+    """All gradients as one flat vector, in the order of `names`."""
+    return torch.cat([gradients[name].flatten() for name in names])
+
+
+def read_probe(path: str) -> tuple[Step, set[torch.dtype]]:
+    """What `lineup probe` wrote, in float64, and the element types it was stored in."""
+    stored = load_file(path)
+    types = {tensor.dtype for tensor in stored.values()}
+    tensors = {name: tensor.double() for name, tensor in stored.items()}
+    for name in ("embedding", "logits", "loss.total"):
+        if name not in tensors:
+            raise SystemExit(f"{path}: no tensor {name}")
+    losses = {name.removeprefix("loss."): t.reshape(()) for name, t in tensors.items() if name.startswith("loss.")}
+    gradients = {name.removeprefix("gradient."): t for name, t in tensors.items() if name.startswith("gradient.")}
+    return Step(tensors["embedding"], tensors["logits"], losses, gradients), types
+
+
+def gradient_errors(a: dict[str, Tensor], reference: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:
+    """Relative distance of each tensor, and of those that are zero up to rounding the share of the whole gradient."""
+    norm = float(whole(reference, list(reference)).norm())
+    real: dict[str, float] = {}
+    zero: dict[str, float] = {}
+    for name, expected in reference.items():
+        if float(expected.norm()) < ZERO_SHARE * norm:
+            zero[name] = float((a[name] - expected).norm()) / norm if a[name].shape == expected.shape else float("inf")
+        else:
+            real[name] = relative(a[name], expected)
+    return real, zero
+
+
+def worst(errors: dict[str, float], count: int = 5) -> list[tuple[str, float]]:
+    """The largest errors first. A NaN counts as largest."""
+    ranked = sorted(errors.items(), key=lambda item: math.inf if math.isnan(item[1]) else item[1], reverse=True)
+    return ranked[:count]

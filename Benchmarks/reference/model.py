@@ -1,0 +1,261 @@
+"""ResNet-50 with MSFL for re-identification, in plain PyTorch, with the tensor names of Lineup's files.
+
+Written from the design, not from Lineup's code, so that the two can check each other.
+`python model.py` prints parameters and multiply-adds beside the figures of the paper's Table II.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import settings as configuration
+from settings import Settings
+
+BLOCKS = (3, 4, 6, 3)
+FUSION_USES = {1: 3, 2: 2, 3: 1, 4: 0}
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels * width`, halves rounded away from zero, at least one."""
+    return max(1, math.floor(channels * width + 0.5))
+
+
+class Bottleneck(nn.Module):
+    """torchvision's bottleneck: 1×1, 3×3 with the stride, 1×1 to four times the inner channels."""
+
+    def __init__(self, channels: int, inner: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, 4 * inner, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * inner)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or channels != 4 * inner:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, 4 * inner, 1, stride=stride, bias=False), nn.BatchNorm2d(4 * inner)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return F.relu(self.bn3(self.conv3(y)) + shortcut)
+
+
+class Pyramid(nn.Module):
+    """Lateral 1×1 convolutions and the top-down path: p_s = lateral_s(c_s) + smooth(upsample2(p_{s+1}))."""
+
+    def __init__(self, inputs: dict[int, int], channels: int, settings: Settings) -> None:
+        super().__init__()
+        self.stages: list[int] = sorted(settings["model.stages"])
+        self.top_down: bool = settings["model.topDown"]
+        self.shared: bool = settings["model.sharedPyramid"]
+        levels = range(min(self.stages), 5) if self.top_down else self.stages
+        with_lateral = levels if settings["model.lateral"] else [4]
+        self.lateral = nn.ModuleDict({str(s): nn.Conv2d(inputs[s], channels, 1) for s in with_lateral})
+        targets = [s for s in levels if s < 4] if self.top_down else []
+        if targets and self.shared:
+            self.smooth: nn.Module = nn.Conv2d(channels, channels, 1)
+        elif targets:
+            self.smooth = nn.ModuleDict({str(s): nn.Conv2d(channels, channels, 1) for s in targets})
+
+    def forward(self, maps: dict[int, Tensor]) -> dict[int, Tensor]:
+        if not self.top_down:
+            return {s: self.lateral[str(s)](maps[s]) for s in self.stages}
+        levels = {4: self.lateral["4"](maps[4])}
+        for s in range(3, min(self.stages) - 1, -1):
+            # With a last stride of 1 stages 3 and 4 have one size and there is nothing to upsample.
+            above = levels[s + 1]
+            if above.shape[2:] != maps[s].shape[2:]:
+                above = F.interpolate(above, scale_factor=2, mode="nearest")
+            smooth = self.smooth if self.shared else self.smooth[str(s)]  # type: ignore[index]
+            level = smooth(above)
+            levels[s] = self.lateral[str(s)](maps[s]) + level if str(s) in self.lateral else level
+        return {s: levels[s] for s in self.stages}
+
+
+class FusionConvolutions(nn.Module):
+    """The three convolutions of one fusion bottleneck."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
+
+
+class FusionNorms(nn.Module):
+    """The three batch norms of one use of a fusion bottleneck."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.bn3 = nn.BatchNorm2d(channels)
+
+
+class Fusion(FusionConvolutions):
+    """MSFF: 3, 2, 1, 0 bottlenecks with identity shortcut on p1..p4; one set of convolutions where shared."""
+
+    def __init__(self, channels: int, inner: int, settings: Settings) -> None:
+        super().__init__(channels, inner)
+        uses = {s: FUSION_USES[s] for s in sorted(settings["model.stages"]) if FUSION_USES[s]}
+        if not settings["model.sharedPyramid"]:
+            del self.conv1, self.conv2, self.conv3
+            self.blocks = nn.ModuleDict({
+                str(s): nn.ModuleList(FusionConvolutions(channels, inner) for _ in range(n)) for s, n in uses.items()
+            })
+        self.norms = nn.ModuleDict({
+            str(s): nn.ModuleList(FusionNorms(channels, inner) for _ in range(n)) for s, n in uses.items()
+        })
+        self.shared: bool = settings["model.sharedPyramid"]
+
+    def forward(self, maps: dict[int, Tensor]) -> dict[int, Tensor]:
+        fused = dict(maps)
+        for stage, norms in self.norms.items():
+            x = maps[int(stage)]
+            for use, norm in enumerate(norms):  # type: ignore[arg-type]
+                convolutions = self if self.shared else self.blocks[stage][use]  # type: ignore[index]
+                y = F.relu(norm.bn1(convolutions.conv1(x)))
+                y = F.relu(norm.bn2(convolutions.conv2(y)))
+                x = F.relu(norm.bn3(convolutions.conv3(y)) + x)
+            fused[int(stage)] = x
+        return fused
+
+
+class Neck(nn.Module):
+    """BatchNorm → linear → ReLU on the concatenated averages: the embedding."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(channels)
+        self.fc = nn.Linear(channels, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.fc(self.bn(x)))
+
+
+class ReIDNetwork(nn.Module):
+    """The whole network. The backbone's layers are direct members, so that they have torchvision's names."""
+
+    def __init__(self, settings: Settings, identities: int) -> None:
+        super().__init__()
+        width: float = settings["model.width"]
+        base = [scaled(c, width) for c in (64, 128, 256, 512)]
+        strides = (1, 2, 2, settings["model.lastStride"])
+        self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base[0])
+        channels = base[0]
+        for stage, (inner, count, stride) in enumerate(zip(base, BLOCKS, strides), start=1):
+            blocks = []
+            for index in range(count):
+                blocks.append(Bottleneck(channels, inner, stride if index == 0 else 1))
+                channels = 4 * inner
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+        outputs = {s: 4 * base[s - 1] for s in range(1, 5)}
+        self.stages: list[int] = [4] if settings["model.head"] == "baseline" else sorted(settings["model.stages"])
+        self.pyramid: Pyramid | None = None
+        self.fusion: Fusion | None = None
+        features = sum(outputs[s] for s in self.stages)
+        # Neither lateral nor top-down is "direct fusion": the averages of the stages themselves.
+        if settings["model.head"] == "msfl" and (settings["model.lateral"] or settings["model.topDown"]):
+            pyramid = scaled(512, width)
+            self.pyramid = Pyramid(outputs, pyramid, settings)
+            if settings["model.fusion"] and min(self.stages) < 4:
+                self.fusion = Fusion(pyramid, scaled(128, width), settings)
+            features = pyramid * len(self.stages)
+        self.neck = Neck(features, settings["model.embedding"])
+        self.classifier = nn.Linear(settings["model.embedding"], identities)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """Images (B, 3, H, W) to embedding (B, E), logits (B, identities) and the stage outputs c1..c4."""
+        y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        maps: dict[int, Tensor] = {}
+        for stage in range(1, 5):
+            y = getattr(self, f"layer{stage}")(y)
+            maps[stage] = y
+        fused = self.pyramid(maps) if self.pyramid is not None else maps
+        fused = self.fusion(fused) if self.fusion is not None else fused
+        pooled = torch.cat([fused[s].mean(dim=(2, 3)) for s in self.stages], dim=1)
+        embedding = self.neck(pooled)
+        return embedding, self.classifier(embedding), maps
+
+
+def initialize(model: nn.Module, seed: int) -> None:
+    """He initialization by fan-out for convolutions as torchvision has it; linear layers as PyTorch has them."""
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            module.reset_parameters()
+
+
+def load(model: nn.Module, path: str | Path) -> None:
+    """Every tensor of the model from a safetensors file, by name; a missing, extra or misshapen one is an error."""
+    stored = {name: t for name, t in load_file(path).items() if not name.endswith("num_batches_tracked")}
+    wanted = {name: t for name, t in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    missing, extra = sorted(wanted.keys() - stored.keys()), sorted(stored.keys() - wanted.keys())
+    if missing or extra:
+        raise SystemExit(f"{path}: missing {missing[:5]} ({len(missing)}), unexpected {extra[:5]} ({len(extra)})")
+    for name, tensor in wanted.items():
+        if stored[name].shape != tensor.shape:
+            raise SystemExit(f"{path}: {name} is {list(stored[name].shape)}, expected {list(tensor.shape)}")
+        tensor.copy_(stored[name])
+
+
+def count(settings: Settings) -> tuple[float, float]:
+    """Parameters (millions) and forward multiply-adds an image (billions), both without the classifier."""
+    model = ReIDNetwork(settings, 1).eval()
+    parameters = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("classifier."))
+    total = 0
+
+    def add(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        total += output.numel() * weight[0].numel()
+
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and name != "classifier":
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model(torch.zeros(1, 3, settings["input.height"], settings["input.width"]))
+    return parameters / 1e6, total / 1e9
+
+
+def main() -> None:
+    """Counts of every variant; fails if the two of the paper's Table II are missed."""
+    variants = {
+        "baseline": (["model.head=baseline"], (24.56, 2.67)),
+        "baseline, last stride 1": (["model.head=baseline", "model.lastStride=1"], None),
+        "MSFL": ([], (27.08, 5.91)),
+        "MSFL, own weights for each use": (["model.sharedPyramid=false"], None),
+        "MSFL without fusion": (["model.fusion=false"], None),
+        "MSFL without lateral": (["model.lateral=false"], None),
+        "MSFL without top-down": (["model.topDown=false"], None),
+        "direct fusion": (["model.lateral=false", "model.topDown=false"], None),
+    }
+    failed = False
+    for name, (overrides, expected) in variants.items():
+        parameters, operations = count(configuration.resolve(None, overrides))
+        verdict = ""
+        if expected is not None:
+            right = abs(parameters - expected[0]) < 0.006 and abs(operations - expected[1]) < 0.006
+            verdict = "ok" if right else f"FAIL, expected {expected[0]} M / {expected[1]} G"
+            failed |= not right
+        print(f"{name:32} {parameters:7.3f} M  {operations:6.3f} G multiply-adds  {verdict}")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Runs Lineup's commands, under mpirun where more than one rank is asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def workspace(keep: str | None) -> Iterator[Path]:
+    """A folder for files in between: `keep`, created where needed, or a temporary one."""
+    if keep:
+        Path(keep).mkdir(parents=True, exist_ok=True)
+        yield Path(keep)
+        return
+    with tempfile.TemporaryDirectory(prefix="lineup-reference-") as folder:
+        yield Path(folder)
+
+
+def run(binary: str, arguments: list[str], ranks: int = 1) -> None:
+    """One command; ends this program with the command's own words where it fails."""
+    command = [str(Path(binary).absolute()), *arguments]
+    environment = dict(os.environ)
+    if ranks > 1:
+        command = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none", *command]
+        if os.geteuid() == 0:
+            environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error.filename}: not found") from None
+    if done.returncode != 0:
+        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        raise SystemExit(f"exit code {done.returncode} of: {' '.join(command)}\n{said}")

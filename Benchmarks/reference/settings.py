@@ -1,0 +1,126 @@
+"""Lineup's configuration keys as the reference reads them: defaults, then a YAML file, then `--set key=value`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEFAULTS: dict[str, Any] = {
+    "model.head": "msfl",
+    "model.width": 1.0,
+    "model.embedding": 512,
+    "model.sharedPyramid": True,
+    "model.stages": [1, 2, 3, 4],
+    "model.lateral": True,
+    "model.topDown": True,
+    "model.fusion": True,
+    "model.lastStride": 2,
+    "input.height": 256,
+    "input.width": 128,
+    "losses.triplet.weight": 1.0,
+    "losses.triplet.margin": 0.3,
+    "msgr.lambda": 0.0,  # 0 switches the regularizer off
+    "msgr.norm": 2,
+    "msgr.at": [1, 2],
+    "optimizer.learningRate": 3.5e-4,
+    "optimizer.weightDecay": 5e-4,
+}
+
+# Said to Lineup even where nobody set them, so that both sides agree whatever Lineup's defaults are. The other
+# keys are passed on only where they were set.
+ALWAYS_PASSED = (
+    "model.head",
+    "model.width",
+    "model.embedding",
+    "model.sharedPyramid",
+    "input.height",
+    "input.width",
+    "losses.triplet.weight",
+    "losses.triplet.margin",
+)
+
+
+def parse_value(text: str) -> Any:
+    """A value as YAML reads it, and also `1e-4` (a string in YAML 1.1) and `1,2` (a list)."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        if "," in value:
+            return [parse_value(part) for part in value.split(",")]
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = parse_value(value) if isinstance(value, str) else value
+    return flat
+
+
+def as_text(value: Any) -> str:
+    """A value as it is written on Lineup's command line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ",".join(as_text(part) for part in value) + "]"
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved values by dotted key, and the command-line arguments that say the same to Lineup."""
+
+    values: dict[str, Any]
+    config: str | None = None
+    overrides: tuple[str, ...] = field(default_factory=tuple)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def with_values(self, **changes: Any) -> Settings:
+        """The same settings with some values replaced; dots are written as two underscores."""
+        changed = {key.replace("__", "."): value for key, value in changes.items()}
+        return Settings({**self.values, **changed}, self.config, self.overrides)
+
+    def lineup_arguments(self, **extra: Any) -> list[str]:
+        """`--config` and `--set` for Lineup; `extra` (dots as two underscores) comes last and wins."""
+        arguments = ["--config", self.config] if self.config else []
+        pairs = [f"{key}={as_text(self.values[key])}" for key in ALWAYS_PASSED]
+        pairs += list(self.overrides)
+        pairs += [f"{key.replace('__', '.')}={as_text(value)}" for key, value in extra.items()]
+        for pair in pairs:
+            arguments += ["--set", pair]
+        return arguments
+
+
+def resolve(config: str | None = None, overrides: list[str] | None = None) -> Settings:
+    """Settings from a YAML file and `key=value` strings. Keys the reference has no use for go to Lineup alone."""
+    values = dict(DEFAULTS)
+    if config:
+        values.update(flatten(yaml.safe_load(Path(config).read_text()) or {}))
+    for pair in overrides or []:
+        key, separator, text = pair.partition("=")
+        if not separator:
+            raise SystemExit(f"--set {pair}: expected key=value")
+        values[key] = parse_value(text)
+    for key in ("model.stages", "msgr.at"):
+        if not isinstance(values[key], list):
+            values[key] = [values[key]]
+    return Settings(values, config, tuple(overrides or []))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options every check has in common with Lineup's commands."""
+    parser.add_argument("--config", help="a Lineup configuration file (YAML)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, dotted key")

@@ -1,0 +1,7 @@
+// The elementwise kernels with AVX2, FMA and F16C.
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi2"))), apply_to = function)
+#define TABLE lineup_elementwise_avx2
+#include "elementwise_all.inc"
+#pragma clang attribute pop
+#endif

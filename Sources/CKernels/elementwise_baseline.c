@@ -1,0 +1,3 @@
+// The elementwise kernels for any CPU that the compiler's defaults allow.
+#define TABLE lineup_elementwise_baseline
+#include "elementwise_all.inc"

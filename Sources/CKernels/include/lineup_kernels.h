@@ -1,0 +1,95 @@
+// Single-threaded kernels over a range: the callers split the work over threads.
+//
+// T is the storage element (float16, float32, float64), A its accumulator (float32, float32, float64). All
+// pointers to tensors are T*, pixel-major (NHWC); per-channel vectors and scratch are A*. Every instruction set
+// computes the same thing in the same order, element by element: which rows or ranks a value is computed with
+// does not change a bit of it.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum lineup_precision { LINEUP_FLOAT16, LINEUP_FLOAT32, LINEUP_FLOAT64 };
+enum lineup_instructions { LINEUP_BASELINE, LINEUP_AVX2, LINEUP_AVX512 };
+enum lineup_reading { LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT };
+enum lineup_sums { LINEUP_NO_SUMS, LINEUP_FORWARD_SUMS, LINEUP_BACKWARD_SUMS };
+
+// What a GEMM reads: a stored tensor and what is still to be done to it while it is packed.
+typedef struct {
+  enum lineup_reading reading;
+  int bfloat16;            // round the result to bfloat16
+  const void *x;           // T: stored values, or (norm gradient) the gradient g of the normalized output
+  const void *z;           // T: the raw convolution output (norm gradient only)
+  const void *a, *b, *c;   // A per channel. affine: a x + b; activation: max(0, a x + b);
+                           // norm gradient: a g + b z + c
+} lineup_operand;
+
+// What becomes of a row of accumulators: v = acc (+ bias) (+ addend), gated, rounded to T, stored, summed.
+typedef struct {
+  void *out;                              // T
+  const void *bias;                       // A per channel, or NULL
+  const void *addend;                     // T, or NULL
+  const void *gate;                       // T, or NULL: v is kept where gate > 0 …
+  const void *gate_scale, *gate_shift;    // A per channel, or NULL: … or where scale·gate + shift > 0
+  enum lineup_sums sums;                  // of the rounded v
+  const void *z1, *mean1, *z2, *mean2;    // backward sums: T tensors and their A means (z2 may be NULL)
+} lineup_epilogue;
+
+typedef struct {
+  // out[i] (A) = the operand at `count` pixels from `pixel` on
+  void (*read)(const lineup_operand *operand, size_t pixel, size_t count, size_t channels, void *out);
+  // rows[r·ld …] (A) → epilogue at pixel to[r], addend at pixel from[r]. sums (A, 3 × channels) is added to:
+  // forward Σv, Σv²; backward Σv, Σv(z1 − mean1), Σv(z2 − mean2)
+  void (*store)(const lineup_epilogue *epilogue, const void *rows, size_t ld, const uint32_t *to,
+                const uint32_t *from, size_t count, size_t channels, void *sums);
+  // y = max(0, a1 z1 + b1 + shortcut), where shortcut = x, or a2 x + b2 with a2 not NULL
+  void (*join)(const void *z1, const void *a1, const void *b1, const void *x, const void *a2, const void *b2,
+               size_t count, size_t channels, void *y);
+  // sums (float64, channels) += x at `count` pixels: those listed, or with pixels NULL those from `first` on
+  void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels, double *sums);
+  // 3×3, stride 2, padding 1 over one row of outputs of one image of activations; index = winning tap 0…8
+  void (*max_pool)(const lineup_operand *image, size_t first, size_t height, size_t width, size_t channels,
+                   size_t row, void *out, uint8_t *index);
+  // the gradient (A, width × channels) of one row of inputs from gradient and index of one image of outputs
+  void (*max_pool_backward)(const void *gradient, const uint8_t *index, size_t height, size_t width,
+                            size_t channels, size_t row, void *out);
+  // RGB bytes → (value / 255 − mean) / deviation
+  void (*normalize)(const uint8_t *rgb, size_t pixels, const double *mean, const double *deviation, void *out);
+  // K × N weights, w[k·row_stride + n·column_stride] (A), rounded to T (and bfloat16), to panels
+  // [⌈N / width⌉][panel_rows][width] from row `row` on, the last panel filled up with zeros
+  void (*pack)(const void *w, size_t k, size_t n, size_t row_stride, size_t column_stride, size_t width,
+               size_t panel_rows, size_t row, int bfloat16, void *panels);
+  // `count` rows (A) of n columns to the same panels, unchanged
+  void (*pack_rows)(const void *rows, size_t count, size_t n, size_t width, size_t panel_rows, size_t row,
+                    void *panels);
+  // y += x (A)
+  void (*add)(const void *x, size_t count, void *y);
+  // how many of x (A) are Inf or NaN
+  size_t (*nonfinite)(const void *x, size_t count);
+  // Adam (Kingma and Ba) over a range: g ← scale·g + decay·w (L2), or w ← (1 − shrink)·w (decoupled), then
+  // w ← w − rate · m / (√v · root + epsilon), root = 1/√(1 − β₂ᵗ), rate = learning rate / (1 − β₁ᵗ)
+  void (*adam)(void *w, const void *g, void *m, void *v, size_t count, double scale, double decay, double shrink,
+               double beta1, double beta2, double rate, double root, double epsilon);
+} lineup_elementwise;
+
+typedef struct {
+  size_t panel_width;   // columns of a panel; 0: one panel as wide as the matrix
+  size_t row_quantum;   // rows that one micro-tile takes
+  // c (m × n, A, leading dimension ldc; columns up to whole panels are written) = or += Σ_k row_r[offset + k] · panel[k]
+  // panels: [panel][panel_rows][width], of which rows first … first + k are used
+  void (*multiply)(const void *const *rows, size_t m, size_t offset, const void *panels, size_t panel_rows,
+                   size_t first, size_t n, size_t k, int accumulate, void *c, size_t ldc, void *workspace);
+  // c (k × n, ldc) += Σ_p row_p[offset + i] · panel[p]; panels [panel][panel_rows][width], p < m
+  void (*multiply_transposed)(const void *const *rows, size_t m, size_t offset, const void *panels,
+                              size_t panel_rows, size_t n, size_t k, void *c, size_t ldc, void *workspace);
+  // bytes of workspace that one call needs
+  size_t (*workspace)(size_t m, size_t n, size_t k);
+} lineup_gemm;
+
+// The best instruction set of this CPU (and of its operating system).
+enum lineup_instructions lineup_best_instructions(void);
+// The elementwise kernels of a precision.
+const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision, enum lineup_instructions);
+// The SIMD GEMM of an instruction set for float32 accumulators, or NULL.
+const lineup_gemm *lineup_simd_gemm(enum lineup_instructions);
+// The OpenBLAS GEMM, float32 or float64 accumulators. Keeps OpenBLAS to one thread.
+const lineup_gemm *lineup_blas_gemm(enum lineup_precision);

@@ -1,0 +1,74 @@
+#include "lineup_mpi.h"
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct lineup_mpi_comm { MPI_Comm handle; };
+
+static MPI_Datatype datatype(enum lineup_mpi_type type) {
+  return type == LINEUP_MPI_FLOAT ? MPI_FLOAT : type == LINEUP_MPI_DOUBLE ? MPI_DOUBLE : MPI_BYTE;
+}
+
+int lineup_mpi_start(int *multiple) {
+  int provided = 0, status = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
+  *multiple = provided >= MPI_THREAD_MULTIPLE;
+  if (status == MPI_SUCCESS) MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  return status;
+}
+
+int lineup_mpi_finish(void) { return MPI_Finalize(); }
+
+int lineup_mpi_open(lineup_mpi_comm **comm, int *rank, int *size) {
+  *comm = malloc(sizeof **comm);
+  int status = MPI_Comm_dup(MPI_COMM_WORLD, &(*comm)->handle);
+  if (status == MPI_SUCCESS) status = MPI_Comm_set_errhandler((*comm)->handle, MPI_ERRORS_RETURN);
+  if (status == MPI_SUCCESS) status = MPI_Comm_rank((*comm)->handle, rank);
+  if (status == MPI_SUCCESS) status = MPI_Comm_size((*comm)->handle, size);
+  return status;
+}
+
+void lineup_mpi_close(lineup_mpi_comm *comm) {
+  int finished = 0;
+  if (MPI_Finalized(&finished) == MPI_SUCCESS && !finished) MPI_Comm_free(&comm->handle);
+  free(comm);
+}
+
+int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type, enum lineup_mpi_op op) {
+  return MPI_Allreduce(MPI_IN_PLACE, values, count, datatype(type), op == LINEUP_MPI_MAX ? MPI_MAX : MPI_SUM, comm->handle);
+}
+
+int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root) {
+  return MPI_Bcast(bytes, count, MPI_BYTE, root, comm->handle);
+}
+
+int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts, const int *offsets) {
+  return MPI_Allgatherv(bytes, count, MPI_BYTE, all, counts, offsets, MPI_BYTE, comm->handle);
+}
+
+int lineup_mpi_barrier(lineup_mpi_comm *comm) { return MPI_Barrier(comm->handle); }
+
+int lineup_mpi_node(lineup_mpi_comm *comm, int *rank, int *size) {
+  MPI_Comm node;
+  int status = MPI_Comm_split_type(comm->handle, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  if (status != MPI_SUCCESS) return status;
+  status = MPI_Comm_rank(node, rank);
+  if (status == MPI_SUCCESS) status = MPI_Comm_size(node, size);
+  MPI_Comm_free(&node);
+  return status;
+}
+
+void lineup_mpi_abort(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
+
+void lineup_mpi_error(int status, char *text, size_t size) {
+  char message[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  if (MPI_Error_string(status, message, &length) != MPI_SUCCESS) length = 0;
+  snprintf(text, size, "%.*s", length, message);
+}
+
+void lineup_mpi_version(char *text, size_t size) {
+  char version[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  if (MPI_Get_library_version(version, &length) != MPI_SUCCESS) length = 0;
+  snprintf(text, size, "%.*s", length, version);
+}

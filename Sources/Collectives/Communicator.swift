@@ -1,0 +1,96 @@
+import Tensors
+
+/// The ranks of a job and what they do together. Every rank makes the same calls in the same order.
+///
+/// Reductions leave the same bits on every rank. A failed collective throws on the ranks that notice.
+package protocol Communicator: AnyObject, Sendable {
+  var rank: Int { get }
+  var size: Int { get }
+  /// Element-wise over all ranks, in place.
+  func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws
+  /// Element-wise sum over all ranks, in place.
+  func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws
+  /// The bytes of rank `root` on every rank; the count is the same everywhere.
+  func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
+  /// The bytes of all ranks one after the other; `counts` are the bytes of each rank, the same on every rank.
+  func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
+  /// Returns when every rank has called it.
+  func barrier() throws
+  /// Ends the whole job at once with this exit code, whatever the other ranks are doing.
+  func abort(_ code: Int32) -> Never
+}
+
+package enum Reduction: Sendable { case sum, max }
+
+extension Communicator {
+  package var isCoordinator: Bool { rank == 0 }
+
+  package func allreduce(_ values: inout [Double], _ operation: Reduction) throws {
+    try values.withUnsafeMutableBufferPointer { try allreduce($0, operation) }
+  }
+
+  /// The sum over ranks of a flat buffer of gradients, in place, in pieces of a bounded size.
+  package func sum<A: Element>(_ values: UnsafeMutableBufferPointer<A>) throws {
+    let piece = 4 << 20
+    for start in stride(from: 0, to: values.count, by: piece) {
+      let part = UnsafeMutableRawBufferPointer(
+        UnsafeMutableBufferPointer(rebasing: values[start..<min(values.count, start + piece)]))
+      switch A.precision {
+      case .float32: try allreduce(part.bindMemory(to: Float.self))
+      case .float64: try allreduce(part.bindMemory(to: Double.self), .sum)
+      case .float16: preconditionFailure("sums are kept in accumulators")
+      }
+    }
+  }
+
+  /// The bytes of rank 0 on every rank, whatever their number. The argument counts on rank 0 only.
+  package func broadcast(_ bytes: [UInt8]) throws -> [UInt8] {
+    var count = UInt64(bytes.count)
+    try withUnsafeMutableBytes(of: &count) { try broadcast($0, from: 0) }
+    var bytes = isCoordinator ? bytes : [UInt8](repeating: 0, count: Int(count))
+    try bytes.withUnsafeMutableBytes { try broadcast($0, from: 0) }
+    return bytes
+  }
+
+  /// The arrays of every rank, of any length each, in the order of ranks.
+  package func allgather<T: BitwiseCopyable>(_ values: [T]) throws -> [[T]] {
+    var counts = [Double](repeating: 0, count: size)
+    counts[rank] = Double(values.count)
+    try allreduce(&counts, .sum)
+    let stride = MemoryLayout<T>.stride
+    let bytes = counts.map { Int($0) * stride }
+    var all = [UInt8](repeating: 0, count: bytes.reduce(0, +))
+    try values.withUnsafeBytes { mine in
+      try all.withUnsafeMutableBytes { try allgather(mine, counts: bytes, into: $0) }
+    }
+    var start = 0
+    return bytes.map { count in
+      defer { start += count }
+      return all[start..<start + count].withUnsafeBytes { Array($0.bindMemory(to: T.self)) }
+    }
+  }
+
+  /// Runs `body` on every rank; where it throws on any, all ranks throw an `AgreedFailure` with the same exit code. The
+  /// message is with the first rank that failed, so that one line is printed.
+  package func agree<T>(_ body: () throws -> T) throws -> T {
+    let result = Result(catching: body)
+    var codes = [Double](repeating: 0, count: size)
+    if case .failure(let error) = result {
+      codes[rank] = Double(((error as? Failure)?.kind ?? .internal).rawValue)
+    }
+    try allreduce(&codes, .max)
+    guard let first = codes.firstIndex(where: { $0 != 0 }) else { return try result.get() }
+    var message: String?
+    if case .failure(let error) = result, first == rank { message = (error as? Failure)?.message ?? "\(error)" }
+    throw AgreedFailure(kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, message: message)
+  }
+}
+
+/// A failure that every rank knows of, so that the job ends in order and no rank has to be killed.
+package struct AgreedFailure: Error {
+  package let kind: Failure.Kind
+  /// On one rank, what to print.
+  package let message: String?
+
+  package init(kind: Failure.Kind, message: String? = nil) { (self.kind, self.message) = (kind, message) }
+}

@@ -1,0 +1,40 @@
+import Foundation
+import Tensors
+
+/// The images of a folder.
+enum ImageFolder {
+  /// The names of the JPEG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
+  /// that cannot be read here (PNG, …) are an error rather than silently missing.
+  static func names(in folder: String) throws -> [String] {
+    guard isFolder(folder) else { throw Failure.data("\(folder): no such folder") }
+    let all: [String]
+    do {
+      all = try FileManager.default.contentsOfDirectory(atPath: folder)
+    } catch {
+      throw Failure.data("\(folder): the folder cannot be read")
+    }
+    var names: [String] = []
+    for name in all where !name.hasPrefix(".") {
+      switch name.split(separator: ".", omittingEmptySubsequences: false).last.map({ $0.lowercased() }) ?? "" {
+      case "jpg", "jpeg": names.append(name)
+      case "png", "bmp", "gif", "tif", "tiff", "webp":
+        throw Failure.data("\(join(folder, name)): only JPEG images (*.jpg, *.jpeg) are read")
+      default: break
+      }
+    }
+    if names.isEmpty { throw Failure.data("\(folder): no image (*.jpg) in it") }
+    return names.sorted()
+  }
+
+  static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+  }
+}
+
+/// `folder/name`; an absolute `name` stays as it is, an empty one is the folder.
+func join(_ folder: String, _ name: String) -> String {
+  if name.isEmpty { return folder }
+  if name.hasPrefix("/") || folder.isEmpty { return name }
+  return folder.hasSuffix("/") ? folder + name : folder + "/" + name
+}

@@ -1,0 +1,53 @@
+import Foundation
+import Tensors
+
+/// MSMT17 (Wei et al., "Person transfer GAN to bridge domain gap for person re-identification", CVPR 2018).
+///
+/// `list_{train,val,query,gallery}.txt` hold lines of `path identity`, relative to the folder of training or test
+/// images, which version 2 renamed. The camera is the third field of the file name between underscores. Identity 0
+/// is a person like any other, and identities of training and test images are counted apart.
+enum MSMT17 {
+  static let marker = "list_train.txt"
+  static let places = [
+    "", "MSMT17_V1", "MSMT17_V2", "msmt17", "msmt17/MSMT17_V1", "msmt17/MSMT17_V2", "MSMT17",
+  ]
+  private static let folders = [("train", "test"), ("mask_train_v2", "mask_test_v2")]
+
+  /// `includeValidation` adds the validation list to the training images, as some published results do.
+  static func open(at root: String, includeValidation: Bool) throws -> ReIDDataset {
+    guard let (train, test) = folders.first(where: { ImageFolder.isFolder(join(root, $0.0)) }) else {
+      throw Failure.data("\(root): list_train.txt is there, but neither the folder train nor mask_train_v2")
+    }
+    var training = try samples(list: join(root, marker), folder: join(root, train))
+    if includeValidation {
+      training += try samples(list: join(root, "list_val.txt"), folder: join(root, train))
+    }
+    return ReIDDataset(
+      name: includeValidation ? "MSMT17, validation included in training" : "MSMT17", root: root, train: training,
+      query: try samples(list: join(root, "list_query.txt"), folder: join(root, test)),
+      gallery: try samples(list: join(root, "list_gallery.txt"), folder: join(root, test)))
+  }
+
+  private static func samples(list: String, folder: String) throws -> [Sample] {
+    let text = String(decoding: try ImageCodec.readBytes(path: list), as: UTF8.self)
+    var samples: [Sample] = []
+    for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+      let fields = line.split(whereSeparator: \.isWhitespace)
+      if fields.isEmpty { continue }
+      guard fields.count == 2, let identity = Int(fields[1]), identity >= 0 else {
+        throw Failure.data("\(list):\(index + 1): expected \"path identity\", found \"\(line)\"")
+      }
+      let name = fields[0].split(separator: "/").last ?? ""
+      let parts = name.split(separator: "_", omittingEmptySubsequences: false)
+      guard parts.count > 2, let camera = Int(parts[2]) else {
+        throw Failure.data("\(list):\(index + 1): no camera in the third field of \"\(name)\"")
+      }
+      samples.append(Sample(path: join(folder, String(fields[0])), identity: identity, camera: camera))
+    }
+    guard let first = samples.first else { throw Failure.data("\(list): no image in it") }
+    guard FileManager.default.fileExists(atPath: first.path) else {
+      throw Failure.data("\(list): its first image \(first.path) does not exist")
+    }
+    return samples
+  }
+}

@@ -1,0 +1,69 @@
+import Tensors
+
+/// A data set of three folders whose files are named by identity and camera: Market-1501 and those like it.
+///
+/// Market-1501 (Zheng et al., "Scalable person re-identification: a benchmark", ICCV 2015): identity −1 is junk and
+/// dropped; 0 is a distractor, which belongs in the gallery only.
+struct FolderLayout: Sendable {
+  let name: String
+  /// The folders of the three splits; the first also tells that this layout is there.
+  let train: String, query: String, gallery: String
+  /// Where below the given root the folders are looked for; "" is the root itself.
+  let places: [String]
+
+  static let market1501 = FolderLayout(
+    name: "Market-1501 layout", train: "bounding_box_train", query: "query", gallery: "bounding_box_test",
+    places: [
+      "", "Market-1501-v15.09.15", "market1501", "market1501/Market-1501-v15.09.15", "Market-1501", "Market1501",
+    ])
+
+  /// VeRi (Liu et al., ECCV 2016): vehicles, the same names.
+  static let veri = FolderLayout(
+    name: "VeRi layout", train: "image_train", query: "image_query", gallery: "image_test",
+    places: ["", "VeRi", "veri", "VeRi/VeRi"])
+
+  /// The three splits below `root`, each in the order of its file names.
+  func open(at root: String) throws -> ReIDDataset {
+    ReIDDataset(
+      name: name, root: root,
+      train: try samples(in: join(root, train)).filter { $0.identity > 0 },
+      query: try samples(in: join(root, query)).filter { $0.identity > 0 },
+      gallery: try samples(in: join(root, gallery)))
+  }
+
+  private func samples(in folder: String) throws -> [Sample] {
+    var samples: [Sample] = []
+    for file in try ImageFolder.names(in: folder) {
+      let path = join(folder, file)
+      guard let name = MarketName(file) else {
+        throw Failure.data("\(path): the name does not tell identity and camera, as 0002_c1s1_000451_03.jpg does")
+      }
+      if name.identity >= 0 { samples.append(Sample(path: path, identity: name.identity, camera: name.camera)) }
+    }
+    return samples
+  }
+}
+
+/// Identity and camera of a file name: the first match of `([-\d]+)_c(\d+)`.
+struct MarketName: Equatable {
+  let identity: Int, camera: Int
+
+  /// Nil where the pattern does not occur or its numbers are none (such as `--1`).
+  init?(_ file: String) {
+    let bytes = Array(file.utf8)
+    let isDigit = { (byte: UInt8) in byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+    for mark in 1..<max(bytes.count - 2, 1) {
+      guard bytes[mark] == UInt8(ascii: "_"), bytes[mark + 1] == UInt8(ascii: "c"), isDigit(bytes[mark + 2])
+      else { continue }
+      let before = bytes[..<mark].reversed().prefix { isDigit($0) || $0 == UInt8(ascii: "-") }.reversed()
+      if before.isEmpty { continue }
+      guard let identity = Int(String(decoding: Array(before), as: UTF8.self)),
+        let camera = Int(String(decoding: bytes[(mark + 2)...].prefix(while: isDigit), as: UTF8.self))
+      else { return nil }
+      self.identity = identity
+      self.camera = camera
+      return
+    }
+    return nil
+  }
+}

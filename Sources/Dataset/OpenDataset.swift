@@ -1,0 +1,33 @@
+import Foundation
+import Tensors
+
+extension ReIDDataset {
+  /// Opens the data set at `root`: a folder with Market-1501 (or a data set of that layout), MSMT17 or VeRi in or
+  /// right below it, or a CSV file `path,identity,camera,split`.
+  ///
+  /// `includeValidation` concerns MSMT17 alone: its validation images are trained on, too. Throws `Failure.data`
+  /// that says what was looked for and where, or which file or line is wrong.
+  package static func open(at root: String, includeValidation: Bool = false) throws -> ReIDDataset {
+    var root = root
+    while root.count > 1 && root.hasSuffix("/") { root.removeLast() }
+    guard FileManager.default.fileExists(atPath: root) else {
+      throw Failure.data("\(root): no such folder or CSV file; a data set was expected there")
+    }
+    if !ImageFolder.isFolder(root) { return try OwnData.open(csv: root) }
+
+    for layout in [FolderLayout.market1501, .veri] {
+      for place in layout.places where ImageFolder.isFolder(join(join(root, place), layout.train)) {
+        return try layout.open(at: join(root, place))
+      }
+    }
+    for place in MSMT17.places
+    where FileManager.default.fileExists(atPath: join(join(root, place), MSMT17.marker)) {
+      return try MSMT17.open(at: join(root, place), includeValidation: includeValidation)
+    }
+    let looked = [
+      (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
+      (FolderLayout.veri.train, FolderLayout.veri.places),
+    ].map { "\($0) in " + $1.map { join(root, $0) }.joined(separator: ", ") }
+    throw Failure.data("\(root): no data set: looked for \(looked.joined(separator: "; "))")
+  }
+}

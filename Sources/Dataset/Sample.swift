@@ -1,0 +1,21 @@
+/// One image of a data set, with what is known about it.
+package struct Sample: Sendable, Equatable, Hashable, Codable {
+  /// The JPEG file, as it can be opened.
+  package let path: String
+  /// The person (or vehicle); −1 unknown or junk, 0 a distractor in Market-1501's layout.
+  package let identity: Int
+  /// The camera as the data set numbers it; −1 unknown.
+  package let camera: Int
+
+  package init(path: String, identity: Int, camera: Int) {
+    self.path = path
+    self.identity = identity
+    self.camera = camera
+  }
+
+  /// The class of every identity among `samples`: 0, 1, … in ascending order of the identities.
+  package static func classes(of samples: [Sample]) -> [Int: Int] {
+    let identities = Set(samples.map(\.identity)).sorted()
+    return Dictionary(uniqueKeysWithValues: identities.enumerated().map { ($1, $0) })
+  }
+}

@@ -1,0 +1,62 @@
+import Tensors
+
+/// Feature vectors, one a row, row-major float32.
+package struct FeatureMatrix: Sendable, Equatable {
+  /// The number of vectors.
+  package let rows: Int
+  /// The number of elements of each vector.
+  package let columns: Int
+  /// (rows, columns)
+  package let values: [Float]
+
+  /// - Precondition: `values` holds rows · columns elements.
+  package init(rows: Int, columns: Int, values: [Float]) {
+    precondition(rows >= 0 && columns >= 0 && values.count == rows * columns)
+    self.rows = rows
+    self.columns = columns
+    self.values = values
+  }
+
+  /// These rows followed by the rows of `other`, which has as many columns.
+  func appending(_ other: FeatureMatrix) -> FeatureMatrix {
+    precondition(columns == other.columns)
+    return FeatureMatrix(rows: rows + other.rows, columns: columns, values: values + other.values)
+  }
+
+  /// The first row that holds an infinity or a NaN.
+  func firstNonFiniteRow() -> Int? {
+    values.withUnsafeBufferPointer { values in
+      for index in 0..<values.count where !values[index].isFinite { return index / columns }
+      return nil
+    }
+  }
+}
+
+/// The features of a query or gallery set with the identity and the camera of each row.
+package struct LabelledFeatures: Sendable {
+  /// What errors call these features: the file they came from, or "query features".
+  package let name: String
+  package let matrix: FeatureMatrix
+  /// The image of each row.
+  package let paths: [String]
+  /// The identity of each row; −1 is junk (see `QueryJudge`).
+  package let identities: [Int32]
+  /// The camera of each row.
+  package let cameras: [Int32]
+
+  /// - Throws: `Failure.internal` if the arrays are not as long as the matrix has rows.
+  package init(
+    name: String, matrix: FeatureMatrix, paths: [String], identities: [Int32], cameras: [Int32]
+  ) throws {
+    guard paths.count == matrix.rows, identities.count == matrix.rows, cameras.count == matrix.rows else {
+      throw Failure.internal(
+        "\(name): \(matrix.rows) feature rows, but \(paths.count) paths, \(identities.count) identities and "
+          + "\(cameras.count) cameras")
+    }
+    self.name = name
+    self.matrix = matrix
+    self.paths = paths
+    self.identities = identities
+    self.cameras = cameras
+  }
+}

@@ -1,0 +1,190 @@
+import CKernels
+import Kernels
+import Tensors
+
+/// A convolution (a linear layer is a 1×1 one on 1×1 pixels), with or without bias.
+///
+///     y = W∗x + b          x: n×h×w×I   y: n×h'×w'×O   h' = (h + 2 padding − kernel) / stride + 1
+///     x̄ = Wᵀ∗ȳ             W̄ += x⊗ȳ     b̄ += Σ ȳ
+///
+/// Precision: operands as stored (or rounded to bfloat16), products and sums in the accumulator. Collectives: none;
+/// W̄ and b̄ are local sums that the gradient reduction adds up over ranks.
+package final class Convolution<E: Element> {
+  package let inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int, padding: Int
+  package let weight: ParameterLayout.Slot
+  package let bias: ParameterLayout.Slot?
+
+  /// The working weights, packed once a step: for `forward`, and for each residue class of pixels of `backwardData`.
+  private var forwardPanels: Buffer<E.Accumulator>?
+  private var backwardPanels: [(class: ResidueClass, panels: Buffer<E.Accumulator>?)] = []
+
+  package init(
+    _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
+    padding: Int = 0, bias: Bool = false, linear: Bool = false
+  ) {
+    (inputChannels, outputChannels, self.kernel, self.stride, self.padding) = (inputs, outputs, kernel, stride, padding)
+    weight = layout.add(
+      name + ".weight", linear ? .linear : .convolution, shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel])
+    self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
+  }
+
+  /// The shape of the outputs for inputs of this shape.
+  package func outputShape(_ input: Shape) -> Shape {
+    Shape(
+      input.images, (input.height + 2 * padding - kernel) / stride + 1, (input.width + 2 * padding - kernel) / stride + 1,
+      outputChannels)
+  }
+
+  /// Multiply-adds of one forward pass.
+  package func multiplyAdds(_ input: Shape) -> Int {
+    outputShape(input).pixels * outputChannels * inputChannels * kernel * kernel
+  }
+
+  /// Bytes of the packed working weights, after `pack`.
+  package var packedBytes: Int {
+    (forwardPanels?.bytes ?? 0) + backwardPanels.reduce(0) { $0 + ($1.panels?.bytes ?? 0) }
+  }
+
+  private var window: Window { Window(rows: kernel, columns: kernel, stride: stride, top: -padding, left: -padding) }
+
+  /// Packs the working weights from the masters: after every change of them, before any pass. `backward` also packs
+  /// what `backwardData` needs.
+  package func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>) {
+    let kernels = context.kernels, elementwise = kernels.elementwise
+    let rounding: Int32 = kernels.multiplication == .bfloat16 ? 1 : 0
+    let depth = kernel * kernel * inputChannels
+    let w = values.pointer + weight.range.lowerBound
+    let width = kernels.panelWidth(columns: outputChannels)
+    let panels = forwardPanels ?? Buffer(count: kernels.padded(columns: outputChannels) * depth)
+    forwardPanels = panels
+    let count = (outputChannels + width - 1) / width
+    context.workers.parallelFor(count) { panel, _ in
+      let first = panel * width
+      elementwise.pack(
+        w + first, depth, min(width, outputChannels - first), outputChannels, 1, width, depth, 0, rounding,
+        panels.pointer + first * depth)
+    }
+    if backward { packBackward(w, rounding, context) }
+  }
+
+  private func packBackward(_ w: UnsafeMutablePointer<E.Accumulator>, _ rounding: Int32, _ context: Context<E>) {
+    let kernels = context.kernels, elementwise = kernels.elementwise
+    if backwardPanels.isEmpty {
+      backwardPanels = ResidueClass.all(kernel: kernel, stride: stride, padding: padding).map { residue in
+        let depth = residue.window.taps * outputChannels
+        return (residue, depth == 0 ? nil : Buffer(count: kernels.padded(columns: inputChannels) * depth))
+      }
+    }
+    let width = kernels.panelWidth(columns: inputChannels)
+    let count = (inputChannels + width - 1) / width
+    for (residue, panels) in backwardPanels {
+      guard let panels else { continue }
+      let depth = residue.window.taps * outputChannels
+      context.workers.parallelFor(count) { panel, _ in
+        let first = panel * width
+        for (index, tap) in residue.taps.enumerated() {
+          // rows: output channels of one tap; columns: input channels
+          elementwise.pack(
+            w + (tap * inputChannels + first) * outputChannels, outputChannels, min(width, inputChannels - first), 1,
+            outputChannels, width, depth, index * outputChannels, rounding, panels.pointer + first * depth)
+        }
+      }
+    }
+  }
+
+  /// y = W∗x (+ b), finished by the epilogue. Returns the epilogue's sums.
+  @discardableResult
+  package func forward(_ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+    precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
+    var epilogue = epilogue
+    if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
+    let out = epilogue.out.shape
+    return withExtendedLifetime((x, epilogue)) {
+      pass(
+        x, window, rows: out.height, columns: out.width, channels: outputChannels, forwardPanels, epilogue, Placement(), context
+      ).run(context.workers)
+    }
+  }
+
+  /// x̄ = Wᵀ∗ȳ, finished by the epilogue (whose `out` has the input's shape). Returns the epilogue's sums.
+  ///
+  /// A stride s splits the input pixels into s² residue classes; within one the same taps reach every pixel, so each
+  /// is a convolution of its own without a multiplication by zero.
+  @discardableResult
+  package func backwardData(_ yBar: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+    let out = epilogue.out.shape
+    precondition(yBar.shape == outputShape(out) && !backwardPanels.isEmpty)
+    var sums: [Double] = []
+    for (residue, panels) in backwardPanels {
+      let rows = (out.height - residue.row + stride - 1) / stride, columns = (out.width - residue.column + stride - 1) / stride
+      guard rows > 0 && columns > 0 else { continue }
+      let placement = Placement(step: stride, row: residue.row, column: residue.column)
+      let part = withExtendedLifetime((yBar, epilogue)) {
+        pass(
+          yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement, context
+        ).run(context.workers)
+      }
+      sums = sums.isEmpty ? part : zip(sums, part).map(+)
+    }
+    return sums
+  }
+
+  /// W̄ += x⊗ȳ and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias, ȳ has to be a plain operand.
+  package func backwardWeights(_ x: Operand<E>, _ yBar: Operand<E>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>) {
+    precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
+    let kernels = context.kernels
+    let pass = WeightGradientPass(
+      elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
+      operand: x.view(kernels.multiplication), input: x.shape, window: window,
+      gradient: yBar.view(kernels.multiplication), output: yBar.shape,
+      panelWidth: kernels.panelWidth(columns: outputChannels),
+      weightGradient: UnsafeMutableRawPointer(gradients.pointer + weight.range.lowerBound))
+    withExtendedLifetime((x, yBar)) { pass.run(context.workers, context.arena) }
+    guard let bias else { return }
+    let sums = PixelSums.perImage(yBar.tensor, context)
+    for channel in 0..<outputChannels {
+      var sum = 0.0
+      for image in 0..<yBar.shape.images where !sums.isEmpty { sum += sums[image * outputChannels + channel] }
+      gradients[bias.range.lowerBound + channel] += E.Accumulator(sum)
+    }
+  }
+
+  private func pass(
+    _ operand: Operand<E>, _ window: Window, rows: Int, columns: Int, channels: Int, _ panels: Buffer<E.Accumulator>?,
+    _ epilogue: Epilogue<E>, _ placement: Placement, _ context: Context<E>
+  ) -> ConvolutionPass {
+    let kernels = context.kernels
+    return ConvolutionPass(
+      elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
+      operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
+      channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
+      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, output: epilogue.out.shape,
+      placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
+  }
+}
+
+/// The input pixels (stride·i + row, stride·j + column): those that the same taps of the kernel reach.
+private struct ResidueClass {
+  let row: Int, column: Int
+  /// Which outputs an input pixel of the class sees.
+  let window: Window
+  /// Kernel taps (row · kernel + column) in the order of the window.
+  let taps: [Int]
+
+  static func all(kernel: Int, stride: Int, padding: Int) -> [ResidueClass] {
+    (0..<stride).flatMap { row in
+      (0..<stride).map { column in
+        // y = (x + padding − tap) / stride: ascending outputs are descending taps
+        let rowTaps = (0..<kernel).filter { (row + padding - $0) % stride == 0 }.reversed().map { $0 }
+        let columnTaps = (0..<kernel).filter { (column + padding - $0) % stride == 0 }.reversed().map { $0 }
+        let empty = rowTaps.isEmpty || columnTaps.isEmpty
+        let window = Window(
+          rows: empty ? 0 : rowTaps.count, columns: empty ? 0 : columnTaps.count, stride: 1,
+          top: empty ? 0 : (row + padding - rowTaps[0]) / stride, left: empty ? 0 : (column + padding - columnTaps[0]) / stride)
+        return ResidueClass(
+          row: row, column: column, window: window,
+          taps: empty ? [] : rowTaps.flatMap { r in columnTaps.map { r * kernel + $0 } })
+      }
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import CKernels
+import Tensors
+
+/// Which input pixels an output pixel sees: those of rows i·stride + top + t for taps t, likewise for columns.
+struct Window: Equatable {
+  var rows: Int, columns: Int, stride: Int, top: Int, left: Int
+  var taps: Int { rows * columns }
+}
+
+/// Where the outputs of a pass go: output (i, j) to pixel (i·step + row, j·step + column) of its image.
+struct Placement {
+  var step = 1, row = 0, column = 0
+}
+
+/// A convolution of any kind as a GEMM: gather windows, multiply with packed weights, finish by an epilogue.
+///
+/// It works on *bands*, rows of outputs of one image; their height follows from the layer's shape alone. The input
+/// rows of a band are widened, with what is pending, into zero-padded scratch; a row of the GEMM's left matrix is
+/// then just a pointer to where a window starts, and one row of taps is one contiguous run. Sums are taken in
+/// float32 within a band, in float64 across bands in their order: neither threads nor ranks change them.
+struct ConvolutionPass {
+  let elementwise: lineup_elementwise
+  let gemm: lineup_gemm
+  /// Bytes of an accumulator.
+  let size: Int
+  let operand: lineup_operand
+  /// The shape of the operand.
+  let input: Shape
+  let window: Window
+  /// Rows and columns of outputs an image, and their channels.
+  let rows: Int, columns: Int, channels: Int
+  /// [panel][window taps × input channels][width]
+  let panels: UnsafeRawPointer?
+  let panelWidth: Int
+  let epilogue: lineup_epilogue
+  let output: Shape
+  let placement: Placement
+  /// The shape of the epilogue's addend.
+  let addend: Shape
+
+  /// Runs the pass over all images. Returns Σ over this rank, 3 × channels, empty if the epilogue takes none.
+  func run(_ workers: Workers) -> [Double] {
+    let images = input.images
+    let bandRows = Self.bandRows(rows, columns)
+    let bandsPerImage = (rows + bandRows - 1) / bandRows
+    let bands = images * bandsPerImage
+    // OpenBLAS rounds by the shape of a call, so there a call keeps to one band; ours may take several.
+    let perTask = gemm.panel_width == 0 ? 1 : max(1, min(8, targetRows / (bandRows * columns)))
+    let hasSums = epilogue.sums != LINEUP_NO_SUMS
+    let partial = hasSums && !workers.isRehearsal ? Buffer<Double>(count: bands * 3 * channels) : nil
+    let plan = ScratchPlan(self, bandRows: bandRows, bands: perTask)
+    // Outputs that no tap reaches are all finished from one row of zeros.
+    let ldc = window.taps > 0 ? plan.ldc : 0
+    workers.reserveScratch(bytes: plan.bytes)
+
+    workers.parallelFor((bands + perTask - 1) / perTask) { task, worker in
+      let scratch = plan.carve(workers.scratch(worker))
+      var operand = operand, epilogue = epilogue
+      let range = task * perTask..<min(bands, (task + 1) * perTask)
+      var counts: [Int] = []  // pixels of each band
+      var pixels = 0
+      for (slot, band) in range.enumerated() {
+        let image = band / bandsPerImage, first = band % bandsPerImage * bandRows
+        let height = min(bandRows, rows - first)
+        if window.taps > 0 {
+          let base = scratch.input + slot * plan.bandBytes
+          window.readBand(
+            &operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
+            columns: columns, into: base)
+          let step = window.stride * input.channels * size
+          for i in 0..<height {
+            for j in 0..<columns {
+              scratch.pointers[pixels + i * columns + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
+            }
+          }
+        }
+        place(image, first, height, scratch.to + pixels, scratch.from + pixels)
+        counts.append(height * columns)
+        pixels += height * columns
+      }
+      multiply(pixels, plan, scratch)
+      var start = 0
+      for (slot, count) in counts.enumerated() {
+        if hasSums { scratch.sums.initializeMemory(as: UInt8.self, repeating: 0, count: 3 * channels * size) }
+        elementwise.store(
+          &epilogue, scratch.c + start * ldc * size, ldc, scratch.to + start, scratch.from + start, count, channels,
+          scratch.sums)
+        if let partial {
+          let band = range.lowerBound + slot
+          SumConversion.widen(scratch.sums, size: size, count: 3 * channels, to: partial.pointer + band * 3 * channels)
+        }
+        start += count
+      }
+    }
+    guard hasSums else { return [] }
+    guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
+    return SumConversion.total(partial, parts: bands, count: 3 * channels)
+  }
+
+  /// Rows of outputs in a band: about 128 pixels, at least one row.
+  static func bandRows(_ rows: Int, _ columns: Int) -> Int { max(1, min(rows, 128 / max(1, columns))) }
+
+  /// Rows of a GEMM call: enough to reuse the weights, few enough for the widened input to stay in the second cache.
+  private var targetRows: Int { max(64, min(256, 131_072 / max(1, input.channels))) }
+
+  private func multiply(_ pixels: Int, _ plan: ScratchPlan, _ scratch: ScratchPlan.Carved) {
+    guard window.taps > 0 else {
+      scratch.c.initializeMemory(as: UInt8.self, repeating: 0, count: plan.ldc * size)
+      return
+    }
+    let depth = input.channels, run = window.columns * depth
+    for row in 0..<window.rows {
+      gemm.multiply(
+        scratch.pointers, pixels, row * plan.width * depth, panels,
+        window.taps * depth, row * run, channels, run, row > 0 ? 1 : 0, scratch.c, plan.ldc, scratch.workspace)
+    }
+  }
+
+  /// The pixels that outputs and addends of rows first ..< first + height of an image stand at.
+  private func place(
+    _ image: Int, _ first: Int, _ height: Int, _ to: UnsafeMutablePointer<UInt32>, _ from: UnsafeMutablePointer<UInt32>
+  ) {
+    for i in 0..<height {
+      let row = (first + i) * placement.step + placement.row
+      let addendRow = image * addend.area + row * addend.height / output.height * addend.width
+      for j in 0..<columns {
+        let column = j * placement.step + placement.column
+        to[i * columns + j] = UInt32(image * output.area + row * output.width + column)
+        from[i * columns + j] = UInt32(addendRow + column * addend.width / output.width)
+      }
+    }
+  }
+}
+
+extension Window {
+  /// Columns of a band's scratch, for `columns` outputs.
+  func paddedColumns(_ columns: Int) -> Int { (columns - 1) * stride + self.columns }
+
+  /// Rows of a band's scratch, for `rows` outputs.
+  func paddedRows(_ rows: Int) -> Int { (rows - 1) * stride + self.rows }
+
+  /// Widens the input rows that outputs firstRow ..< firstRow + rows of an image see, zeros around the image.
+  func readBand(
+    _ operand: inout lineup_operand, _ elementwise: lineup_elementwise, size: Int, shape: Shape, image: Int,
+    firstRow: Int, rows: Int, columns: Int, into base: UnsafeMutableRawPointer
+  ) {
+    let width = paddedColumns(columns), pixel = shape.channels * size
+    let firstColumn = max(0, left), endColumn = max(firstColumn, min(shape.width, left + width))
+    for r in 0..<paddedRows(rows) {
+      if r % stride >= self.rows { continue }  // a row that no tap sees
+      let row = firstRow * stride + top + r
+      let line = base + r * width * pixel
+      guard row >= 0 && row < shape.height else {
+        line.initializeMemory(as: UInt8.self, repeating: 0, count: width * pixel)
+        continue
+      }
+      let before = firstColumn - left, inside = endColumn - firstColumn
+      line.initializeMemory(as: UInt8.self, repeating: 0, count: before * pixel)
+      elementwise.read(
+        &operand, image * shape.area + row * shape.width + firstColumn, inside, shape.channels, line + before * pixel)
+      (line + (before + inside) * pixel).initializeMemory(
+        as: UInt8.self, repeating: 0, count: (width - before - inside) * pixel)
+    }
+  }
+}
+
+/// How a worker's scratch is divided for one task of a pass.
+private struct ScratchPlan {
+  let width: Int, ldc: Int, bandBytes: Int, bytes: Int
+  private let offsets: [Int]
+
+  struct Carved {
+    let input: UnsafeMutableRawPointer, c: UnsafeMutableRawPointer, sums: UnsafeMutableRawPointer
+    let workspace: UnsafeMutableRawPointer
+    let pointers: UnsafeMutablePointer<UnsafeRawPointer?>
+    let to: UnsafeMutablePointer<UInt32>, from: UnsafeMutablePointer<UInt32>
+  }
+
+  init(_ pass: ConvolutionPass, bandRows: Int, bands: Int) {
+    let size = pass.size, pixels = bands * bandRows * pass.columns
+    width = pass.window.paddedColumns(pass.columns)
+    ldc = (pass.channels + pass.panelWidth - 1) / max(1, pass.panelWidth) * pass.panelWidth
+    bandBytes = (pass.window.paddedRows(bandRows) * width * pass.input.channels * size + 63) / 64 * 64 + 64
+    let run = pass.window.columns * pass.input.channels
+    let sizes = [
+      bands * bandBytes, pixels * ldc * size, 3 * pass.channels * size,
+      pass.gemm.workspace(pixels, pass.channels, run), pixels * 8, pixels * 4, pixels * 4,
+    ]
+    var offsets: [Int] = [], end = 0
+    for size in sizes {
+      offsets.append(end)
+      end += (size + 127) / 64 * 64
+    }
+    (self.offsets, bytes) = (offsets, end)
+  }
+
+  func carve(_ base: UnsafeMutableRawPointer) -> Carved {
+    Carved(
+      input: base, c: base + offsets[1], sums: base + offsets[2], workspace: base + offsets[3],
+      pointers: (base + offsets[4]).assumingMemoryBound(to: UnsafeRawPointer?.self),
+      to: (base + offsets[5]).assumingMemoryBound(to: UInt32.self),
+      from: (base + offsets[6]).assumingMemoryBound(to: UInt32.self))
+  }
+}

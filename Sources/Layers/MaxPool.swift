@@ -1,0 +1,49 @@
+import CKernels
+import Tensors
+
+/// 3×3 max pooling, stride 2, padding 1, of a pending activation.
+///
+///     y[i, j] = max over taps t of x[2i + t_row − 1, 2j + t_column − 1]      x̄ = Σ of the ȳ whose winning tap it is
+///
+/// x: n×h×w×c, y: n×⌈h/2⌉×⌈w/2⌉×c. The first of equal values wins, as in PyTorch. Collectives: none.
+package enum MaxPool<E: Element> {
+  package struct Saved {
+    package let y: Tensor<E>
+    /// The winning tap (0…8) of each output.
+    fileprivate let index: Arena.Block
+  }
+
+  package static func outputShape(_ x: Shape) -> Shape { Shape(x.images, (x.height + 1) / 2, (x.width + 1) / 2, x.channels) }
+
+  package static func forward(_ x: Operand<E>, _ context: Context<E>) -> Saved {
+    let input = x.shape, output = outputShape(input)
+    let saved = Saved(y: context.tensor(output), index: context.arena.block(bytes: output.count))
+    let view = x.view(.exact), maxPool = context.kernels.elementwise.max_pool!
+    context.workers.parallelFor(output.images * output.height) { line, _ in
+      var view = view
+      let offset = line * output.width * output.channels
+      maxPool(
+        &view, line / output.height * input.area, input.height, input.width, input.channels, line % output.height,
+        saved.y.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset)
+    }
+    withExtendedLifetime(x) {}
+    return saved
+  }
+
+  /// x̄, finished by the target of the activation.
+  package static func backward(
+    _ saved: Saved, _ yBar: Tensor<E>, _ input: Shape, _ target: GradientTarget<E>, _ context: Context<E>
+  ) -> Gradient<E> {
+    let output = saved.y.shape, backward = context.kernels.elementwise.max_pool_backward!
+    var epilogue = Epilogue(out: context.tensor(input))
+    epilogue.target = target
+    let sums = RowStore.run(epilogue, lines: input.images * input.height, columns: input.width, context) { line, rows in
+      let offset = line / input.height * output.area * output.channels
+      backward(
+        yBar.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, input.height, input.width,
+        input.channels, line % input.height, rows)
+      return input.channels
+    }
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
+}

@@ -1,0 +1,19 @@
+import CKernels
+import Tensors
+
+/// Sums over pixels of stored tensors, float64 within an image.
+enum PixelSums {
+  /// images × channels, each summed over the image's pixels in order. Empty in a rehearsal.
+  static func perImage<E: Element>(_ x: Tensor<E>, _ context: Context<E>) -> [Double] {
+    guard !context.workers.isRehearsal else { return [] }
+    let shape = x.shape, sumPixels = context.kernels.elementwise.sum_pixels!
+    var sums = [Double](repeating: 0, count: shape.images * shape.channels)
+    sums.withUnsafeMutableBufferPointer { sums in
+      let base = sums.baseAddress!
+      context.workers.parallelFor(shape.images) { image, _ in
+        sumPixels(x.pointer, nil, image * shape.area, shape.area, shape.channels, base + image * shape.channels)
+      }
+    }
+    return sums
+  }
+}

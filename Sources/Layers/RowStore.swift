@@ -1,0 +1,38 @@
+import CKernels
+import Tensors
+
+/// An epilogue without a GEMM: rows of accumulators that something else computes, finished line by line.
+enum RowStore<E: Element> {
+  /// For each line of `columns` pixels of `epilogue.out`: `fill(line, rows)` writes accumulators and returns the distance
+  /// from one pixel's to the next one's (0: one row for the whole line). Returns the epilogue's sums over this rank.
+  static func run(
+    _ epilogue: Epilogue<E>, lines: Int, columns: Int, _ context: Context<E>,
+    _ fill: (_ line: Int, _ rows: UnsafeMutableRawPointer) -> Int
+  ) -> [Double] {
+    let out = epilogue.out.shape, addend = epilogue.addend?.shape ?? out
+    let channels = out.channels, size = MemoryLayout<E.Accumulator>.size
+    let view = epilogue.view, store = context.kernels.elementwise.store!
+    let rowBytes = (columns * channels * size + 63) / 64 * 64, sumBytes = (3 * channels * size + 63) / 64 * 64
+    context.workers.reserveScratch(bytes: rowBytes + sumBytes + 2 * columns * 4)
+    let partial = epilogue.hasSums && !context.workers.isRehearsal ? Buffer<Double>(count: lines * 3 * channels) : nil
+    context.workers.parallelFor(lines) { line, worker in
+      let rows = context.workers.scratch(worker), sums = rows + rowBytes
+      let pixels = (sums + sumBytes).assumingMemoryBound(to: UInt32.self)
+      let from = pixels + columns
+      let image = line / out.height, row = line % out.height * addend.height / out.height
+      for column in 0..<columns {
+        pixels[column] = UInt32(line * columns + column)
+        from[column] = UInt32(image * addend.area + row * addend.width + column * addend.width / out.width)
+      }
+      sums.initializeMemory(as: UInt8.self, repeating: 0, count: sumBytes)
+      var view = view
+      store(&view, rows, fill(line, rows), pixels, from, columns, channels, sums)
+      guard let partial else { return }
+      SumConversion.widen(sums, size: size, count: 3 * channels, to: partial.pointer + line * 3 * channels)
+    }
+    withExtendedLifetime(epilogue) {}
+    guard epilogue.hasSums else { return [] }
+    guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
+    return SumConversion.total(partial, parts: lines, count: 3 * channels)
+  }
+}

@@ -1,0 +1,69 @@
+/// Where each named tensor stands in a flat buffer. Values, gradients and moments are buffers of one layout, so
+/// that allreduce, Adam, norms and checkpoints are each one pass over memory.
+package struct ParameterLayout: Sendable {
+  /// What a tensor is; regularizers and weight decay choose by it.
+  package enum Kind: String, Sendable { case convolution, linear, bias, normScale, normShift, statistic }
+
+  /// One tensor of the layout.
+  package struct Slot: Sendable, Equatable {
+    package let name: String
+    package let kind: Kind
+    /// The shape in files: OIHW for a convolution, OI for a linear layer. In memory the output channel is
+    /// innermost: [kernel row][kernel column][input][output], the matrix that the GEMM multiplies with.
+    package let shape: [Int]
+    package let range: Range<Int>
+    package var count: Int { range.count }
+  }
+
+  package private(set) var slots: [Slot] = []
+  /// The length of a buffer, padding included.
+  package private(set) var count = 0
+  private var names: [String: Int] = [:]
+
+  package init() {}
+
+  /// Adds a tensor at the next multiple of 16 scalars. A name that is already there is a programmer's mistake.
+  package mutating func add(_ name: String, _ kind: Kind, shape: [Int]) -> Slot {
+    precondition(names[name] == nil, "two tensors are named \(name)")
+    let size = shape.reduce(1, *)
+    let slot = Slot(name: name, kind: kind, shape: shape, range: count..<count + size)
+    names[name] = slots.count
+    slots.append(slot)
+    count = (count + size + 15) / 16 * 16
+    return slot
+  }
+
+  package subscript(name: String) -> Slot? { names[name].map { slots[$0] } }
+
+  /// How many scalars the tensors hold, without padding.
+  package var scalars: Int { slots.reduce(0) { $0 + $1.count } }
+
+  /// The values of a slot in file order (O outermost) from memory order (O innermost).
+  package static func toFile<A: Element>(_ slot: Slot, _ values: UnsafeMutablePointer<A>) -> [A] {
+    var file = [A](repeating: 0, count: slot.count)
+    visit(slot) { memory, index in file[index] = values[slot.range.lowerBound + memory] }
+    return file
+  }
+
+  /// Stores values in file order into memory order.
+  package static func fromFile<A: Element>(_ slot: Slot, _ file: [A], to values: UnsafeMutablePointer<A>) {
+    precondition(file.count == slot.count)
+    visit(slot) { memory, index in values[slot.range.lowerBound + memory] = file[index] }
+  }
+
+  @inline(__always)
+  private static func visit(_ slot: Slot, _ body: (_ memory: Int, _ file: Int) -> Void) {
+    guard slot.kind == .convolution || slot.kind == .linear else {
+      for i in 0..<slot.count { body(i, i) }
+      return
+    }
+    let outputs = slot.shape[0], inputs = slot.shape[1], taps = slot.shape.dropFirst(2).reduce(1, *)
+    for tap in 0..<taps {
+      for input in 0..<inputs {
+        for output in 0..<outputs {
+          body((tap * inputs + input) * outputs + output, (output * inputs + input) * taps + tap)
+        }
+      }
+    }
+  }
+}

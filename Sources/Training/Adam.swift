@@ -1,0 +1,43 @@
+import CKernels
+import Foundation
+import Kernels
+import Layers
+import Tensors
+
+/// Adam (Kingma and Ba, 2015) over the flat buffers, one pass over memory:
+///
+///     m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  w ← w − η · m̂ / (√v̂ + ε)
+///     m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
+///
+/// with weight decay as L2 (g + λw, PyTorch's `Adam`) or decoupled (w ← (1 − ηλ)w first, `AdamW`). Every rank applies
+/// the same update to the same reduced gradients.
+package final class Adam<A: Element> where A.Accumulator == A {
+  package let m: Buffer<A>, v: Buffer<A>
+  /// t, the updates made so far.
+  package var steps = 0
+  private let configuration: Configuration.Optimizer
+
+  package init(count: Int, _ configuration: Configuration.Optimizer) {
+    m = Buffer(count: count)
+    v = Buffer(count: count)
+    self.configuration = configuration
+  }
+
+  /// One update of `values` from `gradients` · `gradientScale`.
+  package func update(
+    _ values: Buffer<A>, _ gradients: Buffer<A>, gradientScale: Double, learningRate: Double, _ context: Context<A>
+  ) {
+    steps += 1
+    let c = configuration, t = Double(steps)
+    let rate = learningRate / (1 - pow(c.beta1, t)), root = 1 / (1 - pow(c.beta2, t)).squareRoot()
+    let decay = c.decay == .l2 ? c.weightDecay : 0, shrink = c.decay == .decoupled ? learningRate * c.weightDecay : 0
+    let adam = context.kernels.elementwise.adam!
+    let piece = 1 << 16
+    context.workers.parallelFor((values.count + piece - 1) / piece) { index, _ in
+      let first = index * piece, count = min(piece, values.count - first)
+      adam(
+        values.pointer + first, gradients.pointer + first, self.m.pointer + first, self.v.pointer + first, count,
+        gradientScale, decay, shrink, c.beta1, c.beta2, rate, root, c.epsilon)
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import Dataset
+import Foundation
+import Layers
+import Network
+import Tensors
+
+/// A state of training in a folder `step-00000123`, whole or not at all:
+///
+///     model.safetensors      parameters and running statistics, torchvision's names
+///     optimizer.safetensors  Adam's moments, m.<name> and v.<name>
+///     state.json             where the run stands, and its configuration
+///     manifest.json          sizes and SHA-256 of the files
+package struct Checkpoint {
+  /// Where a run stands.
+  package struct State: Codable, Sendable, Equatable {
+    /// Of this layout of files.
+    package var version = 1
+    /// Steps done, skipped ones included.
+    package var step: Int
+    /// Updates that Adam has made.
+    package var updates: Int
+    package var lossScale: LossScale
+    /// The best evaluation so far.
+    package var best: Best?
+    /// Training identities in the order of their classes.
+    package var identities: [Int]
+    package var configuration: Configuration
+
+    package struct Best: Codable, Sendable, Equatable {
+      package var mAP: Double, step: Int
+    }
+  }
+
+  package let folder: String
+  package let state: State
+  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json"
+
+  /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`, `RUN`).
+  package init(path: String) throws {
+    folder = try Self.resolve(path)
+    try Manifest.verify(folder)
+    let file = "\(folder)/\(Self.stateFile)"
+    guard let text = FileManager.default.contents(atPath: file) else { throw Failure.data("\(file): missing") }
+    do {
+      state = try JSONDecoder().decode(State.self, from: text)
+    } catch {
+      throw Failure.data("\(file): not a checkpoint that this version reads (\(error))")
+    }
+  }
+
+  private static func resolve(_ path: String) throws -> String {
+    let files = FileManager.default
+    guard files.fileExists(atPath: path) else { throw Failure.data("\(path): no such checkpoint") }
+    if files.fileExists(atPath: "\(path)/\(Manifest.name)") { return path }
+    for folder in [path, "\(path)/checkpoints"] {
+      if let name = CheckpointFolder(path: folder).latest { return "\(folder)/\(name)" }
+    }
+    throw Failure.data("\(path): no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
+  }
+
+  package var modelPath: String { "\(folder)/\(Self.model)" }
+
+  /// A network of the checkpoint's architecture and its parameters.
+  package func network<E: Element>(_: E.Type) throws -> (ReIDNetwork<E>, Parameters<E.Accumulator>) {
+    let network = ReIDNetwork<E>(Architecture(state.configuration.model, identities: state.identities.count))
+    let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
+    try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: network, parameters)
+    return (network, parameters)
+  }
+
+  /// Puts everything of the checkpoint into a training step.
+  package func restore<E: Element>(into step: TrainingStep<E>) throws {
+    try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: step.network, step.parameters)
+    let moments = try SafetensorsFile(path: "\(folder)/\(Self.optimizer)")
+    for slot in step.network.layout.slots {
+      try WeightsFile.read(moments, "m." + slot.name, slot, into: step.adam.m)
+      try WeightsFile.read(moments, "v." + slot.name, slot, into: step.adam.v)
+    }
+    step.adam.steps = state.updates
+    step.lossScale = state.lossScale
+  }
+
+  /// Writes the files of a checkpoint into a folder.
+  static func write<E: Element>(_ step: TrainingStep<E>, _ state: State, into folder: String) throws {
+    try WeightsFile.write(step.network, step.parameters, to: "\(folder)/\(model)")
+    let layout = step.network.layout
+    try SafetensorsWriter.write(
+      WeightsFile.tensors(layout, step.adam.m, prefix: "m.") + WeightsFile.tensors(layout, step.adam.v, prefix: "v."),
+      metadata: ["format": "lineup"], to: "\(folder)/\(optimizer)")
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    try AtomicFiles.write(String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(folder)/\(stateFile)")
+    try Manifest.write(into: folder)
+  }
+}
+
+/// `RUN/checkpoints`: the last n checkpoints, the best one, and pointers to the latest and the best.
+package struct CheckpointFolder: Sendable {
+  package let path: String
+
+  package init(path: String) { self.path = path }
+
+  /// The names that the pointers hold, where they and their checkpoints exist.
+  package var latest: String? { pointer("latest") }
+  package var best: String? { pointer("best") }
+
+  private func pointer(_ name: String) -> String? {
+    guard let text = try? String(contentsOfFile: "\(path)/\(name)", encoding: .utf8) else { return nil }
+    let target = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    return FileManager.default.fileExists(atPath: "\(path)/\(target)/\(Manifest.name)") ? target : nil
+  }
+
+  /// Writes a checkpoint aside, renames it, moves `best` where it is the best, `latest` last, and then removes what is
+  /// neither among the last `keep` nor the best. Returns its folder.
+  package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, keep: Int) throws -> String {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw Failure.internal("\(path): \(error.localizedDescription)")
+    }
+    try AtomicFiles.cleanLeftovers(in: path)
+    let name = Self.name(state.step)
+    try AtomicFiles.writeDirectory("\(path)/\(name)") { try Checkpoint.write(step, state, into: $0) }
+    if let best = state.best, best.step == state.step { try AtomicFiles.write(name + "\n", to: "\(path)/best") }
+    try AtomicFiles.write(name + "\n", to: "\(path)/latest")
+    try prune(keep: keep)
+    return "\(path)/\(name)"
+  }
+
+  private static func name(_ step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  private func prune(keep: Int) throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: path).filter { $0.hasPrefix("step-") }.sorted()
+    let best = best
+    for name in names.dropLast(keep) where name != best {
+      try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/// The dynamic loss scale: gradients are computed times a power of two, so that small ones survive float16.
+///
+/// ×½ and a skipped step on Inf or NaN anywhere on any rank, ×2 after `growthInterval` clean steps. Every rank keeps
+/// the same one, as all see the same reduced gradients. Wide storage needs none and keeps 1.
+package struct LossScale: Codable, Sendable, Equatable {
+  package private(set) var scale: Double
+  /// Clean steps since the scale last changed.
+  package private(set) var cleanSteps = 0
+  /// Steps skipped so far.
+  package private(set) var skipped = 0
+  private let growthInterval: Int
+  private let isDynamic: Bool
+
+  /// Beyond these a change would only cost skipped steps.
+  private static var smallest: Double { 0x1p-14 }
+  private static var largest: Double { 0x1p24 }
+
+  package init(_ configuration: Configuration) {
+    isDynamic = configuration.precision.storage == .float16
+    scale = isDynamic ? configuration.lossScale.initial : 1
+    growthInterval = configuration.lossScale.growthInterval
+  }
+
+  /// Takes note of a step. Returns whether it counts: false where it must change nothing.
+  package mutating func update(finite: Bool) -> Bool {
+    guard finite else {
+      skipped += 1
+      cleanSteps = 0
+      halve()
+      return false
+    }
+    cleanSteps += 1
+    if isDynamic && cleanSteps >= growthInterval && scale < Self.largest {
+      scale *= 2
+      cleanSteps = 0
+    }
+    return true
+  }
+
+  /// Halves the scale where it may be halved; whether it was.
+  @discardableResult
+  package mutating func halve() -> Bool {
+    guard isDynamic, scale > Self.smallest else { return false }
+    scale /= 2
+    return true
+  }
+}

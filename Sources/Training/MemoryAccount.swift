@@ -1,0 +1,47 @@
+import Dataset
+import Kernels
+import Layers
+import Network
+import Tensors
+
+/// The memory of one rank, in bytes: found by rehearsing a step, which allocates but computes nothing.
+package struct MemoryAccount: Sendable {
+  /// Masters, gradients and Adam's two moments.
+  package let parameters: Int
+  /// Packed working weights.
+  package let workingWeights: Int
+  /// Activations and gradients of activations at their peak.
+  package let activations: Int
+  /// The workers' scratch.
+  package let scratch: Int
+
+  package var total: Int { parameters + workingWeights + activations + scratch }
+
+  /// For a training step with `images` images on this rank.
+  package static func training<E: Element>(
+    _: E.Type, images: Int, identities: Int, _ configuration: Configuration, _ machine: Machine
+  ) throws -> MemoryAccount {
+    let rehearsal = machine.rehearsal
+    let context = rehearsal.context(E.self, configuration)
+    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: identities))
+    let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
+    let step = TrainingStep(network, parameters, configuration, context)
+    let height = configuration.input.height, width = configuration.input.width
+    _ = try step.differentiate(
+      [UInt8](repeating: 0, count: images * height * width * 3), height: height, width: width,
+      labels: [Int](repeating: 0, count: images), scale: 1)
+    return MemoryAccount(
+      parameters: 4 * parameters.values.bytes + parameters.statistics.bytes, workingWeights: network.packedBytes,
+      activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes)
+  }
+
+  package var summary: String {
+    "\(Self.format(total)) a rank: parameters and moments \(Self.format(parameters)), working weights "
+      + "\(Self.format(workingWeights)), activations \(Self.format(activations)), scratch \(Self.format(scratch))"
+  }
+
+  private static func format(_ bytes: Int) -> String {
+    let mebibytes = Double(bytes) / 1_048_576
+    return mebibytes < 1000 ? "\(Int(mebibytes.rounded(.up))) MiB" : "\((mebibytes / 102.4).rounded() / 10) GiB"
+  }
+}

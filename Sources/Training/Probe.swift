@@ -1,0 +1,81 @@
+import Collectives
+import Dataset
+import Kernels
+import Layers
+import Network
+import Tensors
+
+/// One step on exactly these images, without augmentation and without an update: what `lineup probe` writes for
+/// comparison with other implementations and other numbers of ranks.
+package enum Probe {
+  /// `samples` in this order are the global batch; rank r takes rows r·n/size ..< (r+1)·n/size. Rank 0 writes `output`.
+  package static func run<E: Element>(
+    _: E.Type, weights: SafetensorsFile, samples: [Sample], output: String, _ configuration: Configuration,
+    _ machine: Machine
+  ) throws {
+    let communicator = machine.communicator
+    let (step, context): (TrainingStep<E>, Context<E>) = try communicator.agree {
+      guard samples.count >= communicator.size else {
+        throw Failure.usage("\(communicator.size) ranks for \(samples.count) images: each rank needs at least one")
+      }
+      let identities = Sample.classes(of: samples).count
+      let classes = weights.contains("classifier.weight") ? try weights.shape("classifier.weight")[0] : identities
+      guard classes >= identities else {
+        throw Failure.data("\(weights.path): the classifier has \(classes) identities, the images \(identities)")
+      }
+      let context = machine.context(E.self, configuration)
+      let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes))
+      let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
+      try WeightsFile.loadAll(weights, into: network, parameters)
+      return (TrainingStep(network, parameters, configuration, context), context)
+    }
+    let own = Share.rows(samples.count, communicator)
+    let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
+    let classes = Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
+    let height = configuration.input.height, width = configuration.input.width
+    // Training would skip the steps that overflow float16 and halve the scale; here that is one loop.
+    var (loss, embedding, logits, _) = try step.differentiate(
+      pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
+    while GradientReduction.nonfinite(step.gradients, step.network.layout, context.accumulating) != nil,
+      loss.total.isFinite, step.lossScale.halve()
+    {
+      (loss, embedding, logits, _) = try step.differentiate(
+        pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
+    }
+    let scale = step.lossScale.scale
+    let embeddings = Array(try communicator.allgather(embedding.array).joined())
+    let allLogits = Array(try communicator.allgather(logits.array).joined())
+    try communicator.agree {
+      guard communicator.isCoordinator else { return }
+      let gradients = step.gradients
+      for i in 0..<gradients.count { gradients[i] /= E.Accumulator(scale) }
+      let tensors = [
+        tensor("embedding", [samples.count, embedding.shape.channels], embeddings),
+        tensor("logits", [samples.count, logits.shape.channels], allLogits),
+        tensor("loss.total", [1], [loss.total]), tensor("loss.crossEntropy", [1], [loss.crossEntropy]),
+        tensor("loss.triplet", [1], [loss.triplet]), tensor("loss.msgr", [1], [0.0]),
+      ]
+      try SafetensorsWriter.write(
+        tensors + WeightsFile.tensors(step.network.layout, gradients, prefix: "gradient."),
+        metadata: ["storage": configuration.precision.storage.rawValue, "ranks": "\(communicator.size)"], to: output)
+    }
+    withExtendedLifetime(context) {}
+  }
+
+  /// Writes a freshly initialized network.
+  package static func initialize(output: String, identities: Int, _ configuration: Configuration, _ machine: Machine) throws {
+    let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: identities))
+    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    try WeightsFile.write(network, parameters, to: output)
+  }
+
+  private static func evaluationPixels(_ samples: ArraySlice<Sample>, _ configuration: Configuration) throws -> [UInt8] {
+    let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
+    return try samples.flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
+  }
+
+  private static func tensor<A: Element>(_ name: String, _ shape: [Int], _ values: [A]) -> SafetensorsTensor {
+    if A.self == Double.self { return .doubles(name, shape: shape) { values.map { Double($0) } } }
+    return SafetensorsTensor(name, shape: shape) { values.map { Float($0) } }
+  }
+}

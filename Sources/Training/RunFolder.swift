@@ -1,0 +1,86 @@
+import Dataset
+import Evaluation
+import Foundation
+import Tensors
+
+/// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`, and with `log.samples` `samples.jsonl`.
+package final class RunFolder {
+  package let path: String
+  package let checkpoints: CheckpointFolder
+  /// On rank 0, after `open`.
+  package private(set) var metrics: MetricsLog?
+  private var samples: OutputFile?
+
+  package init(path: String) {
+    self.path = path
+    checkpoints = CheckpointFolder(path: "\(path)/checkpoints")
+  }
+
+  package var logPath: String { "\(path)/log.txt" }
+
+  /// Makes the folder. Throws a `Failure.usage` where it holds checkpoints and the run is not to be resumed: they would be
+  /// overwritten.
+  package func create(resuming: Bool) throws {
+    if !resuming, let latest = checkpoints.latest {
+      throw Failure.usage("\(path): holds a run (\(latest)); go on with --resume or choose another --output")
+    }
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw Failure.internal("\(path): cannot be made: \(error.localizedDescription)")
+    }
+  }
+
+  /// Opens the logs of rank 0 and writes the configuration. Lines of steps after `step`, which a resumed run makes again,
+  /// are removed first.
+  package func open(_ configuration: Configuration, afterStep step: Int) throws {
+    try AtomicFiles.write(try configuration.yaml(), to: "\(path)/config.yaml")
+    for name in ["metrics.jsonl", "samples.jsonl"] { try MetricsLog.truncate("\(path)/\(name)", afterStep: step) }
+    metrics = try MetricsLog(path: "\(path)/metrics.jsonl")
+    if configuration.log.samples { samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND) }
+  }
+
+  /// The samples of a step, one object a line.
+  package func record(_ step: Int, _ batch: [Sample]) throws {
+    struct Line: Encodable {
+      let step: Int, paths: [String], identities: [Int]
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let line = Line(step: step, paths: batch.map(\.path), identities: batch.map(\.identity))
+    try samples?.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
+  }
+}
+
+extension RunLog {
+  /// The lines that scripts of the field look for.
+  package func result(_ result: RankingResult) {
+    for (name, value) in [
+      ("mAP", result.mAP), ("Rank-1", result.rank1), ("Rank-5", result.rank5), ("Rank-10", result.rank10), ("mINP", result.mINP),
+    ] {
+      info("\(name): \(String(format: "%.1f", 100 * value))%")
+    }
+  }
+
+  /// What a weights file gave, and what it did not.
+  func report(_ report: WeightsFile.Report, _ path: String) throws {
+    guard !report.loaded.isEmpty else {
+      throw Failure.data("\(path): none of its tensors fits this network (torchvision's names, e.g. conv1.weight, and shapes)")
+    }
+    info("\(path): \(report.loaded.count) tensors loaded")
+    if !report.missing.isEmpty { info("not in the file, freshly initialized: \(report.missing.joined(separator: ", "))") }
+    if !report.unused.isEmpty { info("in the file, not used: \(report.unused.joined(separator: ", "))") }
+    for (name, file, network) in report.mismatched {
+      warning("\(name): shape \(file) in the file, \(network) here; freshly initialized")
+    }
+  }
+}
+
+extension Checkpoint {
+  /// Throws where the training identities are not those that the classifier was trained for.
+  func requireIdentities(_ classes: [Int: Int]) throws {
+    guard state.identities != classes.keys.sorted() else { return }
+    throw Failure.data(
+      "\(folder): trained on \(state.identities.count) identities, this data set has \(classes.count) (or others)")
+  }
+}

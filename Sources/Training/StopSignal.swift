@@ -1,0 +1,23 @@
+import Foundation
+import Synchronization
+
+/// Asks a job to checkpoint and stop: SIGTERM, SIGINT, or SIGUSR1 (which mpirun forwards to every rank).
+///
+/// A handler may only set a flag, and has no argument to find it by: this is the one piece of state that a process
+/// shares. Ranks agree on it at each step.
+package enum StopSignal {
+  private static let requested = Atomic<Bool>(false)
+
+  /// Whether this rank has been asked.
+  package static var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+  /// From now on the signals set the flag; a second one of the same kind ends the process as usual.
+  package static func install() {
+    for number in [SIGTERM, SIGINT, SIGUSR1] {
+      var action = sigaction()
+      action.__sigaction_handler.sa_handler = { _ in StopSignal.requested.store(true, ordering: .relaxed) }
+      action.sa_flags = Int32(bitPattern: number == SIGUSR1 ? UInt32(SA_RESTART) : UInt32(SA_RESTART) | UInt32(SA_RESETHAND))
+      sigaction(number, &action, nil)
+    }
+  }
+}

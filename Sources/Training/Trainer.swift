@@ -1,0 +1,224 @@
+import Collectives
+import Dataset
+import Evaluation
+import Foundation
+import Layers
+import Network
+import Tensors
+
+/// The training loop of one rank: steps, evaluations and checkpoints from where the run stands to its end.
+package final class Trainer<E: Element> {
+  private let configuration: Configuration
+  private let dataset: ReIDDataset
+  private let context: Context<E>
+  private let step: TrainingStep<E>
+  private let coordinator: Coordinator
+  private let classes: [Int: Int]
+  private let loader: BatchLoader
+  private let run: RunFolder
+  private let log: RunLog
+  private var done = 0
+  private var best: Checkpoint.State.Best?
+  private var isSaved = false
+  private var pace = Pace()
+  /// The evaluations of this process, with the steps done before each.
+  private var evaluations: [(step: Int, result: RankingResult)] = []
+
+  private var communicator: any Communicator { context.communicator }
+
+  /// How a run ended.
+  package enum Outcome: Sendable { case finished, stopped }
+
+  /// Everything but the first step; every rank calls it alike.
+  package init(
+    _ configuration: Configuration, _ dataset: ReIDDataset, _ machine: Machine, _ run: RunFolder, _ log: RunLog,
+    resuming checkpoint: Checkpoint?
+  ) throws {
+    self.configuration = configuration
+    self.dataset = dataset
+    (self.run, self.log) = (run, log)
+    context = machine.context(E.self, configuration)
+    classes = Sample.classes(of: dataset.train)
+    loader = BatchLoader(threads: configuration.data.loaderThreads, seed: configuration.seed)
+    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count))
+    (step, coordinator) = try machine.communicator.agree { [context, classes] in
+      let coordinator = try Coordinator(dataset.train, configuration, machine.communicator)
+      let parameters = network.initialized(seed: configuration.seed, machine.workers)
+      let step = TrainingStep(network, parameters, configuration, context)
+      if let checkpoint {
+        try checkpoint.requireIdentities(classes)
+        try checkpoint.restore(into: step)
+      } else if let path = configuration.model.weights {
+        try log.report(WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters), path)
+      }
+      return (step, coordinator)
+    }
+    if let checkpoint {
+      done = checkpoint.state.step
+      best = checkpoint.state.best
+      isSaved = true
+    }
+  }
+
+  deinit { loader.close() }
+
+  /// Trains to the last epoch, or to the step at which any rank is asked to stop.
+  package func train() throws -> Outcome {
+    if done == 0 && configuration.evaluation.beforeTraining { try evaluate() }
+    if done >= coordinator.totalSteps {
+      log.info("nothing to do: \(done) of \(coordinator.totalSteps) steps are done")
+      return .finished
+    }
+    if let first = try coordinator.announce(step: done) { submit(first) }
+    while done < coordinator.totalSteps {
+      let stop = try trainStep()
+      let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
+      let isLast = done == coordinator.totalSteps
+      if epochEnds, isLast || isDue(epoch, configuration.evaluation.everyEpochs) { try evaluate() }
+      let saves = isLast || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
+        || isDue(done, configuration.checkpoint.everySteps)
+      if saves { try save() }
+      if stop && !isLast {
+        log.info("asked to stop: checkpointed after step \(done); go on with --resume")
+        return .stopped
+      }
+    }
+    summarize()
+    return .finished
+  }
+
+  /// The last lines of a finished run.
+  private func summarize() {
+    guard communicator.isCoordinator else { return }
+    log.info("")
+    log.info("                       mAP   Rank-1")
+    for (step, result) in evaluations {
+      let name = step == 0 ? "before training" : "after \(step) steps"
+      log.info(
+        name.padding(toLength: 18, withPad: " ", startingAt: 0)
+          + String(format: "%7.1f%%  %6.1f%%", 100 * result.mAP, 100 * result.rank1))
+    }
+    log.info(String(format: "%.1f images/s (median)", Double(batchSize) / pace.median))
+    log.info("run          \(run.path): config.yaml, metrics.jsonl, log.txt")
+    if let latest = run.checkpoints.latest { log.info("checkpoint   \(run.checkpoints.path)/\(latest)") }
+  }
+
+  private var batchSize: Int { configuration.sampling.identities * configuration.sampling.images }
+
+  private func isDue(_ count: Int, _ every: Int) -> Bool { every > 0 && count % every == 0 }
+
+  /// One step; whether any rank has been asked to stop.
+  private func trainStep() throws -> Bool {
+    let start = Date()
+    let waitedBefore = loader.secondsWaited
+    let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
+    if let next = plan.next { submit(next) }
+    let batch = try loader.next()
+    for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
+    let labels = batch.samples.map { classes[$0.identity]! }
+    let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
+    done += 1
+    isSaved = false
+    guard result.loss.rows > 0 else {
+      throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
+    }
+    var stop = [StopSignal.isRequested ? 1.0 : 0]
+    try communicator.allreduce(&stop, .max)
+    if let name = result.skippedFor {
+      log.warning("step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)")
+    }
+    try record(
+      plan, announced, result, seconds: Date().timeIntervalSince(start), waited: loader.secondsWaited - waitedBefore)
+    return stop[0] > 0
+  }
+
+  /// Hands this rank's share of a batch to the loader.
+  private func submit(_ batch: AnnouncedBatch) {
+    let own = Share.rows(batch.samples.count, communicator)
+    let transforms = Transforms(
+      height: configuration.input.height, width: configuration.input.width, erasingProbability: configuration.data.erasing)
+    loader.submit(
+      BatchRequest(
+        samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },
+        epoch: batch.epoch, transforms: transforms, augment: configuration.data.augmentation,
+        onDamage: configuration.data.damaged == .skip ? .skip : .fail))
+  }
+
+  private func record(
+    _ plan: StepPlan, _ batch: AnnouncedBatch, _ result: StepResult, seconds: Double, waited: Double
+  ) throws {
+    guard communicator.isCoordinator else { return }
+    pace.add(seconds)
+    let rate = Double(result.loss.rows) / seconds
+    try run.metrics?.append([
+      "step": .integer(done), "epoch": .integer(plan.epoch + 1), "loss": .number(result.loss.total),
+      "crossEntropy": .number(result.loss.crossEntropy), "triplet": .number(result.loss.triplet),
+      "learningRate": .number(plan.learningRate), "lossScale": .number(result.lossScale),
+      "skipped": .integer(step.lossScale.skipped), "images": .integer(result.loss.rows),
+      "damaged": .integer(batch.samples.count - result.loss.rows), "seconds": .number(seconds),
+      "imagesPerSecond": .number(rate), "secondsWaitedForImages": .number(waited),
+    ])
+    if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
+    guard isDue(done, configuration.log.everySteps) || done == coordinator.totalSteps else { return }
+    let loss = result.loss, index = plan.index + 1
+    let line = String(
+      format: "epoch %d/%d  step %d/%d  loss %.3f (ce %.3f triplet %.3f)  lr %.1e  %.1f img/s  eta %@", plan.epoch + 1,
+      configuration.schedule.epochs, index, coordinator.stepsPerEpoch, loss.total, loss.crossEntropy, loss.triplet,
+      plan.learningRate, rate, pace.remaining(coordinator.totalSteps - done))
+    log.step(line, done: Double(index) / Double(coordinator.stepsPerEpoch))
+  }
+
+  private func evaluate() throws {
+    let outcome = try Evaluator.run(dataset, step.network, step.parameters, configuration, context)
+    for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
+    let result = outcome.plain
+    evaluations.append((done, result))
+    if result.mAP > best?.mAP ?? -1, done > 0 { best = .init(mAP: result.mAP, step: done) }
+    guard communicator.isCoordinator else { return }
+    log.info("evaluation after \(done) steps, \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
+    log.result(result)
+    var fields: [(key: String, value: MetricValue)] = [
+      ("step", .integer(done)), ("epoch", .integer(done / coordinator.stepsPerEpoch)), ("mAP", .number(result.mAP)),
+      ("rank1", .number(result.rank1)), ("rank5", .number(result.rank5)), ("rank10", .number(result.rank10)),
+      ("mINP", .number(result.mINP)), ("mAPTrapezoid", .number(result.mAPTrapezoid)), ("seconds", .number(outcome.seconds)),
+    ]
+    if let reRanked = outcome.reRanked {
+      log.info("re-ranked:")
+      log.result(reRanked)
+      fields += [("reRankedMAP", .number(reRanked.mAP)), ("reRankedRank1", .number(reRanked.rank1))]
+    }
+    try run.metrics?.append(fields)
+  }
+
+  private func save() throws {
+    guard !isSaved else { return }
+    let state = Checkpoint.State(
+      step: done, updates: step.adam.steps, lossScale: step.lossScale, best: best,
+      identities: classes.keys.sorted(), configuration: configuration)
+    try communicator.agree {
+      guard communicator.isCoordinator else { return }
+      let folder = try run.checkpoints.save(step, state, keep: configuration.checkpoint.keep)
+      log.info("checkpoint \(folder)")
+    }
+    isSaved = true
+  }
+}
+
+/// Predicts how long the rest takes, from the last steps.
+private struct Pace {
+  private var recent: [Double] = []
+
+  /// Seconds of a step.
+  var median: Double { recent.isEmpty ? .nan : recent.sorted()[recent.count / 2] }
+
+  mutating func add(_ seconds: Double) {
+    recent.append(seconds)
+    if recent.count > 50 { recent.removeFirst() }
+  }
+
+  func remaining(_ steps: Int) -> String {
+    guard !recent.isEmpty else { return "?" }
+    let seconds = Int((median * Double(steps)).rounded())
+    return String(format: "%d:%02d:%02d", seconds / 3600, seconds / 60 % 60, seconds % 60)
+  }
+}

@@ -1,0 +1,100 @@
+import Foundation
+import Layers
+import Network
+import Tensors
+
+/// Parameters and running statistics in a safetensors file, by torchvision's names, OIHW.
+///
+/// float32, or float64 where the masters are.
+package enum WeightsFile {
+  /// What a file gave to a network.
+  package struct Report: Sendable {
+    package var loaded: [String] = []
+    /// Tensors of the network that the file does not have; they keep their values.
+    package var missing: [String] = []
+    /// Tensors of the file that the network does not have.
+    package var unused: [String] = []
+    /// Tensors of both, of different shapes; the network keeps its values.
+    package var mismatched: [(name: String, file: [Int], network: [Int])] = []
+  }
+
+  /// The tensors of `buffer` by the names of `layout`, each with `prefix` before it.
+  package static func tensors<A: Element>(_ layout: ParameterLayout, _ buffer: Buffer<A>, prefix: String = "") -> [SafetensorsTensor] {
+    layout.slots.map { slot in
+      if A.self == Double.self {
+        return .doubles(prefix + slot.name, shape: slot.shape) {
+          ParameterLayout.toFile(slot, buffer.pointer).map { Double($0) }
+        }
+      }
+      return SafetensorsTensor(prefix + slot.name, shape: slot.shape) {
+        ParameterLayout.toFile(slot, buffer.pointer).map { Float($0) }
+      }
+    }
+  }
+
+  package static func write<E: Element>(_ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, to path: String) throws {
+    try SafetensorsWriter.write(
+      tensors(network.layout, parameters.values) + tensors(network.statistics, parameters.statistics),
+      metadata: ["format": "lineup"], to: path)
+  }
+
+  /// Loads what fits. Only a file that cannot be read throws.
+  package static func load<E: Element>(
+    _ file: SafetensorsFile, into network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>
+  ) throws -> Report {
+    var report = Report()
+    for (layout, buffer) in [(network.layout, parameters.values), (network.statistics, parameters.statistics)] {
+      for slot in layout.slots {
+        guard file.contains(slot.name) else {
+          report.missing.append(slot.name)
+          continue
+        }
+        let shape = try file.shape(slot.name)
+        // A linear layer published as a 1×1 convolution, or the other way round, is the same matrix.
+        guard shape == slot.shape || shape.filter({ $0 != 1 }) == slot.shape.filter({ $0 != 1 }) else {
+          report.mismatched.append((slot.name, shape, slot.shape))
+          continue
+        }
+        try read(file, slot.name, slot, into: buffer)
+        report.loaded.append(slot.name)
+      }
+    }
+    report.unused = file.names.filter {
+      network.layout[$0] == nil && network.statistics[$0] == nil && !$0.hasSuffix(".num_batches_tracked")
+    }
+    return report
+  }
+
+  /// Loads every tensor of the network, or throws a `Failure.data` that names the first one missing or of another shape.
+  package static func loadAll<E: Element>(
+    _ file: SafetensorsFile, into network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>
+  ) throws {
+    let report = try load(file, into: network, parameters)
+    if let (name, shape, expected) = report.mismatched.first {
+      throw Failure.data("\(file.path): tensor \(name) has shape \(shape), this network needs \(expected)")
+    }
+    if let name = report.missing.first {
+      let more = report.missing.count > 1 ? " (and \(report.missing.count - 1) more)" : ""
+      throw Failure.data("\(file.path): tensor \(name)\(more) of this network is not in it")
+    }
+    if let name = report.unused.first {
+      throw Failure.data("\(file.path): tensor \(name) is not of this network; is model.* configured as it was trained?")
+    }
+  }
+
+  /// Reads one tensor in file order into its slot of a flat buffer.
+  package static func read<A: Element>(
+    _ file: SafetensorsFile, _ name: String, _ slot: ParameterLayout.Slot, into buffer: Buffer<A>
+  ) throws {
+    let values: [A]
+    if A.self == Double.self {
+      values = try file.values(name, as: Double.self) as! [A]
+    } else {
+      values = try file.values(name, as: Float.self) as! [A]
+    }
+    guard values.count == slot.count else {
+      throw Failure.data("\(file.path): tensor \(name) has \(values.count) values, expected \(slot.count)")
+    }
+    ParameterLayout.fromFile(slot, values, to: buffer.pointer)
+  }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Dataset
+import Evaluation
+import Foundation
+import Tensors
+import Training
+
+/// Ranks a data set's gallery by a checkpoint's features.
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Rank a data set's gallery for its queries by a checkpoint's features; under mpirun, on all ranks.")
+
+  @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
+  @Option(name: .long, help: "The data set's folder.") var data: String
+  @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
+  @OptionGroup var options: ConfigurationOptions
+
+  func run() {
+    Job.run { communicator in
+      let (saved, configuration, dataset) = try communicator.agree {
+        let saved = try Checkpoint(path: checkpoint)
+        let configuration = try options.resolve(base: saved.state.configuration)
+        let dataset = try ReIDDataset.open(at: data)
+        try dataset.require(.query, .gallery)
+        return (saved, configuration, dataset)
+      }
+      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+      let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+      func evaluate<E: Element>(_: E.Type) throws {
+        let (network, parameters) = try communicator.agree { try saved.network(E.self) }
+        let outcome = try Evaluator.run(
+          dataset, network, parameters, configuration, machine.context(E.self, configuration))
+        for reason in outcome.damaged { log.warning("left out: \(reason)") }
+        log.info("\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
+        log.result(outcome.plain)
+        if let reRanked = outcome.reRanked {
+          log.info("re-ranked:")
+          log.result(reRanked)
+        }
+        try communicator.agree {
+          guard communicator.isCoordinator, let json else { return }
+          try MetricsFile.write(outcome.plain, reRanked: outcome.reRanked, to: json)
+        }
+      }
+      try evaluate(configuration.precision.storage.element)
+    }
+  }
+}
+
+/// The `--json` file of `evaluate` and `score`.
+enum MetricsFile {
+  private struct Content: Encodable {
+    let mAP: Double, mAPTrapezoid: Double, mINP: Double, rank1: Double, rank5: Double, rank10: Double
+    let cmc: [Double], queries: Int, leftOut: Int
+    let reRanked: RankingResult?
+  }
+
+  static func write(_ result: RankingResult, reRanked: RankingResult?, to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    let content = Content(
+      mAP: result.mAP, mAPTrapezoid: result.mAPTrapezoid, mINP: result.mINP, rank1: result.rank1, rank5: result.rank5,
+      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked)
+    try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
+  }
+}

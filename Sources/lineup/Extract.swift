@@ -1,0 +1,43 @@
+import ArgumentParser
+import Dataset
+import Evaluation
+import Tensors
+import Training
+
+/// Writes the features of a folder of images.
+struct Extract: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a checkpoint's features of all images of a folder: FILE.npy, and FILE.csv with their names.")
+
+  @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
+  @Option(name: .long, help: "A folder of JPEGs, or a CSV path,identity,camera.") var images: String
+  @Option(name: .long, help: "FILE.npy: float32, one row an image.") var output: String
+  @OptionGroup var options: ConfigurationOptions
+
+  func run() {
+    Job.run { communicator in
+      let (saved, configuration, samples) = try communicator.agree {
+        let saved = try Checkpoint(path: checkpoint)
+        let isList = images.lowercased().hasSuffix(".csv")
+        return (
+          saved, try options.resolve(base: saved.state.configuration),
+          isList ? try ImageList.read(path: images) : try ImageList.images(inFolder: images)
+        )
+      }
+      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+      let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+      func extract<E: Element>(_: E.Type) throws {
+        let (network, parameters) = try communicator.agree { try saved.network(E.self) }
+        let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
+        let (features, kept, damaged) = try extractor.extract(samples)
+        for reason in damaged { log.warning("left out: \(reason)") }
+        try communicator.agree {
+          guard communicator.isCoordinator else { return }
+          try FeatureFiles.write(try Evaluator.labelled("features", features, kept), to: output)
+        }
+        log.info("\(output): \(features.rows) × \(features.columns), and \(FeatureFiles.labelPath(of: output))")
+      }
+      try extract(configuration.precision.storage.element)
+    }
+  }
+}

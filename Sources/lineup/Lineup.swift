@@ -1,0 +1,29 @@
+import ArgumentParser
+import Foundation
+import Training
+
+/// The commands. Each does what its name says with the modules below; nothing else is here.
+@main
+struct Lineup: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lineup",
+    abstract: "Trains person re-identification networks on CPU clusters.",
+    discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 70 internal, 75 checkpointed and asked to stop.",
+    version: "0.1.0",
+    subcommands: [Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Doctor.self]
+  )
+
+  /// ArgumentParser's errors take several lines; ours take one, and under mpirun rank 0 speaks for all.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      if code == .success || error is CleanExit { exit(withError: error) }
+      let rank = ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] ?? "0"
+      if rank == "0" { Job.complain(message(for: error)) }
+      Foundation.exit(code.rawValue)
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Dataset
+import Tensors
+import Training
+
+/// One step on exactly these images, for comparison with other implementations and other numbers of ranks.
+struct Probe: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write embedding, losses and gradients of one step on given images; or a fresh network.")
+
+  @Option(name: .long, help: "Weights by torchvision's names (safetensors).") var weights: String?
+  @Option(name: .long, help: "A CSV path,identity,camera: the global batch, in this order.") var images: String?
+  @Option(name: .long, help: "Where to write the results (safetensors).") var output: String?
+  @Option(name: .long, help: "Write a freshly initialized network here instead.") var initialize: String?
+  @Option(name: .long, help: "Identities of the fresh network's classifier.") var identities: Int?
+  @OptionGroup var options: ConfigurationOptions
+
+  func validate() throws {
+    if initialize != nil {
+      guard let identities, identities > 0 else { throw ValidationError("--initialize needs --identities N") }
+      guard weights == nil, images == nil, output == nil else {
+        throw ValidationError("--initialize goes with --identities, --config and --set only")
+      }
+    } else {
+      guard weights != nil, images != nil, output != nil else {
+        throw ValidationError("probe needs --weights, --images and --output (or --initialize and --identities)")
+      }
+    }
+  }
+
+  func run() {
+    Job.run { communicator in
+      let configuration = try communicator.agree { try options.resolve() }
+      let machine = try Machine(communicator, threads: configuration.threads)
+      if let initialize {
+        return try communicator.agree {
+          guard communicator.isCoordinator else { return }
+          try Training.Probe.initialize(output: initialize, identities: identities!, configuration, machine)
+        }
+      }
+      let (file, samples) = try communicator.agree {
+        (try SafetensorsFile(path: weights!), try ImageList.read(path: images!))
+      }
+      func run<E: Element>(_ element: E.Type) throws {
+        try Training.Probe.run(element, weights: file, samples: samples, output: output!, configuration, machine)
+      }
+      try run(configuration.precision.storage.element)
+    }
+  }
+}

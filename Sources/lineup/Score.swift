@@ -1,0 +1,40 @@
+import ArgumentParser
+import Collectives
+import Evaluation
+import Training
+
+/// The metrics of features from any tool.
+struct Score: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "CMC and mAP of features from any tool: Q.npy and G.npy, each with its .csv (path,identity,camera) beside it.")
+
+  @Option(name: .long, help: "Features of the queries (.npy).") var query: String
+  @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
+  @Option(name: .long, help: "euclidean or cosine.") var metric: DistanceMetric = .euclidean
+  @Flag(name: .long, help: "Also after k-reciprocal re-ranking.") var rerank = false
+  @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
+
+  func run() {
+    Job.run { communicator in
+      let log = try RunLog(rank: communicator.rank, level: .info)
+      try communicator.agree {
+        guard communicator.isCoordinator else { return }
+        let machine = try Machine(SoloCommunicator(), threads: 0)
+        let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
+        let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery)
+        let plain = try score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
+        log.result(plain)
+        var reRanked: RankingResult?
+        if rerank {
+          reRanked = try score(
+            query: queries, gallery: images, metric: metric, reRanking: .init(), parallelFor: parallelFor)
+          log.info("re-ranked:")
+          log.result(reRanked!)
+        }
+        if let json { try MetricsFile.write(plain, reRanked: reRanked, to: json) }
+      }
+    }
+  }
+}
+
+extension DistanceMetric: ExpressibleByArgument {}

@@ -1,0 +1,17 @@
+import ArgumentParser
+import Training
+
+/// `--config` and `--set`, wherever a configuration is needed.
+struct ConfigurationOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("A YAML file with any part of the configuration.", valueName: "file"))
+  var config: String?
+
+  @Option(
+    name: .long, parsing: .singleValue,
+    help: ArgumentHelp("One setting, over the file's; dotted keys, e.g. model.width=0.5.", valueName: "key=value"))
+  var set: [String] = []
+
+  func resolve(base: Configuration = Configuration()) throws -> Configuration {
+    try Configuration.resolve(file: config, settings: set, base: base)
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Dataset
+import Training
+
+/// Draws a data set of generated people.
+struct Synthesize: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a data set of generated people in the Market-1501 layout.")
+
+  @Option(name: .long, help: "The data set's folder.") var output: String
+  @Option(name: .long, help: "People; the first half is for training.") var identities = 64
+  @Option(name: .long, help: "Images of a person and camera.") var images = 4
+  @Option(name: .long, help: "Cameras.") var cameras = 4
+  @Option(name: .long, help: "The same seed draws the same data set.") var seed: UInt64 = 1
+
+  func validate() throws {
+    guard identities >= 2, images >= 1, cameras >= 2 else {
+      throw ValidationError("synthesize needs --identities 2, --images 1 and --cameras 2 or more")
+    }
+  }
+
+  func run() {
+    Job.run { communicator in
+      try communicator.agree {
+        guard communicator.isCoordinator else { return }
+        let synthesizer = Synthesizer(identities: identities, images: images, cameras: cameras, seed: seed)
+        print(try synthesizer.write(to: output).summary)
+      }
+    }
+  }
+}

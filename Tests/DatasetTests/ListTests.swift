@@ -1,0 +1,100 @@
+import Dataset
+import Foundation
+import Tensors
+import Testing
+
+/// The CSV files: a user's own data, and the lists of the commands.
+@Suite struct ListTests {
+  @Test func ownDataWithNumbers() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "sub/b \"1\", x.jpg")
+      try put(
+        "\u{FEFF}split,path,note,identity,camera\r\ntrain,a.jpg,,0,3\r\n\r\n"
+          + "query,\"sub/b \"\"1\"\", x.jpg\",\"two\nlines\",12,1\r\n"
+          + "gallery,\(folder)/a.jpg,,12,2\ngallery,a.jpg,,-1,2",
+        folder + "/own.csv")
+      let data = try ReIDDataset.open(at: folder + "/own.csv")
+      #expect(data.train == [Sample(path: folder + "/a.jpg", identity: 0, camera: 3)])
+      #expect(data.query == [Sample(path: folder + "/sub/b \"1\", x.jpg", identity: 12, camera: 1)])
+      #expect(data.gallery == [Sample(path: folder + "/a.jpg", identity: 12, camera: 2)])
+    }
+  }
+
+  @Test func ownDataWithNames() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg")
+      try put(
+        "path,identity,camera,split\na.jpg,zoe,door,train\na.jpg,7,yard,query\na.jpg,anna,door,gallery\n",
+        folder + "/own.csv")
+      let data = try ReIDDataset.open(at: folder + "/own.csv")
+      #expect(data.train[0].identity == 3 && data.query[0].identity == 1 && data.gallery[0].identity == 2)
+      #expect(data.train[0].camera == 1 && data.query[0].camera == 2)
+    }
+  }
+
+  @Test(arguments: [
+    ("", ": empty; expected a header line"),
+    ("path,identity,split\na.jpg,1,train\n", ": no column \"camera\"; the header is \"path,identity,split\""),
+    ("path,identity,camera,split\n", ": no image in it"),
+    ("path,identity,camera,split\na.jpg,1,1,val\n", ":2: split is \"val\", expected train, query or gallery"),
+    ("path,identity,camera,split\na.jpg,1,1,train\n\na.jpg,1,1\n", ":4: 3 fields, expected 4 as in the header"),
+    ("path,identity,camera,split\n\"a\n.jpg\",1,1,train\na.jpg,\"1,1,val\n", ":4: a quote that is never closed"),
+    ("path,identity,camera,split\n\"a\".jpg,1,1,train\n", ":2: text after a closing quote"),
+    ("path,identity,camera,split\na.jpg,1,,train\n", ":2: camera is empty"),
+    ("path,identity,camera,split\n,1,1,train\n", ":2: path is empty"),
+    ("path,identity,camera,split\nnone.jpg,1,1,train\n", ":2: FOLDER/none.jpg does not exist"),
+  ])
+  func whatIsWrongIsNamedWithItsLine(text: String, expected: String) throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg")
+      try put(text, folder + "/own.csv")
+      let error = failure { _ = try ReIDDataset.open(at: folder + "/own.csv") }
+      #expect(error.kind == .data)
+      #expect(error.message == folder + "/own.csv" + expected.replacingOccurrences(of: "FOLDER", with: folder))
+    }
+  }
+
+  @Test func listsComeBackAsWritten() throws {
+    try withFolder { folder in
+      let samples = [
+        Sample(path: "/x/plain.jpg", identity: 5, camera: 1),
+        Sample(path: "a \"b\", c\n.jpg", identity: -1, camera: -1),
+        Sample(path: "ü.jpg", identity: 0, camera: 22),
+      ]
+      try ImageList.write(samples, to: folder + "/list.csv")
+      #expect(try ImageList.read(path: folder + "/list.csv") == samples)
+      let text = try String(contentsOfFile: folder + "/list.csv", encoding: .utf8)
+      #expect(text.hasPrefix("path,identity,camera\n/x/plain.jpg,5,1\n\"a \"\"b\"\", c\n.jpg\",-1,-1\n"))
+      let unwritable = failure { try ImageList.write(samples, to: folder + "/no/list.csv") }
+      #expect(unwritable.kind == .data && unwritable.message == "\(folder)/no/list.csv: cannot be written")
+    }
+  }
+
+  @Test func pathsCountFromTheListWhereTheyExistThere() throws {
+    try withFolder { folder in
+      try touch(folder, "here.jpg")
+      try put("path,identity,camera\nhere.jpg,1,2\nelsewhere.jpg,3,4\n", folder + "/list.csv")
+      let resolved = try ImageList.read(path: folder + "/list.csv")
+      #expect(resolved.map(\.path) == [folder + "/here.jpg", "elsewhere.jpg"])
+      let written = try ImageList.read(path: folder + "/list.csv", resolvingPaths: false)
+      #expect(written.map(\.path) == ["here.jpg", "elsewhere.jpg"])
+      try put("path,identity,camera\nhere.jpg,one,2\n", folder + "/list.csv")
+      let error = failure { _ = try ImageList.read(path: folder + "/list.csv") }
+      #expect(error.message == "\(folder)/list.csv:2: identity is \"one\", expected an integer")
+    }
+  }
+
+  @Test func foldersAreListedWithWhatNamesTell() throws {
+    try withFolder { folder in
+      try touch(folder, "b.jpg", "0003_c2s1_000001_00.jpg", "-1_c5s1_000001_00.jpg", "notes.txt", "sub/c.jpg")
+      #expect(
+        try ImageList.images(inFolder: folder) == [
+          Sample(path: folder + "/-1_c5s1_000001_00.jpg", identity: -1, camera: 5),
+          Sample(path: folder + "/0003_c2s1_000001_00.jpg", identity: 3, camera: 2),
+          Sample(path: folder + "/b.jpg", identity: -1, camera: -1),
+        ])
+      let none = failure { _ = try ImageList.images(inFolder: folder + "/none") }
+      #expect(none.message == "\(folder)/none: no such folder")
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import CKernels
+import Kernels
+import Tensors
+import Testing
+
+@Suite struct KernelPathTests {
+  @Test func availablePathsGoFromBestToBlas() {
+    let available = KernelPath.available
+    #expect(available.last == .blas)
+    #expect(Set(available).count == available.count)
+    #expect(available == KernelPath.allCases.filter { available.contains($0) }, "best first")
+  }
+
+  @Test func theBestPathUnlessForced() throws {
+    #expect(try KernelPath.choose(environment: [:]) == KernelPath.available[0])
+    #expect(try KernelPath.choose(environment: ["LINEUP_KERNELS": ""]) == KernelPath.available[0])
+    for path in KernelPath.available {
+      #expect(try KernelPath.choose(environment: ["LINEUP_KERNELS": path.rawValue, "HOME": "/"]) == path)
+    }
+  }
+
+  /// One line that names the variable, its value and what there is.
+  @Test func anUnavailablePathIsAUsageError() {
+    let names = KernelPath.available.map(\.rawValue).joined(separator: ", ")
+    let missing = KernelPath.allCases.filter { !KernelPath.available.contains($0) }.map(\.rawValue)
+    for name in missing + ["sse", "AVX2", "blas ", "avx512,blas"] {
+      let error = #expect(throws: Failure.self) { try KernelPath.choose(environment: ["LINEUP_KERNELS": name]) }
+      #expect(error?.kind == .usage)
+      #expect(error?.message == "LINEUP_KERNELS=\(name): not available on this machine (available: \(names))")
+    }
+  }
+
+  @Test(arguments: KernelPath.available) func doubleAlwaysTakesBlas(_ path: KernelPath) {
+    #expect(Kernels<Double>(path: path).path == .blas)
+    #expect(Kernels<Float>(path: path).path == path)
+    #expect(Kernels<Float16>(path: path).path == path)
+  }
+
+  @Test(arguments: KernelPath.available) func accumulatingKernelsAreExact(_ path: KernelPath) {
+    let half = Kernels<Float16>(path: path, multiplication: .bfloat16)
+    #expect(half.multiplication == .bfloat16 && half.accumulating.multiplication == .exact)
+    #expect(half.accumulating.path == path)
+    #expect(Kernels<Double>(path: path).accumulating.path == .blas)
+  }
+
+  @Test(arguments: KernelPath.available) func columnsAreFilledUpToPanels(_ path: KernelPath) {
+    let kernels = Kernels<Float16>(path: path)
+    for columns in [1, 15, 16, 31, 32, 33, 100, 512] {
+      let width = kernels.panelWidth(columns: columns), padded = kernels.padded(columns: columns)
+      #expect(padded % width == 0 && padded >= columns && padded - columns < width)
+      if path == .blas { #expect(width == columns && padded == columns) }
+    }
+    #expect(kernels.gemm.row_quantum >= 1)
+  }
+}

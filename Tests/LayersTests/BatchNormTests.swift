@@ -1,0 +1,114 @@
+import Collectives
+import Kernels
+import Layers
+import Tensors
+import Testing
+
+@Suite struct BatchNormTests {
+  private struct Bench<E: Element> {
+    typealias A = E.Accumulator
+    let norm: BatchNorm<E>, parameters: Parameters<A>
+
+    init(channels: Int) {
+      var layout = ParameterLayout(), statistics = ParameterLayout()
+      norm = BatchNorm(&layout, &statistics, "bn1", channels: channels)
+      parameters = Parameters(layout: layout, statistics: statistics)
+      for i in norm.scale.range { parameters.values[i] = 1 }
+      for i in norm.runningVariance.range { parameters.statistics[i] = 1 }
+    }
+  }
+
+  private func sums(_ values: [[Double]]) -> [Double] {
+    values.map { $0.reduce(0, +) } + values.map { $0.reduce(0) { $0 + $1 * $1 } }
+  }
+
+  private func isClose(_ a: Double, _ b: Double, _ tolerance: Double = 1e-12) -> Bool { abs(a - b) <= tolerance * max(1, abs(b)) }
+
+  private let channelA = [1.0, 4, -2, 7, 0.5], channelB = [10.0, 10, 10, 10, 10]
+
+  @Test func namesAreTorchvisions() {
+    let bench = Bench<Double>(channels: 3)
+    #expect(bench.norm.scale.name == "bn1.weight" && bench.norm.shift.name == "bn1.bias")
+    #expect(bench.norm.runningMean.name == "bn1.running_mean" && bench.norm.runningVariance.name == "bn1.running_var")
+    #expect(BatchNorm<Float>.epsilon == 1e-5 && BatchNorm<Float>.momentum == 0.1)
+  }
+
+  /// y = γ(x − μ)/√(σ² + ε) + β with the biased variance; a channel without variance is divided by √ε.
+  @Test func normalizesByTheBatch() throws {
+    let bench = Bench<Double>(channels: 2), parameters = bench.parameters
+    (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift.range.lowerBound]) = (2, -1)
+    let state = try bench.norm.normalize(sums([channelA, channelB]), count: 5, parameters, SoloCommunicator())
+    let mean = 2.1, variance = channelA.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 5
+    let scale = 2 / (variance + 1e-5).squareRoot()
+    #expect(isClose(state.mean[0], mean) && isClose(state.scale[0], scale) && isClose(state.shift[0], -1 - scale * mean))
+    #expect(isClose(state.mean[1], 10) && isClose(state.scale[1], 1 / 1e-5.squareRoot()))
+    #expect(isClose(state.scale[1] * 10 + state.shift[1], 0, 1e-9))
+  }
+
+  /// running ← 0.9 · running + 0.1 · batch, the variance unbiased over the *global* count; only on commit.
+  @Test(arguments: [[5], [2, 3], [1, 0, 4]]) func runningStatisticsMoveOnCommit(_ counts: [Int]) throws {
+    let channelA = channelA, channelB = channelB
+    let results = try ThreadCommunicator.run(counts.count) { communicator in
+      let bench = Bench<Double>(channels: 2), first = counts[..<communicator.rank].reduce(0, +)
+      let own = first..<first + counts[communicator.rank]
+      let sums = [channelA, channelB].map { $0[own].reduce(0, +) } + [channelA, channelB].map { $0[own].reduce(0) { $0 + $1 * $1 } }
+      var updates = RunningUpdates(), seen: [[Double]] = []
+      for _ in 0..<2 {
+        let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)
+        updates.add(bench.norm, state, bench.parameters)
+        seen.append(bench.parameters.statistics.array)
+      }
+      updates.commit()
+      return (seen, bench.norm.runningMean.range.map { bench.parameters.statistics[$0] },
+        bench.norm.runningVariance.range.map { bench.parameters.statistics[$0] })
+    }
+    let untouched = Bench<Double>(channels: 2).parameters.statistics.array
+    let unbiased = channelA.reduce(0) { $0 + ($1 - 2.1) * ($1 - 2.1) } / 4
+    for (seen, mean, variance) in results {
+      #expect(seen == [untouched, untouched], "nothing moves before the commit")
+      // two steps of the same batch from 0 and 1
+      #expect(isClose(mean[0], 0.19 * 2.1) && isClose(mean[1], 0.19 * 10))
+      #expect(isClose(variance[0], 0.81 + 0.19 * unbiased) && isClose(variance[1], 0.81))
+    }
+  }
+
+  @Test func evaluationUsesRunningStatistics() {
+    let bench = Bench<Double>(channels: 1), parameters = bench.parameters
+    parameters.values[bench.norm.scale.range.lowerBound] = 3
+    parameters.values[bench.norm.shift.range.lowerBound] = 0.5
+    parameters.statistics[bench.norm.runningMean.range.lowerBound] = 4
+    parameters.statistics[bench.norm.runningVariance.range.lowerBound] = 0.25
+    let state = bench.norm.normalize(parameters)
+    let scale = 3 / (0.25 + 1e-5).squareRoot()
+    #expect(isClose(state.scale[0], scale) && isClose(state.shift[0], 0.5 - 4 * scale))
+  }
+
+  /// Every rank computes the same bits, and the same as one rank with all values, for float32 too.
+  @Test func ranksAgreeToTheLastBit() throws {
+    var random = CounterRandom(seed: 1, purpose: .probing)
+    let values = (0..<7).map { _ in (0..<120).map { _ in Double(Float(3 + random.normal())) } }
+    func bits(_ counts: [Int]) throws -> [[Float]] {
+      try ThreadCommunicator.run(counts.count) { communicator in
+        let bench = Bench<Float16>(channels: 7), first = counts[..<communicator.rank].reduce(0, +)
+        let own = first..<first + counts[communicator.rank]
+        let sums = values.map { $0[own].reduce(0, +) } + values.map { $0[own].reduce(0) { $0 + $1 * $1 } }
+        let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)
+        return state.scale.array + state.shift.array + state.mean.array
+      }
+    }
+    let one = try bits([120])[0]
+    for counts in [[60, 60], [1, 119], [40, 0, 80], [30, 31, 29, 30]] {
+      #expect(try bits(counts).allSatisfy { $0 == one }, "\(counts)")
+    }
+  }
+
+  /// A NaN in the batch makes the channel's normalization NaN, not that of a constant channel.
+  @Test func nonfiniteSumsComeOut() throws {
+    let bench = Bench<Float16>(channels: 3)
+    let sums: [Double] = [.nan, .infinity, 1, .nan, .infinity, 1]
+    let state = try bench.norm.normalize(sums, count: 4, bench.parameters, SoloCommunicator())
+    #expect(!state.scale[0].isFinite && !state.shift[0].isFinite)
+    #expect(!state.shift[1].isFinite)
+    #expect(state.scale[2].isFinite && state.shift[2].isFinite)
+  }
+}

@@ -1,0 +1,154 @@
+import Collectives
+import Kernels
+import Layers
+import Tensors
+import Testing
+
+/// The passes of a convolution against loops that follow the definition, in every precision and on every path.
+@Suite struct ConvolutionTests {
+  /// y[n, i, j, o] = b[o] + Σ x[n, i·s + r − p, j·s + c − p, k] · w[r, c, k, o] by loops, or with a cotangent what the same
+  /// loops give for x̄, W̄ and b̄.
+  private struct Direct {
+    let layer: ConvolutionCase, images: Int
+    var y: [Double], xBar: [Double], wBar: [Double], bBar: [Double]
+
+    init(_ layer: ConvolutionCase, images: Int, x: [Double], w: [Double], b: [Double]?, cotangent: (Int) -> [Double]) {
+      (self.layer, self.images) = (layer, images)
+      let height = (layer.height + 2 * layer.padding - layer.kernel) / layer.stride + 1
+      let width = (layer.width + 2 * layer.padding - layer.kernel) / layer.stride + 1
+      let outputs = layer.outputChannels, inputs = layer.inputChannels
+      y = [Double](repeating: 0, count: images * height * width * outputs)
+      let yBar = cotangent(y.count)
+      xBar = [Double](repeating: 0, count: x.count)
+      wBar = [Double](repeating: 0, count: w.count)
+      bBar = [Double](repeating: 0, count: outputs)
+      for pixel in 0..<images * height * width {
+        let n = pixel / (height * width), i = pixel / width % height, j = pixel % width
+        for o in 0..<outputs {
+          let at = pixel * outputs + o
+          y[at] += b?[o] ?? 0
+          bBar[o] += yBar[at]
+          for tap in 0..<layer.kernel * layer.kernel {
+            let row = i * layer.stride + tap / layer.kernel - layer.padding
+            let column = j * layer.stride + tap % layer.kernel - layer.padding
+            guard row >= 0, row < layer.height, column >= 0, column < layer.width else { continue }
+            let first = ((n * layer.height + row) * layer.width + column) * inputs
+            for k in 0..<inputs {
+              let weight = (tap * inputs + k) * outputs + o
+              y[at] += x[first + k] * w[weight]
+              xBar[first + k] += yBar[at] * w[weight]
+              wBar[weight] += yBar[at] * x[first + k]
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private func check<E: Element>(_ layer: ConvolutionCase, _: E.Type, _ path: KernelPath, _ tolerance: Double) throws {
+    let values = Values(layer, images: 3, seed: 5)
+    let direct = Direct(
+      layer, images: 3, x: values.inputs[0], w: values.parameters[0], b: layer.bias ? values.parameters[1] : nil,
+      cotangent: values.cotangent)
+    let result = try outcome(layer, E.self, values, path: path, threads: 2)
+    #expect(relativeError(result.y, direct.y) < tolerance, "\(layer.name) forward, \(E.self) on \(path)")
+    #expect(relativeError(result.inputs[0], direct.xBar) < tolerance, "\(layer.name) backwardData, \(E.self) on \(path)")
+    let gradientTolerance = min(tolerance, 1e-6)  // accumulators, whatever the storage
+    #expect(
+      relativeError(result.parameters[0], direct.wBar) < gradientTolerance, "\(layer.name) backwardWeights, \(E.self) on \(path)")
+    if layer.bias { #expect(relativeError(result.parameters[1], direct.bBar) < gradientTolerance, "\(layer.name) bias") }
+  }
+
+  @Test(arguments: LayerCases.convolutions) func followsTheDefinition(_ layer: ConvolutionCase) throws {
+    try check(layer, Double.self, .blas, 1e-13)
+    for path in KernelPath.available {
+      try check(layer, Float.self, path, 1e-6)
+      try check(layer, Float16.self, path, 5e-4)
+    }
+  }
+
+  /// Exact products, one rounding: a float16 output is the float64 one rounded, but for ties of the last float32 bits.
+  @Test(arguments: KernelPath.available) func float16IsRoundedOnce(_ path: KernelPath) throws {
+    let layer = LayerCases.convolutions[3], values = Values(layer, images: 3, seed: 6)
+    let exact = try outcome(layer, Double.self, values), half = try outcome(layer, Float16.self, values, path: path)
+    let differing = zip(half.y, exact.y).filter { $0 != Double(Float16($1)) }.count
+    #expect(Double(differing) < 0.01 * Double(exact.y.count))
+  }
+
+  /// `precision.multiply: bfloat16` rounds both operands to 8 bits, in all three passes.
+  @Test(arguments: KernelPath.available) func bfloat16RoundsTheOperands(_ path: KernelPath) throws {
+    func rounded(_ values: [Double]) -> [Double] {
+      values.map { x in
+        guard x != 0 else { return 0 }
+        let unit = Double(sign: .plus, exponent: x.exponent - 7, significand: 1)
+        return (x / unit).rounded(.toNearestOrEven) * unit
+      }
+    }
+    let layer = LayerCases.convolutions[3], values = Values(layer, images: 2, seed: 7), built = layer.build(Float.self)
+    let context = Context<Float>(
+      workers: Workers(count: 1), communicator: SoloCommunicator(), arena: Arena(),
+      kernels: Kernels(path: path, multiplication: .bfloat16))
+    let parameters = Parameters<Float>(layout: built.layout, statistics: built.statistics)
+    for (i, value) in zip(built.layout.slots[0].range, values.parameters[0]) { parameters.values[i] = Float(value) }
+    built.pack(parameters, context)
+    let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
+    var updates = RunningUpdates()
+    let pass = try built.run([x], parameters, &updates, context)
+    let cotangent = values.cotangent(pass.y.count), gradients = Buffer<Float>(count: built.layout.count)
+    let xBar = try pass.pullback(cotangent, gradients)
+    let direct = Direct(
+      layer, images: 2, x: rounded(values.inputs[0]), w: rounded(values.parameters[0]), b: nil,
+      cotangent: { _ in rounded(cotangent) })
+    #expect(relativeError(pass.y, direct.y) < 1e-6)
+    #expect(relativeError(xBar[0], direct.xBar) < 1e-6)
+    let wBar = built.layout.slots[0].range.map { Double(gradients[$0]) }
+    #expect(relativeError(wBar, direct.wBar) < 1e-6)
+    #expect(relativeError(pass.y, try outcome(layer, Double.self, values).y) > 1e-4, "rounding to 8 bits shows")
+  }
+
+  /// Gradients are added to what is there, and touch no other slot.
+  @Test func weightGradientsAccumulate() throws {
+    let layer = LayerCases.convolutions[9], values = Values(layer, images: 2), built = layer.build(Double.self)
+    let context = Context<Double>(
+      workers: Workers(count: 2), communicator: SoloCommunicator(), arena: Arena(), kernels: Kernels(path: .blas))
+    let parameters = Parameters<Double>(layout: built.layout, statistics: built.statistics)
+    built.pack(parameters, context)
+    let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
+    var updates = RunningUpdates()
+    let pass = try built.run([x], parameters, &updates, context)
+    let once = Buffer<Double>(count: built.layout.count), twice = Buffer<Double>(count: built.layout.count)
+    _ = try pass.pullback(values.cotangent(pass.y.count), once)
+    for _ in 0..<2 { _ = try pass.pullback(values.cotangent(pass.y.count), twice) }
+    #expect(relativeError(twice.array, once.array.map { 2 * $0 }) < 1e-14)
+    let inside = Set(built.layout.slots.flatMap { Array($0.range) })
+    for i in 0..<built.layout.count where !inside.contains(i) { #expect(twice[i] == 0) }
+  }
+
+  /// Packing again follows the masters.
+  @Test(arguments: KernelPath.available) func packingFollowsTheMasters(_ path: KernelPath) throws {
+    var layout = ParameterLayout()
+    let convolution = Convolution<Float>(&layout, "conv", inputs: 3, outputs: 2)
+    let context = Context<Float>(
+      workers: Workers(count: 1), communicator: SoloCommunicator(), arena: Arena(), kernels: Kernels(path: path))
+    let parameters = Parameters<Float>(layout: layout, statistics: ParameterLayout())
+    let x = tensor([1, 10, 100], Shape(1, 1, 1, 3), context)
+    for factor in [1, 2] as [Float] {
+      for i in 0..<6 { parameters.values[i] = factor * Float(i) }
+      convolution.pack(parameters.values, backward: true, context)
+      let y = Epilogue(out: context.tensor(Shape(1, 1, 1, 2)))
+      convolution.forward(.plain(x), parameters, y, context)
+      #expect(y.out.array == [420 * factor, 531 * factor])
+    }
+  }
+
+  @Test func shapesAndMultiplyAdds() {
+    var layout = ParameterLayout()
+    let stem = Convolution<Float>(&layout, "conv1", inputs: 3, outputs: 64, kernel: 7, stride: 2, padding: 3)
+    #expect(stem.outputShape(Shape(2, 256, 128, 3)) == Shape(2, 128, 64, 64))
+    #expect(stem.outputShape(Shape(1, 9, 14, 3)) == Shape(1, 5, 7, 64))
+    #expect(stem.multiplyAdds(Shape(1, 256, 128, 3)) == 128 * 64 * 64 * 3 * 49)
+    let linear = Convolution<Float>(&layout, "fc", inputs: 10, outputs: 4, bias: true, linear: true)
+    #expect(linear.weight.shape == [4, 10] && linear.weight.kind == .linear && linear.bias?.shape == [4])
+    #expect(stem.weight.shape == [64, 3, 7, 7] && stem.weight.kind == .convolution && stem.bias == nil)
+  }
+}

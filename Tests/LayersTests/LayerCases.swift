@@ -1,0 +1,40 @@
+import Tensors
+
+/// Every layer, at sizes that are no multiple of anything.
+enum LayerCases {
+  static let convolutions = [
+    ConvolutionCase(inputChannels: 6, outputChannels: 5, height: 4, width: 3),
+    ConvolutionCase(inputChannels: 33, outputChannels: 65, height: 3, width: 5),
+    ConvolutionCase(inputChannels: 3, outputChannels: 4, stride: 2, height: 5, width: 4),
+    ConvolutionCase(inputChannels: 5, outputChannels: 7, kernel: 3, padding: 1, height: 6, width: 5),
+    ConvolutionCase(inputChannels: 4, outputChannels: 18, kernel: 3, stride: 2, padding: 1, height: 7, width: 6),
+    ConvolutionCase(inputChannels: 4, outputChannels: 3, kernel: 3, stride: 2, padding: 1, height: 8, width: 1),
+    ConvolutionCase(inputChannels: 3, outputChannels: 5, kernel: 7, stride: 2, padding: 3, height: 9, width: 14),
+    ConvolutionCase(inputChannels: 3, outputChannels: 2, kernel: 7, stride: 2, padding: 3, height: 2, width: 3),
+    ConvolutionCase(inputChannels: 7, outputChannels: 6, bias: true, height: 3, width: 4),
+    ConvolutionCase(inputChannels: 4, outputChannels: 3, kernel: 3, padding: 1, bias: true, height: 4, width: 4),
+    ConvolutionCase(inputChannels: 50, outputChannels: 11, bias: true, height: 1, width: 1),
+    // several bands of rows an image, the last one shorter
+    ConvolutionCase(inputChannels: 3, outputChannels: 4, kernel: 3, padding: 1, height: 13, width: 30),
+    ConvolutionCase(inputChannels: 2, outputChannels: 3, kernel: 3, stride: 2, padding: 1, height: 9, width: 261),
+  ]
+
+  static let all: [any LayerCase] =
+    convolutions
+    + [convolutions[1], convolutions[4], convolutions[6], convolutions[11]].map {
+      NormalizedConvolutionCase(convolution: $0)
+    } + [
+      ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: false),
+      ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: true),
+      MaxPoolCase(shape: Shape(1, 6, 4, 5)), MaxPoolCase(shape: Shape(1, 5, 7, 3)), MaxPoolCase(shape: Shape(1, 1, 2, 3)),
+      GlobalAverageCase(shape: Shape(1, 5, 3, 6)), GlobalAverageCase(shape: Shape(1, 1, 1, 4)),
+      UpsampleCase(shape: Shape(1, 2, 3, 5), height: 4, width: 6), UpsampleCase(shape: Shape(1, 3, 2, 4), height: 3, width: 2),
+      UpsampleCase(shape: Shape(1, 3, 2, 4), height: 7, width: 5), UpsampleCase(shape: Shape(1, 2, 3, 2), height: 3, width: 4),
+      LateralCase(inputChannels: 6, outputChannels: 5, height: 4, width: 6, coarseHeight: 2, coarseWidth: 3),
+      LateralCase(inputChannels: 6, outputChannels: 19, height: 5, width: 3, coarseHeight: 3, coarseWidth: 2),
+      LateralCase(inputChannels: 3, outputChannels: 4, height: 2, width: 2, coarseHeight: 2, coarseWidth: 2),
+      BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3),
+      BottleneckCase(channels: 5, inner: 3, stride: 1, downsample: true, height: 3, width: 4),
+      BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5),
+    ]
+}

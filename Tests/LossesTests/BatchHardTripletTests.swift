@@ -1,0 +1,116 @@
+import Foundation
+import Losses
+import Tensors
+import Testing
+
+@Suite struct BatchHardTripletTests {
+  private func normals(_ count: Int, seed: UInt64) -> [Double] {
+    var random = CounterRandom(seed: seed, purpose: .probing)
+    return (0..<count).map { _ in random.normal() }
+  }
+
+  private func distance(_ x: [Double], _ length: Int, _ a: Int, _ b: Int) -> Double {
+    let square = (0..<length).reduce(0.0) { $0 + pow(x[a * length + $1] - x[b * length + $1], 2) }
+    return max(square, 1e-12).squareRoot()
+  }
+
+  private func naive(_ x: [Double], _ length: Int, _ labels: [Int], _ margin: Double) -> Double {
+    var loss = 0.0
+    for a in labels.indices {
+      let positives = labels.indices.filter { labels[$0] == labels[a] }.map { distance(x, length, a, $0) }
+      let negatives = labels.indices.filter { labels[$0] != labels[a] }.map { distance(x, length, a, $0) }
+      guard let near = negatives.min() else { continue }
+      loss += max(0, margin + positives.max()! - near) / Double(labels.count)
+    }
+    return loss
+  }
+
+  private func evaluate(_ x: [Double], _ length: Int, _ labels: [Int], _ margin: Double = 0.3) -> (loss: Double, gradient: [Double]) {
+    BatchHardTriplet.evaluate(x, length: length, labels: labels, margin: margin, own: labels.indices)
+  }
+
+  @Test(arguments: [[0, 0, 1, 1], [0, 1, 0, 2, 2, 1, 0], [5, 5, 5, 9], [3, 4], [0, 0, 0, 1, 1, 1, 2, 2, 2]])
+  func followsTheFormula(_ labels: [Int]) {
+    for (seed, margin) in [(1, 0.3), (2, 0.0), (3, 5.0), (4, -0.5)] as [(UInt64, Double)] {
+      let length = 5, x = normals(labels.count * length, seed: seed)
+      let (loss, gradient) = evaluate(x, length, labels, margin)
+      #expect(abs(loss - naive(x, length, labels, margin)) < 1e-13)
+      for i in x.indices {
+        var moved = x
+        moved[i] += 1e-6
+        let up = naive(moved, length, labels, margin)
+        moved[i] -= 2e-6
+        #expect(abs((up - naive(moved, length, labels, margin)) / 2e-6 - gradient[i]) < 1e-8)
+      }
+    }
+  }
+
+  /// Where all hinges are met there is neither loss nor gradient; a larger margin opens them.
+  @Test func theMarginDecides() {
+    let x = [0.0, 0, 0, 1, 10, 0, 10, 1], labels = [0, 0, 1, 1]
+    #expect(evaluate(x, 2, labels, 0.3).loss == 0)
+    #expect(evaluate(x, 2, labels, 0.3).gradient == [Double](repeating: 0, count: 8))
+    // farthest positive 1, nearest negative 10 from every anchor: the hinge opens at 9
+    #expect(evaluate(x, 2, labels, 9).loss == 0)
+    #expect(abs(evaluate(x, 2, labels, 9.25).loss - 0.25) < 1e-14)
+  }
+
+  /// Of equal distances the first row is mined.
+  @Test func tiesGoToTheFirstRow() {
+    // anchor 0 at 0; positives at ±1 (rows 1, 2); negatives at ±2 in the other dimension (rows 3, 4)
+    let x = [0.0, 0, 1, 0, -1, 0, 0, 2, 0, -2], labels = [0, 0, 0, 1, 1]
+    let all = evaluate(x, 2, labels, 3).gradient
+    // Anchor 0 pulls row 1 and pushes row 3 alone. Of the others' terms the first dimension of row 0 has none but
+    // its own; see the anchors one by one.
+    var expected = [Double](repeating: 0, count: 10)
+    func add(_ anchor: Int, _ other: Int, _ sign: Double) {
+      let d = distance(x, 2, anchor, other)
+      for i in 0..<2 {
+        let slope = sign * (x[anchor * 2 + i] - x[other * 2 + i]) / d / 5
+        expected[anchor * 2 + i] += slope
+        expected[other * 2 + i] -= slope
+      }
+    }
+    for (anchor, positive, negative) in [(0, 1, 3), (1, 2, 3), (2, 1, 3), (3, 4, 0), (4, 3, 0)] {
+      add(anchor, positive, 1)
+      add(anchor, negative, -1)
+    }
+    #expect(zip(all, expected).allSatisfy { abs($0 - $1) < 1e-15 })
+  }
+
+  /// Identical embeddings: d is clamped at 10⁻⁶, the loss is the margin, the gradient zero and not NaN.
+  @Test func clampedDistancesHaveNoGradient() {
+    let x = [Double](repeating: 0.7, count: 4 * 3)
+    let (loss, gradient) = evaluate(x, 3, [0, 0, 1, 1])
+    #expect(abs(loss - 0.3) < 1e-15)
+    #expect(gradient == [Double](repeating: 0, count: 12))
+    // one image an identity: the positive is the anchor itself, at 10⁻⁶
+    let alone = evaluate([0, 0, 0.1, 0], 2, [0, 1])
+    #expect(abs(alone.loss - (0.3 + 1e-6 - 0.1)) < 1e-15)
+    #expect(zip(alone.gradient, [1.0, 0, -1, 0]).allSatisfy { abs($0 - $1) < 1e-14 })
+  }
+
+  @Test func aSingleIdentityHasNoLoss() {
+    let (loss, gradient) = evaluate(normals(12, seed: 1), 4, [7, 7, 7])
+    #expect(loss == 0 && gradient == [Double](repeating: 0, count: 12))
+    #expect(BatchHardTriplet.evaluate([], length: 4, labels: [], margin: 0.3, own: 0..<0).loss == 0)
+  }
+
+  /// Each rank takes the rows of its own from the same gradient.
+  @Test func ownRowsAreASlice() {
+    let labels = [0, 1, 0, 1, 2, 2], x = normals(6 * 3, seed: 8), whole = evaluate(x, 3, labels, 2)
+    for own in [0..<6, 0..<2, 2..<5, 5..<6, 3..<3] {
+      let part = BatchHardTriplet.evaluate(x, length: 3, labels: labels, margin: 2, own: own)
+      #expect(part.loss == whole.loss)
+      #expect(part.gradient == Array(whole.gradient[own.lowerBound * 3..<own.upperBound * 3]))
+    }
+  }
+
+  @Test func nonfiniteEmbeddingsMakeTheLossNonfinite() {
+    for row in 0..<4 {
+      var x = normals(4 * 3, seed: 9)
+      x[row * 3 + 1] = .nan
+      #expect(evaluate(x, 3, [0, 0, 1, 1], 5).loss.isNaN, "NaN in row \(row)")
+    }
+  }
+}

@@ -1,0 +1,248 @@
+import Foundation
+import Tensors
+import Testing
+
+@testable import Training
+
+/// A temporary folder that goes away with the test.
+final class TemporaryFolder {
+  let path: String
+
+  init() throws {
+    path = NSTemporaryDirectory() + "lineup-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  func file(_ name: String, _ text: String? = nil) throws -> String {
+    let file = "\(path)/\(name)"
+    if let text { try text.write(toFile: file, atomically: false, encoding: .utf8) }
+    return file
+  }
+
+  var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted() }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// The message of the `Failure` of this kind that `body` throws.
+func message(_ kind: Failure.Kind, _ body: () throws -> Void) -> String? {
+  do {
+    try body()
+  } catch let failure as Failure {
+    return failure.kind == kind ? failure.message : "of another kind: \(failure)"
+  } catch {
+    return "not a Failure: \(error)"
+  }
+  return nil
+}
+
+@Suite struct ConfigurationTests {
+  private func refusal(_ settings: String...) -> String? {
+    message(.usage) { _ = try Configuration.resolve(settings: settings) }
+  }
+
+  private func refusal(yaml: String) throws -> String? {
+    let folder = try TemporaryFolder()
+    let file = try folder.file("recipe.yaml", yaml)
+    return message(.usage) { _ = try Configuration.resolve(file: file) }?
+      .replacingOccurrences(of: folder.path + "/", with: "")
+  }
+
+  @Test func defaultsAreValidAndThoseOfThePaper() throws {
+    let configuration = try Configuration.resolve()
+    #expect(configuration == Configuration())
+    #expect(configuration.optimizer.learningRate == 3.5e-4)
+    #expect(configuration.schedule.steps == [40, 70] && configuration.schedule.epochs == 120)
+    #expect(configuration.losses.triplet.margin == 0.3)
+  }
+
+  @Test func fileThenSettingsLaterOnesWin() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.file(
+      "recipe.yaml",
+      """
+      model: {head: baseline, weights: /data/resnet50.safetensors}
+      msgr:
+        norm: inf
+        at: [input, 3]
+      optimizer:
+        learningRate: 1e-3
+      data:
+      threads: 3
+      """)
+    let configuration = try Configuration.resolve(
+      file: file,
+      settings: [
+        "optimizer.learningRate=2", "optimizer.learningRate=0.25", "schedule.steps=[5, 9]", "evaluation.flip=true",
+        "msgr.norm=1", "model={width: 0.5}", "seed=18446744073709551615", "schedule.epochs= 7",
+      ])
+    #expect(configuration.model.head == .baseline)
+    #expect(configuration.model.weights == "/data/resnet50.safetensors")
+    #expect(configuration.model.width == 0.5)
+    #expect(configuration.msgr.norm == .one && configuration.msgr.at == [.input, .stage3])
+    #expect(configuration.optimizer.learningRate == 0.25)
+    #expect(configuration.schedule.steps == [5, 9] && configuration.schedule.epochs == 7)
+    #expect(configuration.evaluation.flip && configuration.threads == 3 && configuration.seed == .max)
+    #expect(configuration.data == Configuration.Data())
+    #expect(try Configuration.resolve(file: file, settings: ["model.weights=null"]).model.weights == nil)
+    #expect(try Configuration.resolve(file: file, settings: ["model.weights="]).model.weights == nil)
+    #expect(try Configuration.resolve(settings: ["threads=5"], base: configuration).seed == .max)
+    #expect(try Configuration.resolve(settings: ["model.weights=a=b.safetensors"]).model.weights == "a=b.safetensors")
+  }
+
+  @Test func emptyFileIsTheDefaults() throws {
+    let folder = try TemporaryFolder()
+    #expect(try Configuration.resolve(file: folder.file("e.yaml", "")) == Configuration())
+    #expect(try Configuration.resolve(file: folder.file("c.yaml", "# nothing\n")) == Configuration())
+  }
+
+  @Test(arguments: [0.1 + 0.2, 1e-8, 0x1p-1074, 1 / 3.0, 123456.7890123456, 1e22, 0.5])
+  func yamlRoundTripsExactly(rate: Double) throws {
+    var configuration = Configuration()
+    configuration.optimizer.learningRate = rate
+    configuration.optimizer.epsilon = rate.nextUp
+    configuration.model.weights = "/data/ü \"quoted\" 'null' # not a comment: null"
+    configuration.msgr.at = [.input, .stage4]
+    configuration.msgr.norm = .two
+    configuration.schedule.steps = []
+    configuration.seed = .max
+    let folder = try TemporaryFolder()
+    let yaml = try configuration.yaml()
+    let again = try Configuration.resolve(file: folder.file("config.yaml", yaml))
+    #expect(again == configuration)
+    #expect(try again.yaml() == yaml)
+    let json = try JSONEncoder().encode(configuration)
+    #expect(try JSONDecoder().decode(Configuration.self, from: json) == configuration)
+  }
+
+  @Test(arguments: ["null", "1", "true", "~", "", "1e3", "[a]", "{b", "- c", "*d", "&e", "!f", "2001-01-01", "<<", "="])
+  func awkwardPathsStayText(path: String) throws {
+    var configuration = Configuration()
+    configuration.model.weights = path
+    let folder = try TemporaryFolder()
+    let file = try folder.file("config.yaml", configuration.yaml())
+    if path.isEmpty {
+      #expect(message(.usage) { _ = try Configuration.resolve(file: file) }?.contains("model.weights is empty") == true)
+    } else {
+      #expect(try Configuration.resolve(file: file) == configuration)
+    }
+  }
+
+  @Test func yamlHasTheOrderOfDeclaration() throws {
+    let lines = try Configuration().yaml().split(separator: "\n").map(String.init)
+    #expect(lines.prefix(4) == ["model:", "  head: msfl", "  width: 1", "  embedding: 512"])
+    #expect(lines.contains("  weights: null"))
+    #expect(lines.contains("  at: ['1', '2']"))
+    #expect(lines.contains("  steps: [40, 70]"))
+    #expect(lines.contains("  learningRate: 0.00035"))
+    #expect(lines.suffix(2) == ["seed: 1", "threads: 0"])
+  }
+
+  @Test func differencesNameDottedKeys() throws {
+    let old = Configuration()
+    let settings = ["schedule.steps=[1, 2]", "model.weights=a", "losses.triplet.margin=0.5"]
+    let new = try Configuration.resolve(settings: settings)
+    let found = try new.differences(from: old)
+    #expect(found.map(\.key) == ["model.weights", "losses.triplet.margin", "schedule.steps"])
+    #expect(found.map(\.old) == ["null", "0.3", "[40, 70]"])
+    #expect(found.map(\.new) == ["a", "0.5", "[1, 2]"])
+    #expect(try new.differences(from: new).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("optimizer.learningrate=1", "unknown key optimizer.learningrate; did you mean optimizer.learningRate?"),
+    ("optimiser.learningRate=1", "unknown key optimiser.learningRate; did you mean optimizer.learningRate?"),
+    ("learningRate=1", "unknown key learningRate; did you mean optimizer.learningRate?"),
+    ("model.wieght=1", "unknown key model.wieght; did you mean model.width?"),
+    ("mdoel={head: msfl}", "unknown key mdoel.head; did you mean model.head?"),
+    ("mdoel={head: msfl, width: 1}", "unknown key mdoel; did you mean model?"),
+    ("xyzzyplugh.frobnicate=1", "unknown key xyzzyplugh.frobnicate"),
+    ("model.width.x=1", "unknown key model.width.x; did you mean model.width?"),
+    ("losses.triplet.margn=1", "unknown key losses.triplet.margn; did you mean losses.triplet.margin?"),
+  ])
+  func unknownKeys(setting: String, expected: String) {
+    #expect(refusal(setting) == "--set \(setting): \(expected)")
+  }
+
+  @Test(arguments: [
+    ("optimizer.learningRate=abc", "optimizer.learningRate is abc; expected a number"),
+    ("optimizer.learningRate=\"1\"", "optimizer.learningRate is \"1\"; expected a number"),
+    ("optimizer.learningRate=", "optimizer.learningRate is null; expected a number"),
+    ("schedule.epochs=1.5", "schedule.epochs is 1.5; expected an integer"),
+    ("schedule.epochs=[1]", "schedule.epochs is [1]; expected an integer"),
+    ("schedule.epochs={}", "schedule.epochs is {}; expected an integer"),
+    ("seed=-1", "seed is -1; expected an integer"),
+    ("schedule.steps=40", "schedule.steps is 40; expected a list such as [40, 70]"),
+    ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
+    ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
+    ("model.head=resnet", "model.head is resnet; expected one of msfl, baseline"),
+    ("model.head=[msfl]", "model.head is [msfl]; expected one of msfl, baseline"),
+    ("model.head=null", "model.head is null; expected text"),
+    ("model.weights=[a]", "model.weights is [a]; expected text or null"),
+    ("msgr.norm=3", "msgr.norm is 3; expected one of 1, 2, inf"),
+    ("msgr.at=[1, 5]", "msgr.at[1] is 5; expected one of input, 1, 2, 3, 4"),
+    ("sampling.scheme=random", "sampling.scheme is random; expected one of paper, shuffled"),
+    ("log=3", "log is 3; expected a section with keys among everySteps, samples, level"),
+    ("threads", "expected key=value, as in --set schedule.epochs=60"),
+    ("=3", "expected a dotted key before =, as in --set schedule.epochs=60"),
+    ("a..b=3", "expected a dotted key before =, as in --set schedule.epochs=60"),
+  ])
+  func wrongTypes(setting: String, expected: String) {
+    #expect(refusal(setting) == "--set \(setting): \(expected)")
+  }
+
+  @Test func brokenFiles() throws {
+    #expect(try refusal(yaml: "model:\n  head: [msfl\n")?.hasPrefix("recipe.yaml: line 3, column 1: ") == true)
+    #expect(try refusal(yaml: "seed: 1\nseed: 2\n")?.contains("seed occurs twice") == true)
+    #expect(try refusal(yaml: "- 1\n")?.hasPrefix("recipe.yaml: the configuration is [1]; expected a section") == true)
+    let mistyped = try refusal(yaml: "model:\n  hed: msfl\n")
+    #expect(mistyped == "recipe.yaml: unknown key model.hed; did you mean model.head?")
+    #expect(try refusal(yaml: "threads: many\n") == "recipe.yaml: threads is many; expected an integer")
+    let folder = try TemporaryFolder()
+    let missing = try folder.file("missing.yaml")
+    #expect(
+      message(.usage) { _ = try Configuration.resolve(file: missing) } == "\(missing): no such configuration file")
+    for text in try [refusal(yaml: "a: b: c\n"), refusal(yaml: "\u{1}"), refusal(yaml: "%YAML 9.9\n---\na: *x\n")] {
+      #expect(text != nil && text?.contains("\n") == false)
+    }
+  }
+
+  @Test(arguments: [
+    ("model.width=0", "model.width is 0.0"), ("model.width=.nan", "model.width is nan"),
+    ("model.width=0.001", "leave at least 1 of 64 channels"), ("model.embedding=0", "model.embedding is 0"),
+    ("model.lastStride=3", "model.lastStride is 3; it must be 1 or 2"), ("model.stages=[]", "model.stages is []"),
+    ("model.stages=[2, 1]", "ascending"), ("model.stages=[4, 4]", "ascending"), ("model.stages=[0, 4]", "1, 2, 3, 4"),
+    ("model.stages=[1, 2]", "where the top-down path starts"), ("input.height=250", "positive multiple of 32"),
+    ("input.width=0", "input.width is 0"), ("losses.triplet.margin=-1", "losses.triplet.margin is -1.0"),
+    ("losses.triplet.weight=.inf", "losses.triplet.weight is inf"), ("sampling.images=1", "sampling.images is 1"),
+    ("sampling.identities=1", "2 or more for the triplet loss"), ("optimizer.learningRate=0", "above 0"),
+    ("optimizer.weightDecay=-1", "optimizer.weightDecay"), ("optimizer.beta1=1", "below 1"),
+    ("optimizer.beta2=-0.5", "optimizer.beta2"), ("optimizer.epsilon=0", "optimizer.epsilon"),
+    ("schedule.epochs=0", "schedule.epochs"), ("schedule.steps=[70, 40]", "ascending order"),
+    ("schedule.steps=[0]", "1 or more"), ("schedule.factor=2", "schedule.factor is 2.0"),
+    ("schedule.warmupEpochs=-1", "schedule.warmupEpochs"), ("schedule.warmupFactor=0", "schedule.warmupFactor"),
+    ("lossScale.initial=1000", "power of two"), ("lossScale.growthInterval=0", "lossScale.growthInterval"),
+    ("evaluation.everyEpochs=-1", "evaluation.everyEpochs"), ("evaluation.batch=0", "evaluation.batch"),
+    ("checkpoint.everyEpochs=-1", "checkpoint.everyEpochs"), ("checkpoint.everySteps=-1", "checkpoint.everySteps"),
+    ("checkpoint.keep=0", "checkpoint.keep"), ("data.erasing=1.5", "probability from 0 to 1"),
+    ("data.loaderThreads=0", "data.loaderThreads"), ("log.everySteps=0", "log.everySteps"), ("threads=-1", "threads"),
+    ("msgr.at=[]", "msgr.at"), ("msgr.at=[1, 1]", "each once"), ("msgr.lambda=-1", "msgr.lambda is -1.0"),
+    ("msgr.lambda=0.01", "not available yet"), ("adaptiveL2.enabled=true", "not available yet"),
+  ])
+  func outOfRange(setting: String, part: String) {
+    let text = refusal(setting)
+    #expect(text?.contains(part) == true, "\(text ?? "accepted")")
+    #expect(text?.hasPrefix(String(setting.prefix { $0 != "=" }) + " is ") == true)
+  }
+
+  @Test func combinations() throws {
+    #expect(refusal("precision.multiply=bfloat16", "precision.storage=float32")?.contains("float32") == true)
+    for allowed in [
+      ["precision.multiply=bfloat16"], ["model.stages=[1, 2]", "model.topDown=false"], ["model.width=0.0625"],
+      ["model.head=baseline", "model.stages=[]"], ["sampling.images=1", "losses.triplet.weight=0"],
+      ["schedule.epochs=3"], ["schedule.steps=[]"], ["evaluation.everyEpochs=0", "checkpoint.everyEpochs=0"],
+    ] {
+      #expect(throws: Never.self) { try Configuration.resolve(settings: allowed) }
+    }
+  }
+}
