@@ -67,7 +67,7 @@ def lineup_seconds(
     """The duration of each step of a fresh `lineup train`, those of the warm-up left out."""
     arguments = ["train", "--data", str(data), "--output", str(output)] + settings.lineup_arguments(
         sampling__identities=options.batch // options.each, sampling__images=options.each,
-        schedule__steps=options.steps + WARM_UP, threads=options.threads // options.ranks)
+        schedule__maxSteps=options.steps + WARM_UP, threads=options.threads // options.ranks)
     run(binary, arguments, options.ranks)
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines() if line.strip()]
     steps = [float(line["seconds"]) for line in lines if "loss" in line and "seconds" in line]

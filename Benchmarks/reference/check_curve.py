@@ -164,7 +164,7 @@ def main() -> None:
         output = folder / "run"
         arguments = ["train", "--data", str(data), "--output", str(output)] + settings.lineup_arguments(
             precision__storage=options.storage, model__weights=weights, log__samples=True, data__augmentation=False,
-            schedule__steps=options.steps, optimizer__weightDecay=settings["optimizer.weightDecay"])
+            schedule__maxSteps=options.steps, optimizer__weightDecay=settings["optimizer.weightDecay"])
         run(options.lineup, arguments, options.ranks)
         batches = read_batches(output, data)
         if len(batches) != options.steps:

@@ -96,6 +96,7 @@ private final class Room: @unchecked Sendable {
   func meet() throws {
     condition.lock()
     defer { condition.unlock() }
+    guard error == nil else { throw Failure.internal("another rank failed") }
     waiting += 1
     let mine = generation
     if waiting == size {

@@ -100,7 +100,7 @@ package final class BatchLoader: Sendable {
 /// Unchecked, because the compiler cannot see that `condition` guards every `var` here: each is read and written
 /// only while it is locked. Images are decoded with it unlocked, from constants of the request.
 private final class LoaderQueue: @unchecked Sendable {
-  private struct Job {
+  private struct Work {
     let request: BatchRequest
     /// The next image to hand to a thread, and how many are not finished.
     var nextIndex = 0, unfinished: Int
@@ -110,7 +110,7 @@ private final class LoaderQueue: @unchecked Sendable {
   private let seed: UInt64
   private let condition = NSCondition()
   /// The oldest is first. `taken` batches have left, so a job is known by its number for as long as it lives.
-  private var jobs: [Job] = [], taken = 0
+  private var jobs: [Work] = [], taken = 0
   private var closed = false
   private var running = 0
   private var waited = Duration.zero
@@ -133,7 +133,7 @@ private final class LoaderQueue: @unchecked Sendable {
     condition.withLock {
       if closed { return }
       let count = request.samples.count
-      jobs.append(Job(request: request, unfinished: count, images: Array(repeating: nil, count: count)))
+      jobs.append(Work(request: request, unfinished: count, images: Array(repeating: nil, count: count)))
       condition.broadcast()
     }
   }
@@ -214,7 +214,7 @@ private final class LoaderQueue: @unchecked Sendable {
     return pixels
   }
 
-  private func assemble(_ job: Job) throws -> ImageBatch {
+  private func assemble(_ job: Work) throws -> ImageBatch {
     let request = job.request, transforms = request.transforms
     var pixels: [UInt8] = [], rows: [Int] = [], damaged: [ImageBatch.Damage] = []
     pixels.reserveCapacity(request.samples.count * transforms.height * transforms.width * 3)

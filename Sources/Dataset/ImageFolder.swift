@@ -18,7 +18,7 @@ enum ImageFolder {
       switch name.split(separator: ".", omittingEmptySubsequences: false).last.map({ $0.lowercased() }) ?? "" {
       case "jpg", "jpeg": names.append(name)
       case "png", "bmp", "gif", "tif", "tiff", "webp":
-        throw Failure.data("\(join(folder, name)): only JPEG images (*.jpg, *.jpeg) are read")
+        throw Failure.data("\(joinPath(folder, name)): only JPEG images (*.jpg, *.jpeg) are read")
       default: break
       }
     }
@@ -33,7 +33,7 @@ enum ImageFolder {
 }
 
 /// `folder/name`; an absolute `name` stays as it is, an empty one is the folder.
-func join(_ folder: String, _ name: String) -> String {
+func joinPath(_ folder: String, _ name: String) -> String {
   if name.isEmpty { return folder }
   if name.hasPrefix("/") || folder.isEmpty { return name }
   return folder.hasSuffix("/") ? folder + name : folder + "/" + name

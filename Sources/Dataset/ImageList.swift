@@ -14,7 +14,7 @@ package enum ImageList {
     return try table.rows.map { row in
       var image = row.fields[columns.0]
       if image.isEmpty { throw Failure.data("\(path):\(row.line): path is empty") }
-      if resolvingPaths && FileManager.default.fileExists(atPath: join(folder, image)) { image = join(folder, image) }
+      if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) { image = joinPath(folder, image) }
       return Sample(
         path: image, identity: try integer(row.fields[columns.1], "identity", "\(path):\(row.line)"),
         camera: try integer(row.fields[columns.2], "camera", "\(path):\(row.line)"))
@@ -37,7 +37,7 @@ package enum ImageList {
   package static func images(inFolder folder: String) throws -> [Sample] {
     try ImageFolder.names(in: folder).map { file in
       let name = MarketName(file)
-      return Sample(path: join(folder, file), identity: name?.identity ?? -1, camera: name?.camera ?? -1)
+      return Sample(path: joinPath(folder, file), identity: name?.identity ?? -1, camera: name?.camera ?? -1)
     }
   }
 

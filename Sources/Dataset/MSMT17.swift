@@ -15,17 +15,17 @@ enum MSMT17 {
 
   /// `includeValidation` adds the validation list to the training images, as some published results do.
   static func open(at root: String, includeValidation: Bool) throws -> ReIDDataset {
-    guard let (train, test) = folders.first(where: { ImageFolder.isFolder(join(root, $0.0)) }) else {
+    guard let (train, test) = folders.first(where: { ImageFolder.isFolder(joinPath(root, $0.0)) }) else {
       throw Failure.data("\(root): list_train.txt is there, but neither the folder train nor mask_train_v2")
     }
-    var training = try samples(list: join(root, marker), folder: join(root, train))
+    var training = try samples(list: joinPath(root, marker), folder: joinPath(root, train))
     if includeValidation {
-      training += try samples(list: join(root, "list_val.txt"), folder: join(root, train))
+      training += try samples(list: joinPath(root, "list_val.txt"), folder: joinPath(root, train))
     }
     return ReIDDataset(
       name: includeValidation ? "MSMT17, validation included in training" : "MSMT17", root: root, train: training,
-      query: try samples(list: join(root, "list_query.txt"), folder: join(root, test)),
-      gallery: try samples(list: join(root, "list_gallery.txt"), folder: join(root, test)))
+      query: try samples(list: joinPath(root, "list_query.txt"), folder: joinPath(root, test)),
+      gallery: try samples(list: joinPath(root, "list_gallery.txt"), folder: joinPath(root, test)))
   }
 
   private static func samples(list: String, folder: String) throws -> [Sample] {
@@ -42,7 +42,7 @@ enum MSMT17 {
       guard parts.count > 2, let camera = Int(parts[2]) else {
         throw Failure.data("\(list):\(index + 1): no camera in the third field of \"\(name)\"")
       }
-      samples.append(Sample(path: join(folder, String(fields[0])), identity: identity, camera: camera))
+      samples.append(Sample(path: joinPath(folder, String(fields[0])), identity: identity, camera: camera))
     }
     guard let first = samples.first else { throw Failure.data("\(list): no image in it") }
     guard FileManager.default.fileExists(atPath: first.path) else {

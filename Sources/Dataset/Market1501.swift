@@ -26,15 +26,15 @@ struct FolderLayout: Sendable {
   func open(at root: String) throws -> ReIDDataset {
     ReIDDataset(
       name: name, root: root,
-      train: try samples(in: join(root, train)).filter { $0.identity > 0 },
-      query: try samples(in: join(root, query)).filter { $0.identity > 0 },
-      gallery: try samples(in: join(root, gallery)))
+      train: try samples(in: joinPath(root, train)).filter { $0.identity > 0 },
+      query: try samples(in: joinPath(root, query)).filter { $0.identity > 0 },
+      gallery: try samples(in: joinPath(root, gallery)))
   }
 
   private func samples(in folder: String) throws -> [Sample] {
     var samples: [Sample] = []
     for file in try ImageFolder.names(in: folder) {
-      let path = join(folder, file)
+      let path = joinPath(folder, file)
       guard let name = MarketName(file) else {
         throw Failure.data("\(path): the name does not tell identity and camera, as 0002_c1s1_000451_03.jpg does")
       }

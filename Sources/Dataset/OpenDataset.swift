@@ -16,18 +16,18 @@ extension ReIDDataset {
     if !ImageFolder.isFolder(root) { return try OwnData.open(csv: root) }
 
     for layout in [FolderLayout.market1501, .veri] {
-      for place in layout.places where ImageFolder.isFolder(join(join(root, place), layout.train)) {
-        return try layout.open(at: join(root, place))
+      for place in layout.places where ImageFolder.isFolder(joinPath(joinPath(root, place), layout.train)) {
+        return try layout.open(at: joinPath(root, place))
       }
     }
     for place in MSMT17.places
-    where FileManager.default.fileExists(atPath: join(join(root, place), MSMT17.marker)) {
-      return try MSMT17.open(at: join(root, place), includeValidation: includeValidation)
+    where FileManager.default.fileExists(atPath: joinPath(joinPath(root, place), MSMT17.marker)) {
+      return try MSMT17.open(at: joinPath(root, place), includeValidation: includeValidation)
     }
     let looked = [
       (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
       (FolderLayout.veri.train, FolderLayout.veri.places),
-    ].map { "\($0) in " + $1.map { join(root, $0) }.joined(separator: ", ") }
+    ].map { "\($0) in " + $1.map { joinPath(root, $0) }.joined(separator: ", ") }
     throw Failure.data("\(root): no data set: looked for \(looked.joined(separator: "; "))")
   }
 }

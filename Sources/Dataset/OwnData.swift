@@ -20,7 +20,7 @@ enum OwnData {
       }
       if row.fields[path].isEmpty { throw Failure.data("\(csv):\(row.line): path is empty") }
       if identity < 0 { continue }
-      let sample = Sample(path: join(folder, row.fields[path]), identity: identity, camera: camera)
+      let sample = Sample(path: joinPath(folder, row.fields[path]), identity: identity, camera: camera)
       if splits[name]!.isEmpty && !FileManager.default.fileExists(atPath: sample.path) {
         throw Failure.data("\(csv):\(row.line): \(sample.path) does not exist")
       }

@@ -52,7 +52,8 @@ package final class BatchNorm<E: Element> {
     try communicator.allreduce(&packed, .sum)
     let n = max(1, packed[2 * channels])
     let mean = packed[0..<channels].map { $0 / n }
-    let variance = (0..<channels).map { max(0, packed[channels + $0] / n - mean[$0] * mean[$0]) }
+    // max(NaN, 0) is NaN, max(0, NaN) is 0.
+    let variance = (0..<channels).map { max(packed[channels + $0] / n - mean[$0] * mean[$0], 0) }
     return state(mean, variance, count: n, parameters)
   }
 
@@ -64,7 +65,7 @@ package final class BatchNorm<E: Element> {
   }
 
   private func state(_ mean: [Double], _ variance: [Double], count: Double, _ parameters: Parameters<A>) -> State {
-    let inverse = variance.map { 1 / ($0.isNaN ? .nan : $0 + Self.epsilon).squareRoot() }
+    let inverse = variance.map { 1 / ($0 + Self.epsilon).squareRoot() }
     let scales = Buffer<A>(count: channels), shifts = Buffer<A>(count: channels), means = Buffer<A>(count: channels)
     for i in 0..<channels {
       let gamma = Double(parameters.values[scale.range.lowerBound + i])

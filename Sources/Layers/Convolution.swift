@@ -132,6 +132,7 @@ package final class Convolution<E: Element> {
   /// W̄ += x⊗ȳ and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias, ȳ has to be a plain operand.
   package func backwardWeights(_ x: Operand<E>, _ yBar: Operand<E>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
+    precondition(bias == nil || yBar.isPlain, "a bias gradient is summed over what is stored")
     let kernels = context.kernels
     let pass = WeightGradientPass(
       elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,

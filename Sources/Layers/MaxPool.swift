@@ -15,7 +15,9 @@ package enum MaxPool<E: Element> {
 
   package static func outputShape(_ x: Shape) -> Shape { Shape(x.images, (x.height + 1) / 2, (x.width + 1) / 2, x.channels) }
 
+  /// `x` has to be a pending activation.
   package static func forward(_ x: Operand<E>, _ context: Context<E>) -> Saved {
+    precondition(!x.isPlain)
     let input = x.shape, output = outputShape(input)
     let saved = Saved(y: context.tensor(output), index: context.arena.block(bytes: output.count))
     let view = x.view(.exact), maxPool = context.kernels.elementwise.max_pool!

@@ -34,6 +34,9 @@ package struct Operand<E: Element> {
 
   package var shape: Shape { tensor.shape }
 
+  /// Whether nothing is pending.
+  var isPlain: Bool { reading == LINEUP_PLAIN }
+
   /// The values as accumulators, written out.
   package func materialized(_ context: Context<E>) -> Tensor<E.Accumulator> {
     let out = Tensor<E.Accumulator>(shape, in: context.arena)

@@ -58,7 +58,7 @@ package struct CounterRandom: RandomNumberGenerator, Sendable {
   }
 
   /// Ten rounds of Philox4x32.
-  static func philox(
+  package static func philox(
     _ counter: (UInt32, UInt32, UInt32, UInt32), _ key: (UInt32, UInt32)
   ) -> (UInt32, UInt32, UInt32, UInt32) {
     var c = counter, k = key

@@ -17,10 +17,10 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var adaptiveL2 = AdaptiveL2()
   package var sampling = Sampling()
   package var optimizer = Optimizer()
-  package var schedule = Schedule()
-  package var lossScale = LossScale()
+  package var schedule = Scheduling()
+  package var lossScale = LossScaling()
   package var evaluation = Evaluation()
-  package var checkpoint = Checkpoint()
+  package var checkpoint = Checkpointing()
   package var data = Data()
   package var log = Log()
   /// Seeds initialization, sampling and augmentation.
@@ -121,8 +121,10 @@ package struct Configuration: Codable, Sendable, Equatable {
     package init() {}
   }
 
-  package struct Schedule: Codable, Sendable, Equatable {
+  package struct Scheduling: Codable, Sendable, Equatable {
     package var epochs = 120
+    /// Ends the run after this many steps, within an epoch if need be; 0 for no such limit.
+    package var maxSteps = 0
     /// Epochs, counted from 0, that begin with the learning rate multiplied by `factor`.
     package var steps = [40, 70]
     package var factor = 0.1
@@ -132,7 +134,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package init() {}
   }
 
-  package struct LossScale: Codable, Sendable, Equatable {
+  package struct LossScaling: Codable, Sendable, Equatable {
     /// A power of two.
     package var initial = 32768.0
     /// Clean steps before the scale doubles.
@@ -155,7 +157,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package init() {}
   }
 
-  package struct Checkpoint: Codable, Sendable, Equatable {
+  package struct Checkpointing: Codable, Sendable, Equatable {
     /// 0 writes one after the last epoch only.
     package var everyEpochs = 10
     /// 0 turns it off.
@@ -273,6 +275,7 @@ extension Configuration {
     try require(epsilon > 0 && epsilon.isFinite, "optimizer.epsilon", epsilon, "above 0")
 
     try require(schedule.epochs >= 1, "schedule.epochs", schedule.epochs, "1 or more")
+    try require(schedule.maxSteps >= 0, "schedule.maxSteps", schedule.maxSteps, "0 (no limit) or more")
     try require(
       schedule.steps.allSatisfy { $0 >= 1 } && ascending(schedule.steps), "schedule.steps", schedule.steps,
       "a list of epochs, 1 or more, in ascending order")

@@ -18,7 +18,8 @@ package final class Coordinator {
       samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
       seed: configuration.seed)
     stepsPerEpoch = sampler.batchesPerEpoch
-    totalSteps = stepsPerEpoch * configuration.schedule.epochs
+    let steps = stepsPerEpoch * configuration.schedule.epochs, limit = configuration.schedule.maxSteps
+    totalSteps = limit > 0 ? min(limit, steps) : steps
     schedule = Schedule(configuration)
     self.training = training
     self.communicator = communicator

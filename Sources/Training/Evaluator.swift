@@ -35,7 +35,7 @@ package enum Evaluator {
     let own = Share.rows(query.samples.count, communicator)
 
     func result(_ distances: some DistanceRows) throws -> RankingResult {
-      var totals = rank(
+      var totals = Ranking.totals(
         queries: own, query: queryFeatures, gallery: galleryFeatures, distances: distances, parallelFor: parallelFor
       ).vector
       try communicator.allreduce(&totals, .sum)

@@ -13,10 +13,11 @@ package enum Job {
       guard MPICommunicator.isLaunched() else {
         do {
           try body(SoloCommunicator())
+          exit(0)
         } catch let failure as AgreedFailure {
-          throw Failure(failure.kind, failure.message ?? "failed")
+          if let message = failure.message { complain(message) }
+          exit(failure.kind.rawValue)
         }
-        exit(0)
       }
       let communicator = try MPICommunicator.start()
       do {

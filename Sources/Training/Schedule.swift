@@ -10,7 +10,7 @@
 package struct Schedule: Sendable, Equatable {
   /// Before warm-up and falls.
   package let learningRate: Double
-  private let schedule: Configuration.Schedule
+  private let schedule: Configuration.Scheduling
 
   package init(_ configuration: Configuration) {
     learningRate = configuration.optimizer.learningRate

@@ -74,7 +74,7 @@ package final class Trainer<E: Element> {
       let stop = try trainStep()
       let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
       let isLast = done == coordinator.totalSteps
-      if epochEnds, isLast || isDue(epoch, configuration.evaluation.everyEpochs) { try evaluate() }
+      if isLast || epochEnds && isDue(epoch, configuration.evaluation.everyEpochs) { try evaluate() }
       let saves = isLast || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
         || isDue(done, configuration.checkpoint.everySteps)
       if saves { try save() }

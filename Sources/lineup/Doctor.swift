@@ -79,7 +79,7 @@ struct Doctor: ParsableCommand {
   private func sharedMemory() -> String {
     var status = statvfs()
     guard statvfs("/dev/shm", &status) == 0 else { return "/dev/shm is missing: ranks on one node will be slow or fail" }
-    let mebibytes = Int(status.f_bavail) * Int(status.f_frsize) >> 20
+    let mebibytes = (Int(status.f_bavail) * Int(status.f_frsize)) >> 20
     return "/dev/shm has \(mebibytes) MiB free" + (mebibytes < 128 ? ": too little for several ranks (docker run --shm-size=1g)" : "")
   }
 }

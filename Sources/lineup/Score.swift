@@ -22,11 +22,11 @@ struct Score: ParsableCommand {
         let machine = try Machine(SoloCommunicator(), threads: 0)
         let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
         let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery)
-        let plain = try score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
+        let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
         log.result(plain)
         var reRanked: RankingResult?
         if rerank {
-          reRanked = try score(
+          reRanked = try Ranking.score(
             query: queries, gallery: images, metric: metric, reRanking: .init(), parallelFor: parallelFor)
           log.info("re-ranked:")
           log.result(reRanked!)

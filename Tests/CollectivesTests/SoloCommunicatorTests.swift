@@ -7,7 +7,8 @@ import Testing
 
   @Test func oneRankChangesNothing() throws {
     #expect(solo.rank == 0 && solo.size == 1 && solo.isCoordinator)
-    var doubles = [1.5, -2], none: [Double] = []
+    var doubles = [1.5, -2]
+    var none: [Double] = []
     try solo.allreduce(&doubles, .sum)
     try solo.allreduce(&doubles, .max)
     try solo.allreduce(&none, .sum)
@@ -33,7 +34,9 @@ import Testing
 
   @Test func agreeKeepsTheMessage() throws {
     #expect(try solo.agree { 5 } == 5)
-    let error = #expect(throws: AgreedFailure.self) { try solo.agree { throw Failure.usage("model.head: no such head") } }
+    let error = #expect(throws: AgreedFailure.self) {
+      try solo.agree { throw Failure.usage("model.head: no such head") }
+    }
     #expect(error?.kind == .usage && error?.message == "model.head: no such head")
   }
 }

@@ -42,7 +42,8 @@ import Testing
   @Test func sumOfLongBuffers() throws {
     let count = (4 << 20) + 3
     let same = try ThreadCommunicator.run(2) { communicator in
-      let floats = Buffer<Float>(count: count), doubles = Buffer<Double>(count: count)
+      let floats = Buffer<Float>(count: count)
+      let doubles = Buffer<Double>(count: count)
       for i in 0..<count {
         floats[i] = Float(i % 1000) + Float(communicator.rank)
         doubles[i] = Double(i) - Double(communicator.rank)
@@ -75,7 +76,9 @@ import Testing
   }
 
   /// Different counts, empty ranks among them; an element wider than a byte.
-  @Test(arguments: [[3], [2, 5], [0, 4, 1], [4, 0, 0, 2], [0, 0, 0]]) func allgatherOfUnevenParts(_ counts: [Int]) throws {
+  @Test(arguments: [[3], [2, 5], [0, 4, 1], [4, 0, 0, 2], [0, 0, 0]]) func allgatherOfUnevenParts(_ counts: [Int])
+    throws
+  {
     let expected = counts.enumerated().map { rank, count in (0..<count).map { Double(100 * rank + $0) } }
     let results = try ThreadCommunicator.run(counts.count) { communicator in
       try communicator.allgather((0..<counts[communicator.rank]).map { Double(100 * communicator.rank + $0) })

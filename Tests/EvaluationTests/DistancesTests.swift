@@ -69,7 +69,7 @@ import Testing
     let parameters = try ReRanking.Parameters()
     func message(_ query: LabelledFeatures, _ gallery: LabelledFeatures, _ reRanking: ReRanking.Parameters?) -> String {
       let failure = #expect(throws: Failure.self) {
-        try score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
+        try Ranking.score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
       }
       #expect(failure?.kind == .data)
       return failure?.message ?? ""

@@ -39,7 +39,7 @@ import Testing
   func agreesWithNumPy(golden: Golden) throws {
     let query = try generatedFeatures(seed: 11, rows: 24, columns: 7, identities: 12)
     let gallery = try generatedFeatures(seed: 12, rows: 130, columns: 7, identities: 11, copies: 12)
-    let result = try score(
+    let result = try Ranking.score(
       query: query, gallery: gallery, metric: golden.metric,
       reRanking: golden.reRanking.map { try ReRanking.Parameters(k1: $0.k1, k2: $0.k2, lambda: $0.lambda) })
     #expect((result.queries, result.leftOut) == (22, 2))

@@ -10,7 +10,7 @@ import Testing
     let images = try labelled(
       gallery.indices.map { Float($0) }, columns: 1, identities: gallery.map(\.identity),
       cameras: gallery.map(\.camera))
-    return try score(query: query, gallery: images, metric: .euclidean)
+    return try Ranking.score(query: query, gallery: images, metric: .euclidean)
   }
 
   @Test func averagePrecisionByHand() throws {
@@ -39,12 +39,12 @@ import Testing
     let query = try labelled([0, 0, 0, 0], columns: 1, identities: [1, 2, 3, -1], cameras: [1, 1, 1, 1])
     let gallery = try labelled([1, 2, 3, 4], columns: 1, identities: [9, 1, 2, -1], cameras: [2, 2, 1, 2])
     // Identity 2 is seen by the query's camera only, 3 not at all, and junk matches nothing.
-    let result = try score(query: query, gallery: gallery, metric: .euclidean)
+    let result = try Ranking.score(query: query, gallery: gallery, metric: .euclidean)
     #expect((result.queries, result.leftOut) == (1, 3))
     #expect(result.mAP == 0.5)
 
     let alone = try labelled([0], columns: 1, identities: [3], cameras: [1], name: "alone")
-    let failure = #expect(throws: Failure.self) { try score(query: alone, gallery: gallery, metric: .euclidean) }
+    let failure = #expect(throws: Failure.self) { try Ranking.score(query: alone, gallery: gallery, metric: .euclidean) }
     #expect(failure?.kind == .data)
     #expect(failure?.message.contains("none of the 1 queries") == true)
   }
@@ -54,7 +54,7 @@ import Testing
     let distances = GivenDistances(rows: [[2, 1, 1, 1, 2]])
     func mAP(_ identities: [Int32]) throws -> Double {
       let gallery = try labelled([0, 0, 0, 0, 0], columns: 1, identities: identities, cameras: [2, 2, 2, 2, 2])
-      return try rank(queries: 0..<1, query: query, gallery: gallery, distances: distances).result().mAP
+      return try Ranking.totals(queries: 0..<1, query: query, gallery: gallery, distances: distances).result().mAP
     }
     #expect(try mAP([9, 1, 9, 9, 9]) == 1)
     #expect(try mAP([9, 9, 1, 9, 9]) == 1.0 / 2)
@@ -76,7 +76,7 @@ import Testing
     }
     let (query, gallery) = (try labels(queries), try labels(count))
     let rows = (0..<queries).map { _ in (0..<count).map { _ in Double(generator.bits() % levels) / 3 } }
-    let result = try rank(
+    let result = try Ranking.totals(
       queries: 0..<queries, query: query, gallery: gallery, distances: GivenDistances(rows: rows)
     ).result()
     expectEqual(result, sortedMetrics(rows, query: query, gallery: gallery), within: 1e-13)
@@ -86,10 +86,10 @@ import Testing
     let query = try generatedFeatures(seed: 3, rows: 150, columns: 5, identities: 8)
     let gallery = try generatedFeatures(seed: 4, rows: 200, columns: 5, identities: 8, copies: 60)
     let distances = try Distances(query: query, gallery: gallery, metric: .cosine)
-    let whole = rank(queries: 0..<150, query: query, gallery: gallery, distances: distances)
+    let whole = Ranking.totals(queries: 0..<150, query: query, gallery: gallery, distances: distances)
     var sum = [Double](repeating: 0, count: RankingTotals.vectorCount)
     for share in [0..<1, 1..<70, 70..<70, 70..<150] {
-      let totals = rank(queries: share, query: query, gallery: gallery, distances: distances)
+      let totals = Ranking.totals(queries: share, query: query, gallery: gallery, distances: distances)
       #expect(totals.queries + totals.leftOut == Double(share.count))
       for (index, value) in totals.vector.enumerated() { sum[index] += value }
     }
@@ -102,8 +102,8 @@ import Testing
     let gallery = try generatedFeatures(seed: 6, rows: 150, columns: 6, identities: 9, copies: 40)
     let parameters = try ReRanking.Parameters(k1: 6, k2: 3)
     for reRanking in [nil, parameters] {
-      let serial = try score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
-      let parallel = try score(
+      let serial = try Ranking.score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
+      let parallel = try Ranking.score(
         query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking,
         parallelFor: { count, body in
           withoutActuallyEscaping(body) { body in

@@ -7,7 +7,8 @@ import Testing
 @Suite struct GemmTests {
   /// m rows of k, n columns: one of each, remainders of every micro-tile, more than one block of depth.
   private static let sizes: [(m: Int, n: Int, k: Int)] = [
-    (1, 1, 1), (1, 33, 5), (7, 31, 17), (8, 32, 256), (6, 16, 300), (9, 64, 257), (13, 1, 40), (17, 100, 515), (64, 40, 3),
+    (1, 1, 1), (1, 33, 5), (7, 31, 17), (8, 32, 256), (6, 16, 300), (9, 64, 257), (13, 1, 40), (17, 100, 515),
+    (64, 40, 3),
     (25, 48, 600), (5, 15, 256), (16, 65, 512),
   ]
 
@@ -29,7 +30,8 @@ import Testing
       ldc = kernels.padded(columns: n) + 3
       // Reading on behind the last row is allowed (see the layers' scratch), but must not be seen.
       x = memory.place(memory.normals(step * (m - 1) + offset + k), slack: 16, filler: .nan)
-      let base = x, step = step
+      let base = x
+      let step = step
       rows = memory.place((0..<m).map { UnsafeRawPointer(base + $0 * step) })
       w = memory.normals((transposed ? m : k) * n)
     }
@@ -47,7 +49,9 @@ import Testing
         rows + chosen.lowerBound, chosen.count, offset, panels, panelRows, first, n, k, accumulate ? 1 : 0, c, ldc,
         aligned(workspace))
       for r in 0..<chosen.count {
-        for margin in kernels.padded(columns: n)..<ldc { #expect(c[r * ldc + margin] == start, "written behind a row of c") }
+        for margin in kernels.padded(columns: n)..<ldc {
+          #expect(c[r * ldc + margin] == start, "written behind a row of c")
+        }
       }
       return (0..<chosen.count).flatMap { r in (0..<n).map { c[r * ldc + $0] } }
     }
@@ -70,10 +74,12 @@ import Testing
 
     /// Σ and Σ|·| of the products, plus a start.
     func expected(transposed: Bool, start: Double) -> (values: [Double], magnitudes: [Double]) {
-      var values: [Double] = [], magnitudes: [Double] = []
+      var values: [Double] = []
+      var magnitudes: [Double] = []
       for r in 0..<(transposed ? k : m) {
         for j in 0..<n {
-          var sum = start, magnitude = abs(start)
+          var sum = start
+          var magnitude = abs(start)
           for i in 0..<(transposed ? m : k) {
             let product = (transposed ? a(i, r) : a(r, i)) * Double(w[i * n + j])
             sum += product

@@ -50,7 +50,8 @@ func disagreements<T: Element>(
   _ actual: [T], _ expected: [Double], magnitudes: [Double]? = nil, steps: Double = 4
 ) -> [String] {
   guard actual.count == expected.count else { return ["\(actual.count) values instead of \(expected.count)"] }
-  let stored = Double(T.ulpOfOne) * 0.51, summed = Double(T.Accumulator.ulpOfOne) * steps
+  let stored = Double(T.ulpOfOne) * 0.51
+  let summed = Double(T.Accumulator.ulpOfOne) * steps
   let tiny = Double(T.leastNonzeroMagnitude)
   var wrong: [String] = []
   for (i, (a, e)) in zip(actual, expected).enumerated() {

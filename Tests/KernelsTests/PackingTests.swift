@@ -10,13 +10,17 @@ import Testing
     typealias A = E.Accumulator
     for (name, kernels) in elementwiseTables(E.self) {
       for (k, n, width) in [(1, 1, 16), (3, 16, 16), (5, 33, 32), (4, 7, 7), (2, 100, 16)] {
-        let memory = Memory(seed: UInt64(n)), panelRows = k + 4, row = 2, padded = (n + width - 1) / width * width
+        let memory = Memory(seed: UInt64(n))
+        let panelRows = k + 4
+        let row = 2
+        let padded = (n + width - 1) / width * width
         // As it stands (n innermost), and transposed (k innermost), with a margin of one.
         for (rowStride, columnStride) in [(n + 1, 1), (1, k + 1)] {
           let w: [A] = memory.normals((k + 1) * (n + 1))
           for bfloat16 in [false, true] where !bfloat16 || E.precision != .float64 {
             let panels = memory.place([A](repeating: A(untouched), count: padded * panelRows))
-            kernels.pack(memory.place(w), k, n, rowStride, columnStride, width, panelRows, row, bfloat16 ? 1 : 0, panels)
+            kernels.pack(
+              memory.place(w), k, n, rowStride, columnStride, width, panelRows, row, bfloat16 ? 1 : 0, panels)
             var expected = [Double](repeating: untouched, count: padded * panelRows)
             for i in 0..<k {
               for j in 0..<padded {
@@ -26,7 +30,8 @@ import Testing
               }
             }
             #expect(
-              panels.array(expected.count).map { Double($0) } == expected, "\(name) pack \(k) × \(n) by \(width), \(bfloat16)")
+              panels.array(expected.count).map { Double($0) } == expected,
+              "\(name) pack \(k) × \(n) by \(width), \(bfloat16)")
           }
         }
         let rows: [A] = memory.normals(k * n)

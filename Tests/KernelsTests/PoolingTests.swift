@@ -7,10 +7,14 @@ import Testing
   private static let sizes = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 6), (5, 4), (7, 9), (8, 1)]
 
   /// The winning value and tap of an output: the first of the largest, over max(0, a x + b).
-  private func winner(_ height: Int, _ width: Int, _ row: Int, _ column: Int, _ value: (Int, Int) -> Double) -> (Double, Int) {
-    var best = -1.0, index = 0
+  private func winner(_ height: Int, _ width: Int, _ row: Int, _ column: Int, _ value: (Int, Int) -> Double) -> (
+    Double, Int
+  ) {
+    var best = -1.0
+    var index = 0
     for tap in 0..<9 {
-      let h = 2 * row + tap / 3 - 1, w = 2 * column + tap % 3 - 1
+      let h = 2 * row + tap / 3 - 1
+      let w = 2 * column + tap % 3 - 1
       guard h >= 0, h < height, w >= 0, w < width else { continue }
       let v = max(0, value(h, w))
       if v > best { (best, index) = (v, tap) }
@@ -23,10 +27,14 @@ import Testing
     for (name, kernels) in elementwiseTables(E.self) {
       for (height, width) in Self.sizes {
         for channels in [1, 3, 64, 261] {
-          let memory = Memory(seed: UInt64(height * 100 + width)), first = 3, area = height * width
+          let memory = Memory(seed: UInt64(height * 100 + width))
+          let first = 3
+          let area = height * width
           // Small whole numbers make many ties, and no rounding.
-          let x: [E] = ties
-            ? (0..<(first + area) * channels).map { _ in E(memory.integer(below: 4)) } : memory.normals((first + area) * channels)
+          let x: [E] =
+            ties
+            ? (0..<(first + area) * channels).map { _ in E(memory.integer(below: 4)) }
+            : memory.normals((first + area) * channels)
           let a: [A] = ties ? [A](repeating: 1, count: channels) : memory.normals(channels)
           let b: [A] = ties ? [A](repeating: -1, count: channels) : memory.normals(channels)
           var image = lineup_operand()
@@ -35,7 +43,10 @@ import Testing
           image.a = UnsafeRawPointer(memory.place(a))
           image.b = UnsafeRawPointer(memory.place(b))
           let columns = (width + 1) / 2
-          var values: [E] = [], indices: [Int] = [], expected: [Double] = [], taps: [Int] = []
+          var values: [E] = []
+          var indices: [Int] = []
+          var expected: [Double] = []
+          var taps: [Int] = []
           for row in 0..<(height + 1) / 2 {
             let out = memory.place([E](repeating: 99, count: columns * channels + 1))
             let index = memory.place([UInt8](repeating: 99, count: columns * channels + 1))
@@ -85,7 +96,8 @@ import Testing
           image.x = UnsafeRawPointer(memory.place(x))
           image.a = UnsafeRawPointer(memory.place([Float(1)]))
           image.b = UnsafeRawPointer(memory.place([Float(0)]))
-          let out: UnsafeMutablePointer<Float> = memory.normal(2), index = memory.place([UInt8](repeating: 99, count: 2))
+          let out: UnsafeMutablePointer<Float> = memory.normal(2)
+          let index = memory.place([UInt8](repeating: 99, count: 2))
           kernels.max_pool(&image, 0, 4, 4, 1, 1, out, index)
           #expect(bad.isNaN ? out[1].isNaN : out[1] == bad, "\(name): \(bad) at tap \(position) is lost")
           #expect(index[1] == position, "\(name): \(bad) at tap \(position)")
@@ -100,14 +112,18 @@ import Testing
       for (height, width) in Self.sizes {
         for channels in [1, 3, 67] {
           let memory = Memory(seed: UInt64(height * 100 + width))
-          let rows = (height + 1) / 2, columns = (width + 1) / 2
+          let rows = (height + 1) / 2
+          let columns = (width + 1) / 2
           let gradient: [E] = memory.normals(rows * columns * channels)
           var index = [UInt8](repeating: 0, count: gradient.count)
-          var expected = [Double](repeating: 0, count: height * width * channels), magnitudes = expected
+          var expected = [Double](repeating: 0, count: height * width * channels)
+          var magnitudes = expected
           for output in 0..<rows * columns {
             for i in 0..<channels {
               // any tap inside of the image
-              var tap = 0, h = -1, w = -1
+              var tap = 0
+              var h = -1
+              var w = -1
               while h < 0 || h >= height || w < 0 || w >= width {
                 tap = memory.integer(below: 9)
                 (h, w) = (output / columns * 2 + tap / 3 - 1, output % columns * 2 + tap % 3 - 1)
@@ -118,7 +134,8 @@ import Testing
               magnitudes[at] += abs(Double(gradient[output * channels + i]))
             }
           }
-          let gradientMemory = memory.place(gradient), indexMemory = memory.place(index)
+          let gradientMemory = memory.place(gradient)
+          let indexMemory = memory.place(index)
           var actual: [A] = []
           for row in 0..<height {
             let out = memory.place([A](repeating: 99, count: width * channels + 1))
@@ -126,7 +143,8 @@ import Testing
             #expect(out[width * channels] == 99)
             actual += out.array(width * channels)
           }
-          #expect(disagreements(actual, expected, magnitudes: magnitudes).isEmpty, "\(name) \(height)×\(width)×\(channels)")
+          #expect(
+            disagreements(actual, expected, magnitudes: magnitudes).isEmpty, "\(name) \(height)×\(width)×\(channels)")
         }
       }
     }

@@ -9,8 +9,11 @@ import Testing
     for (name, kernels) in elementwiseTables(E.self) {
       for (pixels, channels) in [(1, 1), (3, 5), (2, 64), (4, 67), (1, 300)] {
         let memory = Memory(seed: UInt64(pixels * channels))
-        let x: [E] = memory.normals((pixels + 2) * channels), z: [E] = memory.normals((pixels + 2) * channels)
-        let a: [A] = memory.normals(channels), b: [A] = memory.normals(channels), c: [A] = memory.normals(channels)
+        let x: [E] = memory.normals((pixels + 2) * channels)
+        let z: [E] = memory.normals((pixels + 2) * channels)
+        let a: [A] = memory.normals(channels)
+        let b: [A] = memory.normals(channels)
+        let c: [A] = memory.normals(channels)
         var operand = lineup_operand()
         operand.x = UnsafeRawPointer(memory.place(x))
         operand.a = UnsafeRawPointer(memory.place(a))
@@ -19,9 +22,12 @@ import Testing
         for reading in [LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT] {
           operand.reading = reading
           operand.z = reading == LINEUP_NORM_GRADIENT ? UnsafeRawPointer(memory.place(z)) : nil
-          var expected: [Double] = [], magnitudes: [Double] = []
+          var expected: [Double] = []
+          var magnitudes: [Double] = []
           for i in channels..<(pixels + 1) * channels {
-            let j = i % channels, xi = Double(x[i]), zi = Double(z[i])
+            let j = i % channels
+            let xi = Double(x[i])
+            let zi = Double(z[i])
             let (ai, bi, ci) = (Double(a[j]), Double(b[j]), Double(c[j]))
             switch reading {
             case LINEUP_PLAIN: expected.append(xi)
@@ -48,7 +54,8 @@ import Testing
   private func checkNonfinite<E: Element>(_: E.Type) {
     typealias A = E.Accumulator
     for (name, kernels) in elementwiseTables(E.self) {
-      let memory = Memory(seed: 1), channels = 37
+      let memory = Memory(seed: 1)
+      let channels = 37
       for position in [0, 20, 36] {
         for bad in [E.nan, .infinity, -.infinity] {
           var x: [E] = memory.normals(channels)
@@ -67,7 +74,8 @@ import Testing
             if bad.isNaN {
               #expect(value.isNaN, "\(name) reading \(reading.rawValue)")
             } else {
-              #expect(value == (reading == LINEUP_ACTIVATION && bad < 0 ? 0 : A(bad)), "\(name) reading \(reading.rawValue)")
+              #expect(
+                value == (reading == LINEUP_ACTIVATION && bad < 0 ? 0 : A(bad)), "\(name) reading \(reading.rawValue)")
             }
             for i in 0..<channels where i != position { #expect(out[i].isFinite) }
           }
@@ -88,7 +96,8 @@ import Testing
       let memory = Memory(seed: 2)
       // 1 + 2⁻⁸ and 1 + 3·2⁻⁸ are ties; the largest float rounds to Inf.
       let ties: [Float] = [1 + 0x1p-8, 1 + 0x3p-8, -1 - 0x1p-8, 1 + 0x1.01p-8, 1 + 0x0.ffp-8, 0, -0.0]
-      let x: [Float] = ties + memory.normals(200) + memory.normals(50, deviation: 1e-20) + memory.normals(50, deviation: 1e30)
+      let x: [Float] =
+        ties + memory.normals(200) + memory.normals(50, deviation: 1e-20) + memory.normals(50, deviation: 1e30)
       var operand = lineup_operand()
       (operand.reading, operand.bfloat16) = (LINEUP_PLAIN, 1)
       operand.x = UnsafeRawPointer(memory.place(x))
@@ -104,7 +113,8 @@ import Testing
       #expect(out[2] == .infinity && out[3] == -.infinity && out[4] == .infinity)
     }
     for (name, kernels) in elementwiseTables(Double.self) {
-      let memory = Memory(seed: 3), x: [Double] = memory.normals(20)
+      let memory = Memory(seed: 3)
+      let x: [Double] = memory.normals(20)
       var operand = lineup_operand()
       (operand.reading, operand.bfloat16) = (LINEUP_PLAIN, 1)
       operand.x = UnsafeRawPointer(memory.place(x))

@@ -32,7 +32,8 @@ import Testing
               for sums in Sums.allCases {
                 let wrong = run(E.self, kernels, layout, UInt64(seed), bias: bias, addend: addend, gate, sums)
                 #expect(
-                  wrong.isEmpty, "\(name), \(layout.channels) channels, bias \(bias), addend \(addend), \(gate), sums \(sums)")
+                  wrong.isEmpty,
+                  "\(name), \(layout.channels) channels, bias \(bias), addend \(addend), \(gate), sums \(sums)")
               }
             }
           }
@@ -46,15 +47,20 @@ import Testing
     _ sums: Sums
   ) -> [String] {
     typealias A = E.Accumulator
-    let memory = Memory(seed: seed), channels = layout.channels, count = layout.to.count
+    let memory = Memory(seed: seed)
+    let channels = layout.channels
+    let count = layout.to.count
     let rows: [A] = memory.normals(max(1, count) * max(layout.ld, channels))
-    let biases: [A] = memory.normals(channels), scales: [A] = memory.normals(channels), shifts: [A] = memory.normals(channels)
+    let biases: [A] = memory.normals(channels)
+    let scales: [A] = memory.normals(channels)
+    let shifts: [A] = memory.normals(channels)
     let means: [[A]] = [memory.normals(channels), memory.normals(channels)]
     let addends: [E] = memory.normals(layout.addendPixels * channels)
     let gates: [E] = memory.normals(layout.outPixels * channels)
     let zs: [[E]] = [memory.normals(layout.outPixels * channels), memory.normals(layout.outPixels * channels)]
     let start: [A] = memory.normals(3 * channels)
-    let out = memory.place([E](repeating: 77, count: layout.outPixels * channels)), sum = memory.place(start)
+    let out = memory.place([E](repeating: 77, count: layout.outPixels * channels))
+    let sum = memory.place(start)
 
     var epilogue = lineup_epilogue()
     epilogue.out = UnsafeMutableRawPointer(out)
@@ -78,10 +84,12 @@ import Testing
       }
     }
     kernels.store(
-      &epilogue, memory.place(rows), layout.ld, memory.place(layout.to), memory.place(layout.from), count, channels, sum)
+      &epilogue, memory.place(rows), layout.ld, memory.place(layout.to), memory.place(layout.from), count, channels, sum
+    )
 
     // Values: untouched where no row goes.
-    var values = [Double](repeating: 77, count: layout.outPixels * channels), magnitudes = [Double](repeating: 0, count: values.count)
+    var values = [Double](repeating: 77, count: layout.outPixels * channels)
+    var magnitudes = [Double](repeating: 0, count: values.count)
     for r in 0..<count {
       for i in 0..<channels {
         let at = Int(layout.to[r]) * channels + i
@@ -104,14 +112,16 @@ import Testing
     if !wrong.isEmpty { return wrong }
 
     // Sums of what was stored, added to what was there.
-    var expected = start.map { Double($0) }, sizes = start.map { abs(Double($0)) }
+    var expected = start.map { Double($0) }
+    var sizes = start.map { abs(Double($0)) }
     func add(_ index: Int, _ term: Double) {
       expected[index] += term
       sizes[index] += abs(term)
     }
     for pixel in layout.to.map({ Int($0) }) where sums != .none {
       for i in 0..<channels {
-        let at = pixel * channels + i, v = Double(stored[at])
+        let at = pixel * channels + i
+        let v = Double(stored[at])
         add(i, v)
         if sums == .forward {
           add(channels + i, v * v)
@@ -131,7 +141,8 @@ import Testing
   private func checkNonfinite<E: Element>(_: E.Type) {
     typealias A = E.Accumulator
     for (name, kernels) in elementwiseTables(E.self) {
-      let memory = Memory(seed: 4), channels = 19
+      let memory = Memory(seed: 4)
+      let channels = 19
       for bad in [A.nan, .infinity] {
         var row: [A] = memory.normals(channels)
         row[11] = bad

@@ -11,7 +11,8 @@ import Testing
     for (name, kernels) in elementwiseTables(A.self) {
       for count in Self.counts {
         let memory = Memory(seed: 1)
-        let x: [A] = memory.normals(count), y: [A] = memory.normals(count)
+        let x: [A] = memory.normals(count)
+        let y: [A] = memory.normals(count)
         let sum = memory.place(y + [5])
         kernels.add(memory.place(x), count, sum)
         #expect(sum.array(count + 1) == zip(x, y).map { $1 + $0 } + [5], "\(name), \(count)")
@@ -29,7 +30,9 @@ import Testing
       for count in Self.counts {
         let memory = Memory(seed: 2)
         var x: [A] = memory.normals(count)
-        if count > 3 { x.replaceSubrange(0..<3, with: [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNonzeroMagnitude]) }
+        if count > 3 {
+          x.replaceSubrange(0..<3, with: [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNonzeroMagnitude])
+        }
         #expect(kernels.nonfinite(memory.place(x, slack: 8, filler: .nan), count) == 0, "\(name), \(count)")
         for position in [0, count / 2, count - 1] where count > 0 {
           for bad in [A.nan, .infinity, -.infinity, A.signalingNaN] {
@@ -38,7 +41,8 @@ import Testing
             #expect(kernels.nonfinite(memory.place(y), count) == 1, "\(name), \(bad) at \(position) of \(count)")
           }
         }
-        #expect(kernels.nonfinite(memory.place([A](repeating: .nan, count: count)), count) == count, "\(name), \(count)")
+        #expect(
+          kernels.nonfinite(memory.place([A](repeating: .nan, count: count)), count) == count, "\(name), \(count)")
       }
     }
   }
@@ -50,25 +54,35 @@ import Testing
 
   /// Several steps of Kingma and Ba's algorithm 1 in float64, with L2 decay (`decay`) or decoupled (`shrink`).
   private func checkAdam<A: Element>(_: A.Type) where A.Accumulator == A {
-    let beta1 = 0.9, beta2 = 0.999, learningRate = 3.5e-2, epsilon = 1e-8
+    let beta1 = 0.9
+    let beta2 = 0.999
+    let learningRate = 3.5e-2
+    let epsilon = 1e-8
     for (name, kernels) in elementwiseTables(A.self) {
-      for (scale, decay, shrink) in [(1, 0, 0), (0.125, 5e-2, 0), (8, 0, 1e-2), (0.5, 1e-1, 1e-1)] as [(Double, Double, Double)] {
+      for (scale, decay, shrink) in [(1, 0, 0), (0.125, 5e-2, 0), (8, 0, 1e-2), (0.5, 1e-1, 1e-1)]
+        as [(Double, Double, Double)]
+      {
         for count in [1, 17, 200] {
           let memory = Memory(seed: UInt64(count))
           let start: [A] = memory.normals(count)
-          let w = memory.place(start + [5]), m = memory.place([A](repeating: 0, count: count + 1))
+          let w = memory.place(start + [5])
+          let m = memory.place([A](repeating: 0, count: count + 1))
           let v = memory.place([A](repeating: 0, count: count + 1))
-          var wx = start.map { Double($0) }, mx = [Double](repeating: 0, count: count), vx = mx
+          var wx = start.map { Double($0) }
+          var mx = [Double](repeating: 0, count: count)
+          var vx = mx
           for t in 1...5 {
             let g: [A] = memory.normals(count, deviation: 1 / scale)
             kernels.adam(
-              w, memory.place(g), m, v, count, scale, decay, shrink, beta1, beta2, learningRate / (1 - pow(beta1, Double(t))),
+              w, memory.place(g), m, v, count, scale, decay, shrink, beta1, beta2,
+              learningRate / (1 - pow(beta1, Double(t))),
               1 / (1 - pow(beta2, Double(t))).squareRoot(), epsilon)
             for i in 0..<count {
               let gradient = scale * Double(g[i]) + decay * wx[i]
               mx[i] = beta1 * mx[i] + (1 - beta1) * gradient
               vx[i] = beta2 * vx[i] + (1 - beta2) * gradient * gradient
-              let mHat = mx[i] / (1 - pow(beta1, Double(t))), vHat = vx[i] / (1 - pow(beta2, Double(t)))
+              let mHat = mx[i] / (1 - pow(beta1, Double(t)))
+              let vHat = vx[i] / (1 - pow(beta2, Double(t)))
               wx[i] = (1 - shrink) * wx[i] - learningRate * mHat / (vHat.squareRoot() + epsilon)
             }
           }

@@ -10,7 +10,8 @@ import Testing
     let norm: BatchNorm<E>, parameters: Parameters<A>
 
     init(channels: Int) {
-      var layout = ParameterLayout(), statistics = ParameterLayout()
+      var layout = ParameterLayout()
+      var statistics = ParameterLayout()
       norm = BatchNorm(&layout, &statistics, "bn1", channels: channels)
       parameters = Parameters(layout: layout, statistics: statistics)
       for i in norm.scale.range { parameters.values[i] = 1 }
@@ -22,7 +23,9 @@ import Testing
     values.map { $0.reduce(0, +) } + values.map { $0.reduce(0) { $0 + $1 * $1 } }
   }
 
-  private func isClose(_ a: Double, _ b: Double, _ tolerance: Double = 1e-12) -> Bool { abs(a - b) <= tolerance * max(1, abs(b)) }
+  private func isClose(_ a: Double, _ b: Double, _ tolerance: Double = 1e-12) -> Bool {
+    abs(a - b) <= tolerance * max(1, abs(b))
+  }
 
   private let channelA = [1.0, 4, -2, 7, 0.5], channelB = [10.0, 10, 10, 10, 10]
 
@@ -35,32 +38,44 @@ import Testing
 
   /// y = γ(x − μ)/√(σ² + ε) + β with the biased variance; a channel without variance is divided by √ε.
   @Test func normalizesByTheBatch() throws {
-    let bench = Bench<Double>(channels: 2), parameters = bench.parameters
-    (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift.range.lowerBound]) = (2, -1)
+    let bench = Bench<Double>(channels: 2)
+    let parameters = bench.parameters
+    (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift.range.lowerBound]) = (
+      2, -1
+    )
     let state = try bench.norm.normalize(sums([channelA, channelB]), count: 5, parameters, SoloCommunicator())
-    let mean = 2.1, variance = channelA.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 5
+    let mean = 2.1
+    let variance = channelA.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 5
     let scale = 2 / (variance + 1e-5).squareRoot()
-    #expect(isClose(state.mean[0], mean) && isClose(state.scale[0], scale) && isClose(state.shift[0], -1 - scale * mean))
+    #expect(
+      isClose(state.mean[0], mean) && isClose(state.scale[0], scale) && isClose(state.shift[0], -1 - scale * mean))
     #expect(isClose(state.mean[1], 10) && isClose(state.scale[1], 1 / 1e-5.squareRoot()))
     #expect(isClose(state.scale[1] * 10 + state.shift[1], 0, 1e-9))
   }
 
   /// running ← 0.9 · running + 0.1 · batch, the variance unbiased over the *global* count; only on commit.
   @Test(arguments: [[5], [2, 3], [1, 0, 4]]) func runningStatisticsMoveOnCommit(_ counts: [Int]) throws {
-    let channelA = channelA, channelB = channelB
+    let channelA = channelA
+    let channelB = channelB
     let results = try ThreadCommunicator.run(counts.count) { communicator in
-      let bench = Bench<Double>(channels: 2), first = counts[..<communicator.rank].reduce(0, +)
+      let bench = Bench<Double>(channels: 2)
+      let first = counts[..<communicator.rank].reduce(0, +)
       let own = first..<first + counts[communicator.rank]
-      let sums = [channelA, channelB].map { $0[own].reduce(0, +) } + [channelA, channelB].map { $0[own].reduce(0) { $0 + $1 * $1 } }
-      var updates = RunningUpdates(), seen: [[Double]] = []
+      let sums =
+        [channelA, channelB].map { $0[own].reduce(0, +) }
+        + [channelA, channelB].map { $0[own].reduce(0) { $0 + $1 * $1 } }
+      var updates = RunningUpdates()
+      var seen: [[Double]] = []
       for _ in 0..<2 {
         let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)
         updates.add(bench.norm, state, bench.parameters)
         seen.append(bench.parameters.statistics.array)
       }
       updates.commit()
-      return (seen, bench.norm.runningMean.range.map { bench.parameters.statistics[$0] },
-        bench.norm.runningVariance.range.map { bench.parameters.statistics[$0] })
+      return (
+        seen, bench.norm.runningMean.range.map { bench.parameters.statistics[$0] },
+        bench.norm.runningVariance.range.map { bench.parameters.statistics[$0] }
+      )
     }
     let untouched = Bench<Double>(channels: 2).parameters.statistics.array
     let unbiased = channelA.reduce(0) { $0 + ($1 - 2.1) * ($1 - 2.1) } / 4
@@ -73,7 +88,8 @@ import Testing
   }
 
   @Test func evaluationUsesRunningStatistics() {
-    let bench = Bench<Double>(channels: 1), parameters = bench.parameters
+    let bench = Bench<Double>(channels: 1)
+    let parameters = bench.parameters
     parameters.values[bench.norm.scale.range.lowerBound] = 3
     parameters.values[bench.norm.shift.range.lowerBound] = 0.5
     parameters.statistics[bench.norm.runningMean.range.lowerBound] = 4
@@ -89,7 +105,8 @@ import Testing
     let values = (0..<7).map { _ in (0..<120).map { _ in Double(Float(3 + random.normal())) } }
     func bits(_ counts: [Int]) throws -> [[Float]] {
       try ThreadCommunicator.run(counts.count) { communicator in
-        let bench = Bench<Float16>(channels: 7), first = counts[..<communicator.rank].reduce(0, +)
+        let bench = Bench<Float16>(channels: 7)
+        let first = counts[..<communicator.rank].reduce(0, +)
         let own = first..<first + counts[communicator.rank]
         let sums = values.map { $0[own].reduce(0, +) } + values.map { $0[own].reduce(0) { $0 + $1 * $1 } }
         let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)

@@ -8,7 +8,8 @@ struct ConvolutionCase: LayerCase {
   var height: Int, width: Int
 
   var name: String {
-    "convolution \(kernel)×\(kernel)/\(stride)+\(padding) \(inputChannels)→\(outputChannels) of \(height)×\(width)\(bias ? ", bias" : "")"
+    let taps = "\(kernel)×\(kernel)/\(stride)+\(padding)"
+    return "convolution \(taps) \(inputChannels)→\(outputChannels) of \(height)×\(width)\(bias ? ", bias" : "")"
   }
   var inputs: [Shape] { [Shape(1, height, width, inputChannels)] }
   var isLinear: Bool { !bias }
@@ -43,7 +44,8 @@ struct NormalizedConvolutionCase: LayerCase {
   var inputs: [Shape] { convolution.inputs }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
-    var layout = ParameterLayout(), statistics = ParameterLayout()
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
     let c = convolution
     let unit = NormalizedConvolution(
       convolution: Convolution<E>(
@@ -70,7 +72,9 @@ struct NormalizedConvolutionCase: LayerCase {
 struct LateralCase: LayerCase {
   let inputChannels: Int, outputChannels: Int, height: Int, width: Int, coarseHeight: Int, coarseWidth: Int
 
-  var name: String { "lateral \(inputChannels)→\(outputChannels) of \(height)×\(width) plus \(coarseHeight)×\(coarseWidth)" }
+  var name: String {
+    "lateral \(inputChannels)→\(outputChannels) of \(height)×\(width) plus \(coarseHeight)×\(coarseWidth)"
+  }
   var inputs: [Shape] { [Shape(1, height, width, inputChannels), Shape(1, coarseHeight, coarseWidth, outputChannels)] }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
@@ -79,7 +83,8 @@ struct LateralCase: LayerCase {
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { lateral.pack($0.values, backward: true, $1) },
       run: { inputs, parameters, _, context in
-        let x = inputs[0], coarse = inputs[1].shape
+        let x = inputs[0]
+        let coarse = inputs[1].shape
         var epilogue = Epilogue(out: context.tensor(lateral.outputShape(x.shape)))
         epilogue.addend = inputs[1]
         lateral.forward(.plain(x), parameters, epilogue, context)
@@ -101,15 +106,21 @@ struct LateralCase: LayerCase {
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
 
-  var name: String { "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")" }
+  var name: String {
+    "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")"
+  }
   var inputs: [Shape] { [Shape(1, height, width, channels)] }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
-    var layout = ParameterLayout(), statistics = ParameterLayout()
-    func unit(_ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1) -> NormalizedConvolution<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    func unit(_ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1) -> NormalizedConvolution<
+      E
+    > {
       NormalizedConvolution(
         convolution: Convolution(
-          &layout, name + ".conv", inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2),
+          &layout, name + ".conv", inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2
+        ),
         norm: BatchNorm(&layout, &statistics, name + ".bn", channels: outputs))
     }
     let block = Bottleneck(

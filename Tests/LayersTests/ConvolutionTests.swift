@@ -6,8 +6,8 @@ import Testing
 
 /// The passes of a convolution against loops that follow the definition, in every precision and on every path.
 @Suite struct ConvolutionTests {
-  /// y[n, i, j, o] = b[o] + Σ x[n, i·s + r − p, j·s + c − p, k] · w[r, c, k, o] by loops, or with a cotangent what the same
-  /// loops give for x̄, W̄ and b̄.
+  /// y[n, i, j, o] = b[o] + Σ x[n, i·s + r − p, j·s + c − p, k] · w[r, c, k, o] by loops,
+  /// and with a cotangent what the same loops give for x̄, W̄ and b̄.
   private struct Direct {
     let layer: ConvolutionCase, images: Int
     var y: [Double], xBar: [Double], wBar: [Double], bBar: [Double]
@@ -16,14 +16,17 @@ import Testing
       (self.layer, self.images) = (layer, images)
       let height = (layer.height + 2 * layer.padding - layer.kernel) / layer.stride + 1
       let width = (layer.width + 2 * layer.padding - layer.kernel) / layer.stride + 1
-      let outputs = layer.outputChannels, inputs = layer.inputChannels
+      let outputs = layer.outputChannels
+      let inputs = layer.inputChannels
       y = [Double](repeating: 0, count: images * height * width * outputs)
       let yBar = cotangent(y.count)
       xBar = [Double](repeating: 0, count: x.count)
       wBar = [Double](repeating: 0, count: w.count)
       bBar = [Double](repeating: 0, count: outputs)
       for pixel in 0..<images * height * width {
-        let n = pixel / (height * width), i = pixel / width % height, j = pixel % width
+        let n = pixel / (height * width)
+        let i = pixel / width % height
+        let j = pixel % width
         for o in 0..<outputs {
           let at = pixel * outputs + o
           y[at] += b?[o] ?? 0
@@ -52,11 +55,15 @@ import Testing
       cotangent: values.cotangent)
     let result = try outcome(layer, E.self, values, path: path, threads: 2)
     #expect(relativeError(result.y, direct.y) < tolerance, "\(layer.name) forward, \(E.self) on \(path)")
-    #expect(relativeError(result.inputs[0], direct.xBar) < tolerance, "\(layer.name) backwardData, \(E.self) on \(path)")
+    #expect(
+      relativeError(result.inputs[0], direct.xBar) < tolerance, "\(layer.name) backwardData, \(E.self) on \(path)")
     let gradientTolerance = min(tolerance, 1e-6)  // accumulators, whatever the storage
     #expect(
-      relativeError(result.parameters[0], direct.wBar) < gradientTolerance, "\(layer.name) backwardWeights, \(E.self) on \(path)")
-    if layer.bias { #expect(relativeError(result.parameters[1], direct.bBar) < gradientTolerance, "\(layer.name) bias") }
+      relativeError(result.parameters[0], direct.wBar) < gradientTolerance,
+      "\(layer.name) backwardWeights, \(E.self) on \(path)")
+    if layer.bias {
+      #expect(relativeError(result.parameters[1], direct.bBar) < gradientTolerance, "\(layer.name) bias")
+    }
   }
 
   @Test(arguments: LayerCases.convolutions) func followsTheDefinition(_ layer: ConvolutionCase) throws {
@@ -69,8 +76,10 @@ import Testing
 
   /// Exact products, one rounding: a float16 output is the float64 one rounded, but for ties of the last float32 bits.
   @Test(arguments: KernelPath.available) func float16IsRoundedOnce(_ path: KernelPath) throws {
-    let layer = LayerCases.convolutions[3], values = Values(layer, images: 3, seed: 6)
-    let exact = try outcome(layer, Double.self, values), half = try outcome(layer, Float16.self, values, path: path)
+    let layer = LayerCases.convolutions[3]
+    let values = Values(layer, images: 3, seed: 6)
+    let exact = try outcome(layer, Double.self, values)
+    let half = try outcome(layer, Float16.self, values, path: path)
     let differing = zip(half.y, exact.y).filter { $0 != Double(Float16($1)) }.count
     #expect(Double(differing) < 0.01 * Double(exact.y.count))
   }
@@ -84,7 +93,9 @@ import Testing
         return (x / unit).rounded(.toNearestOrEven) * unit
       }
     }
-    let layer = LayerCases.convolutions[3], values = Values(layer, images: 2, seed: 7), built = layer.build(Float.self)
+    let layer = LayerCases.convolutions[3]
+    let values = Values(layer, images: 2, seed: 7)
+    let built = layer.build(Float.self)
     let context = Context<Float>(
       workers: Workers(count: 1), communicator: SoloCommunicator(), arena: Arena(),
       kernels: Kernels(path: path, multiplication: .bfloat16))
@@ -94,7 +105,8 @@ import Testing
     let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
     var updates = RunningUpdates()
     let pass = try built.run([x], parameters, &updates, context)
-    let cotangent = values.cotangent(pass.y.count), gradients = Buffer<Float>(count: built.layout.count)
+    let cotangent = values.cotangent(pass.y.count)
+    let gradients = Buffer<Float>(count: built.layout.count)
     let xBar = try pass.pullback(cotangent, gradients)
     let direct = Direct(
       layer, images: 2, x: rounded(values.inputs[0]), w: rounded(values.parameters[0]), b: nil,
@@ -108,7 +120,9 @@ import Testing
 
   /// Gradients are added to what is there, and touch no other slot.
   @Test func weightGradientsAccumulate() throws {
-    let layer = LayerCases.convolutions[9], values = Values(layer, images: 2), built = layer.build(Double.self)
+    let layer = LayerCases.convolutions[9]
+    let values = Values(layer, images: 2)
+    let built = layer.build(Double.self)
     let context = Context<Double>(
       workers: Workers(count: 2), communicator: SoloCommunicator(), arena: Arena(), kernels: Kernels(path: .blas))
     let parameters = Parameters<Double>(layout: built.layout, statistics: built.statistics)
@@ -116,7 +130,8 @@ import Testing
     let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
     var updates = RunningUpdates()
     let pass = try built.run([x], parameters, &updates, context)
-    let once = Buffer<Double>(count: built.layout.count), twice = Buffer<Double>(count: built.layout.count)
+    let once = Buffer<Double>(count: built.layout.count)
+    let twice = Buffer<Double>(count: built.layout.count)
     _ = try pass.pullback(values.cotangent(pass.y.count), once)
     for _ in 0..<2 { _ = try pass.pullback(values.cotangent(pass.y.count), twice) }
     #expect(relativeError(twice.array, once.array.map { 2 * $0 }) < 1e-14)

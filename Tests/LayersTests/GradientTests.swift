@@ -11,7 +11,8 @@ import Testing
   }
 
   private func checkDerivative(_ layer: some LayerCase) throws {
-    let values = Values(layer, images: 3), analytic = try outcome(layer, Double.self, values)
+    let values = Values(layer, images: 3)
+    let analytic = try outcome(layer, Double.self, values)
     let h = 1e-6
     var random = CounterRandom(seed: 2, purpose: .probing)
     let whole = norm(analytic.inputs.flatMap { $0 } + analytic.parameters.flatMap { $0 })
@@ -44,7 +45,8 @@ import Testing
   }
 
   private func checkNarrow(_ layer: some LayerCase) throws {
-    let values = Values(layer, images: 4), exact = try outcome(layer, Double.self, values)
+    let values = Values(layer, images: 4)
+    let exact = try outcome(layer, Double.self, values)
     for path in KernelPath.available {
       let single = try outcome(layer, Float.self, values, path: path)
       let half = try outcome(layer, Float16.self, values, path: path)
@@ -61,15 +63,21 @@ import Testing
   }
 
   /// ⟨ȳ, f(x)⟩ = ⟨fᵀ(ȳ), x⟩ for linear f; a convolution is linear in its weights too.
-  @Test(arguments: LayerCases.all.filter { $0.isLinear }) func linearLayersHaveTheirAdjoint(_ layer: any LayerCase) throws {
+  @Test(arguments: LayerCases.all.filter { $0.isLinear }) func linearLayersHaveTheirAdjoint(_ layer: any LayerCase)
+    throws
+  {
     try checkAdjoint(layer, Double.self, .blas, 1e-13)
     for path in KernelPath.available { try checkAdjoint(layer, Float.self, path, 1e-6) }
   }
 
-  private func checkAdjoint<E: Element>(_ layer: some LayerCase, _: E.Type, _ path: KernelPath, _ tolerance: Double) throws {
-    let values = Values(layer, images: 3, seed: 3), result = try outcome(layer, E.self, values, path: path)
+  private func checkAdjoint<E: Element>(_ layer: some LayerCase, _: E.Type, _ path: KernelPath, _ tolerance: Double)
+    throws
+  {
+    let values = Values(layer, images: 3, seed: 3)
+    let result = try outcome(layer, E.self, values, path: path)
     let cotangent = values.cotangent(result.y.count)
-    let expected = dot(cotangent, result.y), size = norm(cotangent) * norm(result.y)
+    let expected = dot(cotangent, result.y)
+    let size = norm(cotangent) * norm(result.y)
     #expect(abs(dot(result.inputs[0], values.inputs[0]) - expected) <= tolerance * size, "\(layer.name) on \(path)")
     for (gradient, value) in zip(result.parameters, values.parameters) {
       #expect(abs(dot(gradient, value) - expected) <= tolerance * size, "\(layer.name) on \(path), weights")

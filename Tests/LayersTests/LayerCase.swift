@@ -72,10 +72,12 @@ struct Values: Sendable {
 
 /// Runs a layer forward and backward on a share of the images.
 func outcome<E: Element>(
-  _ layer: some LayerCase, _: E.Type, _ values: Values, images: Range<Int>? = nil, path: KernelPath = .blas, threads: Int = 1,
+  _ layer: some LayerCase, _: E.Type, _ values: Values, images: Range<Int>? = nil, path: KernelPath = .blas,
+  threads: Int = 1,
   _ communicator: any Communicator = SoloCommunicator()
 ) throws -> Outcome {
-  let built = layer.build(E.self), images = images ?? 0..<values.images
+  let built = layer.build(E.self)
+  let images = images ?? 0..<values.images
   let context = Context<E>(
     workers: Workers(count: threads), communicator: communicator, arena: Arena(), kernels: Kernels(path: path))
   let parameters = Parameters<E.Accumulator>(layout: built.layout, statistics: built.statistics)
@@ -108,7 +110,9 @@ func tensor<E: Element>(_ values: [Double], _ shape: Shape, _ context: Context<E
 func doubles<T: Element>(_ tensor: Tensor<T>) -> [Double] { tensor.array.map { Double($0) } }
 
 /// A gradient as the pass above leaves it for `target`: through a convolution by the identity.
-func finish<E: Element>(_ values: [Double], _ shape: Shape, _ target: GradientTarget<E>, _ context: Context<E>) -> Gradient<E> {
+func finish<E: Element>(_ values: [Double], _ shape: Shape, _ target: GradientTarget<E>, _ context: Context<E>)
+  -> Gradient<E>
+{
   var layout = ParameterLayout()
   let channels = shape.channels
   let identity = Convolution<E>(&layout, "identity", inputs: channels, outputs: channels)

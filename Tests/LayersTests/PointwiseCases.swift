@@ -3,7 +3,8 @@ import Tensors
 
 /// This rank's Σz and Σz² a channel.
 private func moments<E: Element>(_ z: Tensor<E>) -> [Double] {
-  let channels = z.shape.channels, values = doubles(z)
+  let channels = z.shape.channels
+  let values = doubles(z)
   var sums = [Double](repeating: 0, count: 2 * channels)
   for (i, value) in values.enumerated() {
     sums[i % channels] += value
@@ -21,13 +22,15 @@ struct ResidualJoinCase: LayerCase {
   var inputs: [Shape] { [shape, shape] }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
-    var layout = ParameterLayout(), statistics = ParameterLayout()
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
     let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: shape.channels)
     let side = normalizedShortcut ? BatchNorm<E>(&layout, &statistics, "side", channels: shape.channels) : nil
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
       run: { inputs, parameters, _, context in
-        let (z, x) = (inputs[0], inputs[1]), channels = z.shape.channels
+        let (z, x) = (inputs[0], inputs[1])
+        let channels = z.shape.channels
         let main = GradientTarget<E>.Normalized(
           z, try norm.normalize(moments(z), count: z.shape.pixels, parameters, context.communicator))
         let other = try side.map { side in
@@ -57,7 +60,8 @@ struct MaxPoolCase: LayerCase {
   var inputs: [Shape] { [shape] }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
-    var layout = ParameterLayout(), statistics = ParameterLayout()
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
     let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: shape.channels)
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
@@ -112,9 +116,11 @@ struct UpsampleCase: LayerCase {
     BuiltLayer(
       layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
       run: { inputs, _, _, context in
-        let x = inputs[0], y = Upsample.forward(x, height: height, width: width, context)
+        let x = inputs[0]
+        let y = Upsample.forward(x, height: height, width: width, context)
         return .init(y: doubles(y)) { yBar, _ in
-          let xBar = Upsample.backward(tensor(yBar, y.shape, context), height: shape.height, width: shape.width, context)
+          let xBar = Upsample.backward(
+            tensor(yBar, y.shape, context), height: shape.height, width: shape.width, context)
           return [doubles(xBar)]
         }
       })

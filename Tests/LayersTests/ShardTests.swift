@@ -13,7 +13,8 @@ import Testing
     let parts = try ThreadCommunicator.run(counts.count) { communicator in
       let first = counts[..<communicator.rank].reduce(0, +)
       return try outcome(
-        layer, E.self, values, images: first..<first + counts[communicator.rank], path: path, threads: 1 + communicator.rank % 2,
+        layer, E.self, values, images: first..<first + counts[communicator.rank], path: path,
+        threads: 1 + communicator.rank % 2,
         communicator)
     }
     var whole = Outcome(
@@ -30,7 +31,8 @@ import Testing
   @Test(arguments: LayerCases.all) func float64(_ layer: any LayerCase) throws { try checkDouble(layer) }
 
   private func checkDouble(_ layer: some LayerCase) throws {
-    let values = Values(layer, images: 5), one = try outcome(layer, Double.self, values)
+    let values = Values(layer, images: 5)
+    let one = try outcome(layer, Double.self, values)
     for counts in Self.shares {
       let many = try sharded(layer, Double.self, values, counts, path: .blas)
       #expect(relativeError(many.y, one.y) < 1e-12, "\(layer.name) y over \(counts)")
@@ -42,11 +44,15 @@ import Testing
     }
   }
 
-  @Test(arguments: LayerCases.all) func float32(_ layer: any LayerCase) throws { try checkNarrow(layer, Float.self, 1e-5) }
-  @Test(arguments: LayerCases.all) func float16(_ layer: any LayerCase) throws { try checkNarrow(layer, Float16.self, 1e-4) }
+  @Test(arguments: LayerCases.all) func float32(_ layer: any LayerCase) throws {
+    try checkNarrow(layer, Float.self, 1e-5)
+  }
+  @Test(arguments: LayerCases.all) func float16(_ layer: any LayerCase) throws {
+    try checkNarrow(layer, Float16.self, 1e-4)
+  }
 
-  /// Activations to the last bit: then no gate flips. Gradients of inputs may differ where a coefficient was rounded the
-  /// other way, those of parameters because partial sums are rounded.
+  /// Activations to the last bit: then no gate flips. Gradients of inputs may differ where a coefficient was
+  /// rounded the other way, those of parameters because partial sums are rounded.
   private func checkNarrow<E: Element>(_ layer: some LayerCase, _: E.Type, _ tolerance: Double) throws {
     let values = Values(layer, images: 5)
     for path in KernelPath.available {
@@ -55,7 +61,8 @@ import Testing
         let many = try sharded(layer, E.self, values, counts, path: path)
         #expect(many.y == one.y, "\(layer.name) y on \(path) over \(counts)")
         for (i, gradient) in many.inputs.enumerated() {
-          #expect(relativeError(gradient, one.inputs[i]) < tolerance, "\(layer.name) input \(i) on \(path) over \(counts)")
+          #expect(
+            relativeError(gradient, one.inputs[i]) < tolerance, "\(layer.name) input \(i) on \(path) over \(counts)")
         }
         let error = relativeError(many.parameters.flatMap { $0 }, one.parameters.flatMap { $0 })
         #expect(error < tolerance, "\(layer.name) parameters on \(path) over \(counts)")

@@ -25,14 +25,17 @@ import Testing
     return loss
   }
 
-  private func evaluate(_ x: [Double], _ length: Int, _ labels: [Int], _ margin: Double = 0.3) -> (loss: Double, gradient: [Double]) {
+  private func evaluate(_ x: [Double], _ length: Int, _ labels: [Int], _ margin: Double = 0.3) -> (
+    loss: Double, gradient: [Double]
+  ) {
     BatchHardTriplet.evaluate(x, length: length, labels: labels, margin: margin, own: labels.indices)
   }
 
   @Test(arguments: [[0, 0, 1, 1], [0, 1, 0, 2, 2, 1, 0], [5, 5, 5, 9], [3, 4], [0, 0, 0, 1, 1, 1, 2, 2, 2]])
   func followsTheFormula(_ labels: [Int]) {
     for (seed, margin) in [(1, 0.3), (2, 0.0), (3, 5.0), (4, -0.5)] as [(UInt64, Double)] {
-      let length = 5, x = normals(labels.count * length, seed: seed)
+      let length = 5
+      let x = normals(labels.count * length, seed: seed)
       let (loss, gradient) = evaluate(x, length, labels, margin)
       #expect(abs(loss - naive(x, length, labels, margin)) < 1e-13)
       for i in x.indices {
@@ -47,7 +50,8 @@ import Testing
 
   /// Where all hinges are met there is neither loss nor gradient; a larger margin opens them.
   @Test func theMarginDecides() {
-    let x = [0.0, 0, 0, 1, 10, 0, 10, 1], labels = [0, 0, 1, 1]
+    let x = [0.0, 0, 0, 1, 10, 0, 10, 1]
+    let labels = [0, 0, 1, 1]
     #expect(evaluate(x, 2, labels, 0.3).loss == 0)
     #expect(evaluate(x, 2, labels, 0.3).gradient == [Double](repeating: 0, count: 8))
     // farthest positive 1, nearest negative 10 from every anchor: the hinge opens at 9
@@ -58,7 +62,8 @@ import Testing
   /// Of equal distances the first row is mined.
   @Test func tiesGoToTheFirstRow() {
     // anchor 0 at 0; positives at ±1 (rows 1, 2); negatives at ±2 in the other dimension (rows 3, 4)
-    let x = [0.0, 0, 1, 0, -1, 0, 0, 2, 0, -2], labels = [0, 0, 0, 1, 1]
+    let x = [0.0, 0, 1, 0, -1, 0, 0, 2, 0, -2]
+    let labels = [0, 0, 0, 1, 1]
     let all = evaluate(x, 2, labels, 3).gradient
     // Anchor 0 pulls row 1 and pushes row 3 alone. Of the others' terms the first dimension of row 0 has none but
     // its own; see the anchors one by one.
@@ -98,7 +103,9 @@ import Testing
 
   /// Each rank takes the rows of its own from the same gradient.
   @Test func ownRowsAreASlice() {
-    let labels = [0, 1, 0, 1, 2, 2], x = normals(6 * 3, seed: 8), whole = evaluate(x, 3, labels, 2)
+    let labels = [0, 1, 0, 1, 2, 2]
+    let x = normals(6 * 3, seed: 8)
+    let whole = evaluate(x, 3, labels, 2)
     for own in [0..<6, 0..<2, 2..<5, 5..<6, 3..<3] {
       let part = BatchHardTriplet.evaluate(x, length: 3, labels: labels, margin: 2, own: own)
       #expect(part.loss == whole.loss)

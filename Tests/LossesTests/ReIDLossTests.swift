@@ -21,10 +21,14 @@ import Testing
   private func evaluate<A: Element>(
     _: A.Type, _ loss: ReIDLoss, _ counts: [Int], scale: Double = 1
   ) throws -> [Share] {
-    let embeddings = normals(labels.count * length, seed: 1), logits = normals(labels.count * classes, seed: 2)
-    let labels = labels, length = length, classes = classes
+    let embeddings = normals(labels.count * length, seed: 1)
+    let logits = normals(labels.count * classes, seed: 2)
+    let labels = labels
+    let length = length
+    let classes = classes
     return try ThreadCommunicator.run(counts.count) { communicator in
-      let first = counts[..<communicator.rank].reduce(0, +), own = first..<first + counts[communicator.rank]
+      let first = counts[..<communicator.rank].reduce(0, +)
+      let own = first..<first + counts[communicator.rank]
       let arena = Arena()
       func rows(_ values: [Double], _ columns: Int) -> Tensor<A> {
         let tensor = Tensor<A>(Shape(own.count, 1, 1, columns), in: arena)
@@ -32,7 +36,8 @@ import Testing
         return tensor
       }
       let (value, embeddingBar, logitsBar) = try loss.evaluate(
-        embedding: rows(embeddings, length), logits: rows(logits, classes), labels: Array(labels[own]), scale: scale, in: arena,
+        embedding: rows(embeddings, length), logits: rows(logits, classes), labels: Array(labels[own]), scale: scale,
+        in: arena,
         communicator)
       return Share(
         total: value.total, crossEntropy: value.crossEntropy, triplet: value.triplet, rows: value.rows,
@@ -41,7 +46,8 @@ import Testing
   }
 
   @Test func isTheWeightedSumOfItsTerms() throws {
-    let embeddings = normals(labels.count * length, seed: 1), logits = normals(labels.count * classes, seed: 2)
+    let embeddings = normals(labels.count * length, seed: 1)
+    let logits = normals(labels.count * classes, seed: 2)
     let cross = SoftmaxCrossEntropy.evaluate(logits, classes: classes, labels: labels, globalRows: 7)
     let triplet = BatchHardTriplet.evaluate(embeddings, length: length, labels: labels, margin: 0.4, own: 0..<7)
     let share = try evaluate(Double.self, ReIDLoss(tripletWeight: 1.5, margin: 0.4), [7], scale: 8)[0]
@@ -54,7 +60,8 @@ import Testing
 
   @Test(arguments: [[3, 4], [2, 0, 5], [1, 1, 4, 1], [0, 7]]) func unevenRanksEqualOne(_ counts: [Int]) throws {
     let loss = ReIDLoss(tripletWeight: 1, margin: 0.3)
-    let one = try evaluate(Double.self, loss, [7])[0], many = try evaluate(Double.self, loss, counts)
+    let one = try evaluate(Double.self, loss, [7])[0]
+    let many = try evaluate(Double.self, loss, counts)
     for share in many {
       #expect(abs(share.total - one.total) < 1e-14 && abs(share.crossEntropy - one.crossEntropy) < 1e-14)
       #expect(share.triplet == one.triplet && share.rows == 7)

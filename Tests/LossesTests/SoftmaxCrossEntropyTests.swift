@@ -20,7 +20,8 @@ import Testing
   }
 
   @Test(arguments: [(1, 2), (5, 7), (3, 1), (8, 40)]) func followsTheFormula(_ rows: Int, _ classes: Int) {
-    let logits = normals(rows * classes), labels = (0..<rows).map { $0 * 3 % classes }
+    let logits = normals(rows * classes)
+    let labels = (0..<rows).map { $0 * 3 % classes }
     let (loss, gradient) = SoftmaxCrossEntropy.evaluate(logits, classes: classes, labels: labels, globalRows: rows)
     #expect(abs(loss - naive(logits, classes, labels, rows)) < 1e-13)
     for i in logits.indices {
@@ -35,10 +36,13 @@ import Testing
 
   /// A rank's share divides by the rows of all ranks.
   @Test func sharesAddUp() {
-    let logits = normals(6 * 4), labels = [0, 1, 2, 3, 0, 1]
+    let logits = normals(6 * 4)
+    let labels = [0, 1, 2, 3, 0, 1]
     let whole = SoftmaxCrossEntropy.evaluate(logits, classes: 4, labels: labels, globalRows: 6)
-    let first = SoftmaxCrossEntropy.evaluate(Array(logits[..<8]), classes: 4, labels: Array(labels[..<2]), globalRows: 6)
-    let second = SoftmaxCrossEntropy.evaluate(Array(logits[8...]), classes: 4, labels: Array(labels[2...]), globalRows: 6)
+    let first = SoftmaxCrossEntropy.evaluate(
+      Array(logits[..<8]), classes: 4, labels: Array(labels[..<2]), globalRows: 6)
+    let second = SoftmaxCrossEntropy.evaluate(
+      Array(logits[8...]), classes: 4, labels: Array(labels[2...]), globalRows: 6)
     #expect(abs(first.loss + second.loss - whole.loss) < 1e-15)
     #expect(first.gradient + second.gradient == whole.gradient)
     let none = SoftmaxCrossEntropy.evaluate([], classes: 4, labels: [], globalRows: 6)
@@ -46,13 +50,16 @@ import Testing
   }
 
   @Test func largeLogitsDoNotOverflow() {
-    let (loss, gradient) = SoftmaxCrossEntropy.evaluate([1e4, 0, -1e4, 0, 1e4, 1e4], classes: 3, labels: [0, 0], globalRows: 2)
+    let (loss, gradient) = SoftmaxCrossEntropy.evaluate(
+      [1e4, 0, -1e4, 0, 1e4, 1e4], classes: 3, labels: [0, 0], globalRows: 2)
     #expect(abs(loss - (0 + 1e4 + log(2.0)) / 2) < 1e-9)
     #expect(gradient == [0, 0, 0, -0.5, 0.25, 0.25])
   }
 
   @Test func uniformLogitsGiveTheLogOfTheClasses() {
-    let loss = SoftmaxCrossEntropy.evaluate([Double](repeating: 3, count: 751), classes: 751, labels: [5], globalRows: 1).loss
+    let loss = SoftmaxCrossEntropy.evaluate(
+      [Double](repeating: 3, count: 751), classes: 751, labels: [5], globalRows: 1
+    ).loss
     #expect(abs(loss - log(751.0)) < 1e-12)
   }
 

@@ -10,7 +10,8 @@ import Testing
   }
 
   @Test func copiesAndClears() {
-    let a = Buffer<Float>([1, 2, 3]), b = Buffer<Float>(count: 3)
+    let a = Buffer<Float>([1, 2, 3])
+    let b = Buffer<Float>(count: 3)
     b.copy(from: a)
     b[1] = 7
     #expect(a.array == [1, 2, 3] && b.array == [1, 7, 3])
@@ -30,7 +31,8 @@ import Testing
   @Test func aCopyIsASecondReference() {
     let arena = Arena()
     let a = Tensor<Float16>(Shape(1, 1, 2, 2), in: arena)
-    let b = a, c = Tensor<Float16>(a.shape, in: arena)
+    let b = a
+    let c = Tensor<Float16>(a.shape, in: arena)
     a.fill([1, 2, 3, 4])
     c.fill([5, 6, 7, 8])
     b.pointer[3] = 9

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Tensors
+import Tensors
 
 @Suite struct CounterRandomTests {
   /// The known answers of Random123's `kat_vectors` for philox4x32-10.
@@ -36,19 +36,23 @@ import Testing
   }
 
   @Test func sameArgumentsSameBitsAndEveryArgumentMatters() {
-    func draw(_ seed: UInt64 = 1, _ epoch: Int = 2, _ position: Int = 3, _ purpose: CounterRandom.Purpose = .sampling) -> [UInt64] {
+    func draw(_ seed: UInt64 = 1, _ epoch: Int = 2, _ position: Int = 3, _ purpose: CounterRandom.Purpose = .sampling)
+      -> [UInt64]
+    {
       var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: purpose)
       return (0..<5).map { _ in random.next() }
     }
     #expect(draw() == draw())
     let others = [
-      draw(2), draw(1 + 1 << 32), draw(1, 3), draw(1, 2, 4), draw(1, 2, 3, .initialization), draw(1, 2, 3, .augmentation),
+      draw(2), draw(1 + 1 << 32), draw(1, 3), draw(1, 2, 4), draw(1, 2, 3, .initialization),
+      draw(1, 2, 3, .augmentation),
       draw(1, 2, 3, .synthesis), draw(1, 2, 3, .probing), draw(),
     ]
     #expect(Set(others).count == others.count)
   }
 
-  /// Streams of two purposes, and of neighbouring positions, are uncorrelated: |r| of n uniform pairs has deviation 1/√n.
+  /// Streams of two purposes, and of neighbouring positions, are uncorrelated: |r| of n uniform pairs has a deviation
+  /// of 1/√n.
   @Test func purposesAndPositionsAreIndependent() {
     let n = 20_000
     func uniforms(_ position: Int, _ purpose: CounterRandom.Purpose) -> [Double] {
@@ -63,9 +67,11 @@ import Testing
   }
 
   @Test func uniformStatistics() {
-    let n = 100_000, bins = 20
+    let n = 100_000
+    let bins = 20
     var random = CounterRandom(seed: 3, purpose: .probing)
-    var counts = [Int](repeating: 0, count: bins), sum = 0.0
+    var counts = [Int](repeating: 0, count: bins)
+    var sum = 0.0
     for _ in 0..<n {
       let u = random.uniform()
       #expect(u >= 0 && u < 1)
@@ -119,7 +125,8 @@ import Testing
     }
     #expect(orders.count == 24)
     #expect(orders.values.allSatisfy { abs($0 - 100) < 50 })
-    var none: [Int] = [], long = Array(0..<1000)
+    var none: [Int] = []
+    var long = Array(0..<1000)
     random.shuffle(&none)
     random.shuffle(&long)
     #expect(none.isEmpty && long.sorted() == Array(0..<1000) && long != Array(0..<1000))

@@ -24,7 +24,8 @@ import Testing
 
   /// Files are OIHW; memory is [row][column][input][output].
   @Test func convolutionsAreTransposed() throws {
-    let layout = layout(), slot = try #require(layout["conv.weight"])
+    let layout = layout()
+    let slot = try #require(layout["conv.weight"])
     let file = (0..<24).map { Float($0) }
     let values = Buffer<Float>(count: layout.count)
     ParameterLayout.fromFile(slot, file, to: values.pointer)
@@ -42,7 +43,8 @@ import Testing
   }
 
   @Test func linearLayersAreTransposed() throws {
-    let layout = layout(), slot = try #require(layout["fc.weight"])
+    let layout = layout()
+    let slot = try #require(layout["fc.weight"])
     let file = (0..<20).map { Double($0) * 0.5 }
     let values = Buffer<Double>(count: layout.count)
     ParameterLayout.fromFile(slot, file, to: values.pointer)
@@ -64,7 +66,8 @@ import Testing
   }
 
   @Test func vectorsKeepTheirOrder() throws {
-    let layout = layout(), slot = try #require(layout["conv.bias"])
+    let layout = layout()
+    let slot = try #require(layout["conv.bias"])
     let values = Buffer<Float>(count: layout.count)
     ParameterLayout.fromFile(slot, [7, 8, 9], to: values.pointer)
     #expect(Array(values.array[slot.range]) == [7, 8, 9])

@@ -5,7 +5,8 @@ import Testing
 @Suite struct WorkersTests {
   /// Counts visits of an index and the workers that made them; each element is written by one thread at a time.
   private func visits(_ workers: Workers, _ count: Int) -> (indices: [Int], workers: [Int]) {
-    let indices = Buffer<Int>(count: count), visitors = Buffer<Int>(count: count)
+    let indices = Buffer<Int>(count: count)
+    let visitors = Buffer<Int>(count: count)
     workers.parallelFor(count) { index, worker in
       indices[index] += 1
       visitors[index] = worker
@@ -52,7 +53,8 @@ import Testing
 
   @Test func bodiesRunConcurrently() {
     let workers = Workers(count: 3)
-    let arrived = NSCondition(), count = Buffer<Int>(count: 1)
+    let arrived = NSCondition()
+    let count = Buffer<Int>(count: 1)
     // Each body waits for all three: it would never end if one thread had to run two of them.
     workers.parallelFor(3) { _, _ in
       arrived.lock()

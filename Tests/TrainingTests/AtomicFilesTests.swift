@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import Training
+import Training
 
 @Suite struct AtomicFilesTests {
   private struct Stop: Error {}

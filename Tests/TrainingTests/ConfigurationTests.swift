@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import Training
+import Training
 
 /// A temporary folder that goes away with the test.
 final class TemporaryFolder {

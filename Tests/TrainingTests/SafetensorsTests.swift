@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 import Testing
 
-@testable import Training
+import Training
 
 @Suite struct SafetensorsTests {
   private func contents(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }

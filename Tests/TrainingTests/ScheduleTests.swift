@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Training
+import Training
 
 @Suite struct ScheduleTests {
   private func schedule(_ settings: String...) throws -> Schedule {

@@ -35,7 +35,7 @@ package struct Synthesizer: Sendable {
   package func write(to root: String) throws -> ReIDDataset {
     try validate()
     let layout = FolderLayout.market1501
-    let folders = [layout.train, layout.query, layout.gallery].map { join(root, $0) }
+    let folders = [layout.train, layout.query, layout.gallery].map { joinPath(root, $0) }
     for folder in folders {
       if let files = try? FileManager.default.contentsOfDirectory(atPath: folder), !files.isEmpty {
         throw Failure.data("\(folder): has files in it already; a data set is written to a new folder only")
@@ -62,7 +62,7 @@ package struct Synthesizer: Sendable {
           let number = ((identity - 1) * cameras + camera - 1) * images + image
           try write(
             person, scenes[camera - 1], random(.picture(identity: identity), (camera - 1) << 16 | image),
-            to: join(folder, name(identity, camera, number + 1)))
+            to: joinPath(folder, name(identity, camera, number + 1)))
         }
       }
     }
@@ -71,11 +71,11 @@ package struct Synthesizer: Sendable {
       let camera = extra % cameras + 1
       try write(
         appearance(.distractor, extra), scenes[camera - 1], random(.distractorPicture, extra),
-        to: join(folders[2], name(0, camera, extra + 1)))
+        to: joinPath(folders[2], name(0, camera, extra + 1)))
       let victim = training + 1 + extra % (identities - training)
       try write(
         appearance(.person, victim), scenes[camera - 1], random(.junkPicture, extra), displaced: true,
-        to: join(folders[2], name(-1, camera, extra + 1)))
+        to: joinPath(folders[2], name(-1, camera, extra + 1)))
     }
     return try ReIDDataset.open(at: root)
   }

@@ -1,0 +1,50 @@
+/// The metrics of ranking a gallery for queries.
+package enum Ranking {
+  /// The totals of `queries`, one share of the whole: ranks (of MPI) take a range each and sum the totals.
+  ///
+  /// The blocks of queries are independent jobs for `parallelFor`; they are added in order, so that the sum does not
+  /// depend on the threads.
+  ///
+  /// - Parameters:
+  ///   - queries: within 0 ..< `distances.queryCount`.
+  ///   - distances: `Distances` of these features, or their `ReRanking`.
+  package static func totals(
+    queries: Range<Int>, query: LabelledFeatures, gallery: LabelledFeatures, distances: some DistanceRows,
+    parallelFor: ParallelFor = runSerially
+  ) -> RankingTotals {
+    precondition(distances.queryCount == query.matrix.rows && distances.galleryCount == gallery.matrix.rows)
+    let judge = QueryJudge(query: query, gallery: gallery)
+    let blocks = pieces(of: queries, size: Distances.blockRows)
+    let totals = parallelMap(blocks.count, parallelFor) { block in
+      var totals = RankingTotals()
+      distances.forEachRow(of: blocks[block]) { query, row in
+        totals.add(matchRanks: judge.matchRanks(query: query, row: row))
+      }
+      return totals
+    }
+    return totals.reduce(into: RankingTotals()) { $0 += $1 }
+  }
+
+  /// The metrics of all queries: `lineup score`.
+  ///
+  /// - Parameter reRanking: how to re-rank before, if at all (see `ReRanking`, and its `memoryEstimate`).
+  /// - Throws: `Failure.data` if features are empty, not finite or of different length, or if no query has a match.
+  package static func score(
+    query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, reRanking: ReRanking.Parameters? = nil,
+    parallelFor: ParallelFor = runSerially
+  ) throws -> RankingResult {
+    let queries = 0..<query.matrix.rows
+    let totals: RankingTotals
+    if let reRanking {
+      let distances = try ReRanking(
+        query: query, gallery: gallery, metric: metric, parameters: reRanking, parallelFor: parallelFor)
+      totals = Self.totals(
+        queries: queries, query: query, gallery: gallery, distances: distances, parallelFor: parallelFor)
+    } else {
+      let distances = try Distances(query: query, gallery: gallery, metric: metric)
+      totals = Self.totals(
+        queries: queries, query: query, gallery: gallery, distances: distances, parallelFor: parallelFor)
+    }
+    return try totals.result()
+  }
+}

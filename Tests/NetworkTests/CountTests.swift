@@ -1,0 +1,95 @@
+import Layers
+import Network
+import Tensors
+import Testing
+
+/// Parameters and multiply-adds at 256 × 128, without the classifier: the figures that the paper's Table II rounds.
+@Suite struct CountTests {
+  private func counts(_ change: (inout Architecture) -> Void) -> (parameters: Int, multiplyAdds: Int) {
+    var architecture = Architecture(identities: 751)
+    change(&architecture)
+    let network = ReIDNetwork<Float16>(architecture)
+    let rows = network.description(height: 256, width: 128).filter { $0.name != "classifier" }
+    let parameters = rows.reduce(0) { $0 + $1.parameters }
+    let classifier = network.layout.slots.filter { $0.name.hasPrefix("classifier.") }.reduce(0) { $0 + $1.count }
+    #expect(classifier == 751 * 512 + 751)
+    #expect(network.layout.scalars - classifier == parameters, "the table and the layout count alike")
+    return (parameters, rows.reduce(0) { $0 + $1.multiplyAdds })
+  }
+
+  /// ResNet-50 with the neck by arithmetic alone.
+  private func baselineMultiplyAdds(lastStride: Int) -> Int {
+    var height = 128
+    var width = 64
+    var total = 128 * 64 * 64 * 3 * 49
+    var inputs = 64
+    (height, width) = (64, 32)
+    for (stage, depth) in [3, 4, 6, 3].enumerated() {
+      let inner = 64 << stage
+      let stride = stage == 0 ? 1 : stage == 3 ? lastStride : 2
+      for block in 0..<depth {
+        let area = height * width
+        if block == 0 { (height, width) = (height / stride, width / stride) }
+        let small = height * width
+        total += area * inputs * inner + small * inner * inner * 9 + small * inner * 4 * inner
+        if block == 0 { total += small * inputs * 4 * inner }
+        inputs = 4 * inner
+      }
+    }
+    return total + 2048 * 512
+  }
+
+  @Test func baseline() {
+    let (parameters, multiplyAdds) = counts { $0.head = .baseline }
+    #expect(parameters == 24_561_216 && multiplyAdds == 2_670_198_784)
+    #expect(multiplyAdds == baselineMultiplyAdds(lastStride: 2))
+  }
+
+  @Test func msfl() {
+    let (parameters, multiplyAdds) = counts { _ in }
+    #expect(parameters == 27_079_744 && multiplyAdds == 5_910_298_624)
+  }
+
+  /// Own weights: five more sets of the fusion convolutions, two more of `smooth`; the same arithmetic.
+  @Test func ownWeights() {
+    let (parameters, multiplyAdds) = counts { $0.sharedPyramid = false }
+    #expect(parameters == 27_079_744 + 5 * (512 * 128 + 128 * 128 * 9 + 128 * 512) + 2 * (512 * 512 + 512))
+    #expect(abs(Double(parameters) / 1e6 - 29.0) < 0.05)
+    #expect(multiplyAdds == 5_910_298_624)
+  }
+
+  @Test func lastStrideOne() {
+    let (parameters, multiplyAdds) = counts { ($0.head, $0.lastStride) = (.baseline, 1) }
+    #expect(parameters == 24_561_216)
+    #expect(multiplyAdds == baselineMultiplyAdds(lastStride: 1))
+    #expect(abs(Double(multiplyAdds) / 1e9 - 4.1) < 0.1)
+  }
+
+  @Test func shapesOfTheStages() {
+    let rows = ReIDNetwork<Float>(Architecture(identities: 10)).description(height: 256, width: 128)
+    func output(_ name: String) -> Shape? { rows.first { $0.name == name }?.output }
+    #expect(output("conv1 + bn1") == Shape(1, 128, 64, 64) && output("maxpool") == Shape(1, 64, 32, 64))
+    #expect(output("layer1.2") == Shape(1, 64, 32, 256) && output("layer2.3") == Shape(1, 32, 16, 512))
+    #expect(output("layer3.5") == Shape(1, 16, 8, 1024) && output("layer4.2") == Shape(1, 8, 4, 2048))
+    #expect(output("neck.bn") == Shape(1, 1, 1, 2048) && output("neck.fc") == Shape(1, 1, 1, 512))
+    #expect(rows.last?.name == "classifier" && rows.last?.output.channels == 10)
+  }
+
+  /// `width` scales backbone and pyramid, not the embedding; the feature is as long as what is concatenated.
+  @Test func widthScalesChannels() {
+    var architecture = Architecture(width: 0.25, identities: 7)
+    #expect(
+      architecture.channels(64) == 16 && architecture.stageChannels(4) == 512 && architecture.pyramidChannels == 128)
+    #expect(architecture.embedding == 512 && architecture.featureChannels == 4 * 128)
+    let layout = ReIDNetwork<Float>(architecture).layout
+    #expect(layout["neck.fc.weight"]?.shape == [512, 512] && layout["classifier.weight"]?.shape == [7, 512])
+    #expect(layout["conv1.weight"]?.shape == [16, 3, 7, 7] && layout["fusion.conv2.weight"]?.shape == [32, 32, 3, 3])
+    (architecture.stages, architecture.lateral, architecture.topDown, architecture.fusion) = (
+      [3, 4], false, false, false
+    )
+    #expect(architecture.isDirect && architecture.featureChannels == 256 + 512)
+    architecture.head = .baseline
+    #expect(architecture.fusedStages == [4] && architecture.featureChannels == 512)
+    #expect(Architecture(width: 0.001, identities: 1).channels(64) == 1)
+  }
+}

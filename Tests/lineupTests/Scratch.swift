@@ -1,0 +1,116 @@
+import Dataset
+import Foundation
+import Testing
+import Training
+
+/// A temporary folder that goes away with the test, and the small things that tests do in it.
+final class Scratch {
+  let path: String
+
+  init() throws {
+    path = NSTemporaryDirectory() + "lineup-command-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+
+  func handle(_ name: String) throws -> FileHandle {
+    try Data().write(to: URL(fileURLWithPath: self(name)))
+    return try #require(FileHandle(forWritingAtPath: self(name)))
+  }
+
+  func text(_ name: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: self(name))), as: UTF8.self)
+  }
+
+  /// A data set of generated people; the first half of the identities is for training.
+  func dataset(_ name: String = "data", identities: Int = 16, images: Int = 2, cameras: Int = 2) throws -> String {
+    _ = try Synthesizer(identities: identities, images: images, cameras: cameras, seed: 7).write(to: self(name))
+    return self(name)
+  }
+
+  /// A list of the first `count` training images, so that each identity has `each` of them.
+  func list(_ data: String, count: Int, each: Int = 2) throws -> String {
+    var seen: [Int: Int] = [:]
+    let samples = try ReIDDataset.open(at: data).train.filter { sample in
+      seen[sample.identity, default: 0] += 1
+      return seen[sample.identity]! <= each
+    }
+    try ImageList.write(Array(samples.prefix(count)), to: self("list.csv"))
+    return self("list.csv")
+  }
+
+  /// Cuts an image off in the middle of its pixels.
+  func damage(_ image: String) throws {
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: image))
+    try bytes.prefix(bytes.count / 3).write(to: URL(fileURLWithPath: image))
+  }
+}
+
+enum Tiny {
+  /// A network and images so small that a step takes milliseconds. Four identities of two images are a batch.
+  static let network = settings(
+    "model.width=0.0625", "model.embedding=32", "input.height=64", "input.width=32", "threads=1")
+  static let training = network + settings("sampling.identities=4", "sampling.images=2", "evaluation.everyEpochs=0")
+
+  static func settings(_ values: String...) -> [String] { values.flatMap { ["--set", $0] } }
+}
+
+/// A run's folder as a reader of it sees it.
+struct RunFiles {
+  let path: String
+
+  func bytes(_ name: String) -> Data? { FileManager.default.contents(atPath: "\(path)/\(name)") }
+
+  /// The objects of `metrics.jsonl`; a line that is no object fails the test.
+  func metrics() throws -> [[String: Double]] {
+    let lines = String(decoding: try #require(bytes("metrics.jsonl")), as: UTF8.self)
+    #expect(lines.hasSuffix("\n"))
+    return try lines.split(separator: "\n").map { line in
+      try JSONDecoder().decode([String: Double].self, from: Data(line.utf8))
+    }
+  }
+
+  /// Lines of training steps so far, while a run may be writing them.
+  var steps: Int { (bytes("metrics.jsonl") ?? Data()).count { $0 == UInt8(ascii: "\n") } }
+
+  var latest: String? {
+    bytes("checkpoints/latest").map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .newlines) }
+  }
+
+  var log: String { bytes("log.txt").map { String(decoding: $0, as: UTF8.self) } ?? "" }
+
+  func checkpoint(_ step: Int) -> String { "\(path)/checkpoints/\(Self.name(step))" }
+
+  static func name(_ step: Int) -> String { "step-" + String(repeating: "0", count: 8 - String(step).count) + String(step) }
+}
+
+/// Tensors of safetensors files, compared.
+struct TensorFile {
+  let values: [String: [Double]]
+
+  /// The tensors at `path` whose names start with `prefix` and do not contain `without`.
+  init(_ path: String, prefix: String = "", without: String? = nil) throws {
+    let file = try SafetensorsFile(path: path)
+    let names = file.names.filter { $0.hasPrefix(prefix) && (without == nil || !$0.contains(without!)) }
+    values = try Dictionary(uniqueKeysWithValues: names.map { ($0, try file.values($0, as: Double.self)) })
+  }
+
+  /// ‖self − other‖ / ‖other‖ over the tensors that `names` chooses (all).
+  func distance(from other: TensorFile, where isChosen: (String) -> Bool = { _ in true }) -> Double {
+    guard values.keys.sorted() == other.values.keys.sorted() else { return .infinity }
+    var difference = 0.0, norm = 0.0
+    for (name, mine) in values where isChosen(name) {
+      guard let theirs = other.values[name], theirs.count == mine.count else { return .infinity }
+      for (a, b) in zip(mine, theirs) {
+        difference += (a - b) * (a - b)
+        norm += b * b
+      }
+    }
+    return norm > 0 ? (difference / norm).squareRoot() : (difference == 0 ? 0 : .infinity)
+  }
+
+  var isFinite: Bool { values.values.allSatisfy { $0.allSatisfy(\.isFinite) } }
+}
