@@ -57,6 +57,12 @@ package struct ImageBatch: Sendable, Equatable {
   /// The index of each row in the request.
   package let rows: [Int]
   package let damaged: [Damage]
+
+  package init(pixels: [UInt8], height: Int, width: Int, samples: [Sample], rows: [Int], damaged: [Damage]) {
+    self.pixels = pixels
+    (self.height, self.width) = (height, width)
+    (self.samples, self.rows, self.damaged) = (samples, rows, damaged)
+  }
 }
 
 /// Decodes batches on threads of its own while the network computes.

@@ -59,4 +59,20 @@ package struct LabelledFeatures: Sendable {
     self.identities = identities
     self.cameras = cameras
   }
+
+  /// Without the rows of junk, which rank nowhere and must not be anyone's neighbour either (`ReRanking`).
+  func withoutJunk() -> LabelledFeatures {
+    let kept = identities.indices.filter { identities[$0] != QueryJudge.junk }
+    if kept.count == identities.count { return self }
+    let columns = matrix.columns
+    let values = kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] }
+    return LabelledFeatures(
+      checkedName: name, matrix: FeatureMatrix(rows: kept.count, columns: columns, values: values), paths: kept.map { paths[$0] },
+      identities: kept.map { identities[$0] }, cameras: kept.map { cameras[$0] })
+  }
+
+  private init(checkedName: String, matrix: FeatureMatrix, paths: [String], identities: [Int32], cameras: [Int32]) {
+    (name, self.matrix, self.paths) = (checkedName, matrix, paths)
+    (self.identities, self.cameras) = (identities, cameras)
+  }
 }

@@ -64,7 +64,9 @@ package enum AtomicFiles {
       }
     } catch {
       try? FileManager.default.removeItem(atPath: aside)
-      throw error
+      // Where it was written aside is nobody's concern.
+      guard let failure = error as? Failure else { throw error }
+      throw Failure(failure.kind, failure.message.replacing(aside, with: path))
     }
     try syncDirectory(parent(of: path))
   }

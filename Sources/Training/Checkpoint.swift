@@ -28,6 +28,15 @@ package struct Checkpoint {
 
     package struct Best: Codable, Sendable, Equatable {
       package var mAP: Double, step: Int
+
+      package init(mAP: Double, step: Int) { (self.mAP, self.step) = (mAP, step) }
+    }
+
+    package init(
+      step: Int, updates: Int, lossScale: LossScale, best: Best?, identities: [Int], configuration: Configuration
+    ) {
+      (self.step, self.updates, self.lossScale, self.best) = (step, updates, lossScale, best)
+      (self.identities, self.configuration) = (identities, configuration)
     }
   }
 

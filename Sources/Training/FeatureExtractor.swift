@@ -28,7 +28,7 @@ package struct FeatureExtractor<E: Element> {
   /// those of the image and of its mirror image.
   package func extract(_ samples: [Sample]) throws -> (features: FeatureMatrix, samples: [Sample], damaged: [String]) {
     let own = Share.rows(samples.count, context.communicator)
-    let (values, rows, damaged) = try extractShare(Array(samples[own]))
+    let (values, rows, damaged) = try context.communicator.agree { try extractShare(Array(samples[own])) }
     let all = try context.communicator.allgather(values)
     let kept = try context.communicator.allgather(rows.map { Int32($0 + own.lowerBound) }).joined().map { samples[Int($0)] }
     let features = FeatureMatrix(

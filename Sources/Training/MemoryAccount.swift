@@ -15,6 +15,13 @@ package struct MemoryAccount: Sendable {
   /// The workers' scratch.
   package let scratch: Int
 
+  package init(parameters: Int, workingWeights: Int, activations: Int, scratch: Int) {
+    self.parameters = parameters
+    self.workingWeights = workingWeights
+    self.activations = activations
+    self.scratch = scratch
+  }
+
   package var total: Int { parameters + workingWeights + activations + scratch }
 
   /// For a training step with `images` images on this rank.

@@ -77,8 +77,18 @@ extension RunLog {
 }
 
 extension Checkpoint {
+  /// The checkpoint's configuration under these options. Throws where they ask for another network.
+  package func configuration(file: String?, settings: [String]) throws -> Configuration {
+    let configuration = try Configuration.resolve(file: file, settings: settings, base: state.configuration)
+    let differences = try configuration.differences(from: state.configuration)
+    if let other = differences.first(where: { $0.key.hasPrefix("model.") && $0.key != "model.weights" }) {
+      throw Failure.usage("\(folder): \(other.key) is \(other.old) in this checkpoint, \(other.new) was asked for")
+    }
+    return configuration
+  }
+
   /// Throws where the training identities are not those that the classifier was trained for.
-  func requireIdentities(_ classes: [Int: Int]) throws {
+  package func requireIdentities(_ classes: [Int: Int]) throws {
     guard state.identities != classes.keys.sorted() else { return }
     throw Failure.data(
       "\(folder): trained on \(state.identities.count) identities, this data set has \(classes.count) (or others)")

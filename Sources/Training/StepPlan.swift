@@ -23,12 +23,12 @@ package struct StepPlan: Equatable, Sendable {
   package var next: AnnouncedBatch?
 
   /// As 64-bit words, the same on every machine.
-  var words: [UInt64] {
+  package var words: [UInt64] {
     [UInt64(step), UInt64(epoch), UInt64(index), learningRate.bitPattern, lossScale.bitPattern, digest]
       + (next.map { $0.words } ?? [])
   }
 
-  init(step: Int, epoch: Int, index: Int, learningRate: Double, lossScale: Double, digest: UInt64, next: AnnouncedBatch?) {
+  package init(step: Int, epoch: Int, index: Int, learningRate: Double, lossScale: Double, digest: UInt64, next: AnnouncedBatch?) {
     self.step = step
     self.epoch = epoch
     self.index = index
@@ -38,7 +38,7 @@ package struct StepPlan: Equatable, Sendable {
     self.next = next
   }
 
-  init(words: [UInt64]) {
+  package init(words: [UInt64]) {
     self.init(
       step: Int(words[0]), epoch: Int(words[1]), index: Int(words[2]), learningRate: Double(bitPattern: words[3]),
       lossScale: Double(bitPattern: words[4]), digest: words[5],
@@ -57,14 +57,14 @@ package struct AnnouncedBatch: Equatable, Sendable {
     (self.epoch, self.firstPosition, self.samples) = (epoch, firstPosition, samples)
   }
 
-  var words: [UInt64] { [UInt64(epoch), UInt64(firstPosition)] + samples.map { UInt64($0) } }
+  package var words: [UInt64] { [UInt64(epoch), UInt64(firstPosition)] + samples.map { UInt64($0) } }
 
-  init(words: [UInt64]) {
+  package init(words: [UInt64]) {
     self.init(epoch: Int(words[0]), firstPosition: Int(words[1]), samples: words[2...].map { Int($0) })
   }
 
   /// FNV-1a over the sample numbers and what this rank's data set has there: file names and identities.
-  func digest(_ training: [Sample]) -> UInt64 {
+  package func digest(_ training: [Sample]) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     for word in words { withUnsafeBytes(of: word.littleEndian) { $0.forEach(mix) } }

@@ -113,14 +113,16 @@ package final class Trainer<E: Element> {
     let waitedBefore = loader.secondsWaited
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }
-    let batch = try loader.next()
+    let batch = try communicator.agree { try loader.next() }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let labels = batch.samples.map { classes[$0.identity]! }
     let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
     done += 1
     isSaved = false
-    guard result.loss.rows > 0 else {
-      throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
+    try communicator.agree {
+      guard result.loss.rows > 0 else {
+        throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
+      }
     }
     var stop = [StopSignal.isRequested ? 1.0 : 0]
     try communicator.allreduce(&stop, .max)

@@ -19,7 +19,7 @@ struct Evaluate: ParsableCommand {
     Job.run { communicator in
       let (saved, configuration, dataset) = try communicator.agree {
         let saved = try Checkpoint(path: checkpoint)
-        let configuration = try options.resolve(base: saved.state.configuration)
+        let configuration = try options.resolve(saved)
         let dataset = try ReIDDataset.open(at: data)
         try dataset.require(.query, .gallery)
         return (saved, configuration, dataset)

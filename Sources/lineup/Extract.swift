@@ -20,7 +20,7 @@ struct Extract: ParsableCommand {
         let saved = try Checkpoint(path: checkpoint)
         let isList = images.lowercased().hasSuffix(".csv")
         return (
-          saved, try options.resolve(base: saved.state.configuration),
+          saved, try options.resolve(saved),
           isList ? try ImageList.read(path: images) : try ImageList.images(inFolder: images)
         )
       }

@@ -31,7 +31,7 @@ struct Probe: ParsableCommand {
   func run() {
     Job.run { communicator in
       let configuration = try communicator.agree { try options.resolve() }
-      let machine = try Machine(communicator, threads: configuration.threads)
+      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       if let initialize {
         return try communicator.agree {
           guard communicator.isCoordinator else { return }

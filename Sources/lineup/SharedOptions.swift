@@ -11,7 +11,8 @@ struct ConfigurationOptions: ParsableArguments {
     help: ArgumentHelp("One setting, over the file's; dotted keys, e.g. model.width=0.5.", valueName: "key=value"))
   var set: [String] = []
 
-  func resolve(base: Configuration = Configuration()) throws -> Configuration {
-    try Configuration.resolve(file: config, settings: set, base: base)
+  /// Over the defaults, or over what a checkpoint was trained with.
+  func resolve(_ checkpoint: Checkpoint? = nil) throws -> Configuration {
+    try checkpoint?.configuration(file: config, settings: set) ?? Configuration.resolve(file: config, settings: set)
   }
 }

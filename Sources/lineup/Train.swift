@@ -34,7 +34,7 @@ struct Train: ParsableCommand {
         try introduce(element, configuration, dataset, machine, log, checkpoint)
         let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint)
         try communicator.agree {
-          if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? 0) }
+          if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
         }
         guard try trainer.train() == .stopped else { return }
         throw AgreedFailure(kind: .stopped)
@@ -47,18 +47,11 @@ struct Train: ParsableCommand {
   private func prepare(_ communicator: any Communicator) throws -> (Configuration, RunFolder, Checkpoint?) {
     let run = RunFolder(path: output)
     let checkpoint = resume && run.checkpoints.latest != nil ? try Checkpoint(path: output) : nil
-    let configuration = try options.resolve(base: checkpoint?.state.configuration ?? Configuration())
+    let configuration = try options.resolve(checkpoint)
     let batch = configuration.sampling.identities * configuration.sampling.images
     guard batch >= communicator.size else {
       throw Failure.usage(
         "\(communicator.size) ranks for a batch of \(batch) images (sampling.identities × sampling.images): each rank needs one")
-    }
-    if let checkpoint {
-      let differences = try configuration.differences(from: checkpoint.state.configuration)
-      if let other = differences.first(where: { $0.key.hasPrefix("model.") && $0.key != "model.weights" }) {
-        throw Failure.usage(
-          "\(checkpoint.folder): \(other.key) was \(other.old), now \(other.new): a resumed run keeps its network")
-      }
     }
     if communicator.isCoordinator { try run.create(resuming: resume) }
     return (configuration, run, checkpoint)
