@@ -18,7 +18,8 @@ enum lineup_instructions lineup_best_instructions(void) {
   return LINEUP_BASELINE;
 }
 
-const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision precision, enum lineup_instructions instructions) {
+const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision precision,
+                                                     enum lineup_instructions instructions) {
 #if defined(__x86_64__)
   if (instructions == LINEUP_AVX512) return lineup_elementwise_avx512[precision];
   if (instructions == LINEUP_AVX2) return lineup_elementwise_avx2[precision];

@@ -1,6 +1,7 @@
 // The GEMM with AVX-512: 8 × 32 per tile, 16 of the 32 registers accumulate.
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2"))), apply_to = function)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2"))), apply_to = function)
 #define BYTES 64
 #define ROWS 8
 #define VECTORS 2

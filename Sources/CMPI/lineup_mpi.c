@@ -33,15 +33,18 @@ void lineup_mpi_close(lineup_mpi_comm *comm) {
   free(comm);
 }
 
-int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type, enum lineup_mpi_op op) {
-  return MPI_Allreduce(MPI_IN_PLACE, values, count, datatype(type), op == LINEUP_MPI_MAX ? MPI_MAX : MPI_SUM, comm->handle);
+int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
+                         enum lineup_mpi_op op) {
+  MPI_Op operation = op == LINEUP_MPI_MAX ? MPI_MAX : MPI_SUM;
+  return MPI_Allreduce(MPI_IN_PLACE, values, count, datatype(type), operation, comm->handle);
 }
 
 int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root) {
   return MPI_Bcast(bytes, count, MPI_BYTE, root, comm->handle);
 }
 
-int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts, const int *offsets) {
+int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts,
+                         const int *offsets) {
   return MPI_Allgatherv(bytes, count, MPI_BYTE, all, counts, offsets, MPI_BYTE, comm->handle);
 }
 

@@ -40,23 +40,28 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     try checkMPI(lineup_mpi_finish(), "finish MPI")
   }
 
-  package static var libraryVersion: String { mpiText(lineup_mpi_version).split(separator: ",").first.map(String.init) ?? "" }
+  package static var libraryVersion: String {
+    mpiText(lineup_mpi_version).split(separator: ",").first.map(String.init) ?? ""
+  }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {
     let op = operation == .sum ? LINEUP_MPI_SUM : LINEUP_MPI_MAX
-    try checkMPI(lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_DOUBLE, op), "allreduce")
+    try checkMPI(
+      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_DOUBLE, op), "allreduce")
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws {
     try checkMPI(
-      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_FLOAT, LINEUP_MPI_SUM), "allreduce")
+      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_FLOAT, LINEUP_MPI_SUM), "allreduce"
+    )
   }
 
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
     try checkMPI(lineup_mpi_broadcast(comm, bytes.baseAddress, Int32(bytes.count), Int32(root)), "broadcast")
   }
 
-  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws {
+  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
+  {
     var offsets: [Int32] = [], offset = 0
     for count in counts {
       offsets.append(Int32(offset))
@@ -64,7 +69,8 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     }
     guard offset <= Int32.max else { throw Failure.internal("MPI: allgather of \(offset) bytes is over 2 GiB") }
     try checkMPI(
-      lineup_mpi_allgather(comm, bytes.baseAddress, Int32(bytes.count), all.baseAddress, counts.map(Int32.init), offsets),
+      lineup_mpi_allgather(
+        comm, bytes.baseAddress, Int32(bytes.count), all.baseAddress, counts.map(Int32.init), offsets),
       "allgather")
   }
 

@@ -10,7 +10,8 @@ package final class SoloCommunicator: Communicator {
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {}
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws {}
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {}
-  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws {
+  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
+  {
     all.copyMemory(from: bytes)
   }
   package func barrier() throws {}

@@ -13,7 +13,9 @@ package final class ThreadCommunicator: Communicator {
 
   /// Runs `body` as each of `size` ranks on threads of their own and returns their results in order.
   /// Where a rank throws, the others' collectives throw too, and the first rank's error is thrown.
-  package static func run<T: Sendable>(_ size: Int, _ body: @escaping @Sendable (ThreadCommunicator) throws -> T) throws -> [T] {
+  package static func run<T: Sendable>(_ size: Int, _ body: @escaping @Sendable (ThreadCommunicator) throws -> T) throws
+    -> [T]
+  {
     let room = Room(size: size), results = Results<T>(size)
     let group = DispatchGroup()
     for rank in 0..<size {
@@ -57,12 +59,14 @@ package final class ThreadCommunicator: Communicator {
     bytes.copyBytes(from: copy)
   }
 
-  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws {
+  package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
+  {
     try room.exchange(rank, UnsafeMutableRawBufferPointer(mutating: bytes)) { parts in
       precondition(parts.map(\.count) == counts, "ranks gather other counts than announced")
       var offset = 0
       for part in parts {
-        UnsafeMutableRawBufferPointer(rebasing: all[offset..<offset + part.count]).copyMemory(from: UnsafeRawBufferPointer(part))
+        UnsafeMutableRawBufferPointer(rebasing: all[offset..<offset + part.count]).copyMemory(
+          from: UnsafeRawBufferPointer(part))
         offset += part.count
       }
     }

@@ -14,7 +14,9 @@ package enum ImageList {
     return try table.rows.map { row in
       var image = row.fields[columns.0]
       if image.isEmpty { throw Failure.data("\(path):\(row.line): path is empty") }
-      if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) { image = joinPath(folder, image) }
+      if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) {
+        image = joinPath(folder, image)
+      }
       return Sample(
         path: image, identity: try integer(row.fields[columns.1], "identity", "\(path):\(row.line)"),
         camera: try integer(row.fields[columns.2], "camera", "\(path):\(row.line)"))

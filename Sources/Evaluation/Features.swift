@@ -61,13 +61,14 @@ package struct LabelledFeatures: Sendable {
   }
 
   /// Without the rows of junk, which rank nowhere and must not be anyone's neighbour either (`ReRanking`).
-  func withoutJunk() -> LabelledFeatures {
+  package func withoutJunk() -> LabelledFeatures {
     let kept = identities.indices.filter { identities[$0] != QueryJudge.junk }
     if kept.count == identities.count { return self }
     let columns = matrix.columns
     let values = kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] }
     return LabelledFeatures(
-      checkedName: name, matrix: FeatureMatrix(rows: kept.count, columns: columns, values: values), paths: kept.map { paths[$0] },
+      checkedName: name, matrix: FeatureMatrix(rows: kept.count, columns: columns, values: values),
+      paths: kept.map { paths[$0] },
       identities: kept.map { identities[$0] }, cameras: kept.map { cameras[$0] })
   }
 

@@ -25,7 +25,7 @@ package enum Ranking {
     return totals.reduce(into: RankingTotals()) { $0 += $1 }
   }
 
-  /// The metrics of all queries: `lineup score`. Junk (identity −1) in the gallery is left out first.
+  /// The metrics of all queries: `lineup score`.
   ///
   /// - Parameter reRanking: how to re-rank before, if at all (see `ReRanking`, and its `memoryEstimate`).
   /// - Throws: `Failure.data` if features are empty, not finite or of different length, or if no query has a match.
@@ -33,7 +33,7 @@ package enum Ranking {
     query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, reRanking: ReRanking.Parameters? = nil,
     parallelFor: ParallelFor = runSerially
   ) throws -> RankingResult {
-    let queries = 0..<query.matrix.rows, gallery = gallery.withoutJunk()
+    let queries = 0..<query.matrix.rows
     let totals: RankingTotals
     if let reRanking {
       let distances = try ReRanking(

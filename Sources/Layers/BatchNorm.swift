@@ -47,7 +47,9 @@ package final class BatchNorm<E: Element> {
 
   /// Normalization by the statistics of the global batch. `sums` are this rank's Σx, Σx² (then anything) of `count`
   /// values a channel.
-  package func normalize(_ sums: [Double], count: Int, _ parameters: Parameters<A>, _ communicator: any Communicator) throws -> State {
+  package func normalize(_ sums: [Double], count: Int, _ parameters: Parameters<A>, _ communicator: any Communicator)
+    throws -> State
+  {
     var packed = Array(sums[0..<2 * channels]) + [Double(count)]
     try communicator.allreduce(&packed, .sum)
     let n = max(1, packed[2 * channels])
@@ -61,7 +63,8 @@ package final class BatchNorm<E: Element> {
   package func normalize(_ parameters: Parameters<A>) -> State {
     let running = parameters.statistics
     return state(
-      runningMean.range.map { Double(running[$0]) }, runningVariance.range.map { Double(running[$0]) }, count: 0, parameters)
+      runningMean.range.map { Double(running[$0]) }, runningVariance.range.map { Double(running[$0]) }, count: 0,
+      parameters)
   }
 
   private func state(_ mean: [Double], _ variance: [Double], count: Double, _ parameters: Parameters<A>) -> State {
@@ -81,7 +84,8 @@ package final class BatchNorm<E: Element> {
 
   /// The backward pass. `sums` are this rank's Σȳ, Σȳ(x − mean). Adds γ̄ and β̄ of this rank to `gradients`.
   package func backward(
-    _ state: State, _ sums: [Double], _ parameters: Parameters<A>, into gradients: Buffer<A>, _ communicator: any Communicator
+    _ state: State, _ sums: [Double], _ parameters: Parameters<A>, into gradients: Buffer<A>,
+    _ communicator: any Communicator
   ) throws -> GradientCoefficients {
     var packed = Array(sums[0..<2 * channels])
     // From the rounded mean to the mean itself: Σȳ(x − μ) = Σȳ(x − mean) + (mean − μ)Σȳ.
@@ -122,7 +126,9 @@ package struct RunningUpdates {
 
   package init() {}
 
-  package mutating func add<E: Element>(_ norm: BatchNorm<E>, _ state: BatchNorm<E>.State, _ parameters: Parameters<E.Accumulator>) {
+  package mutating func add<E: Element>(
+    _ norm: BatchNorm<E>, _ state: BatchNorm<E>.State, _ parameters: Parameters<E.Accumulator>
+  ) {
     updates.append { norm.update(parameters, from: state) }
   }
 

@@ -24,14 +24,16 @@ package final class Convolution<E: Element> {
   ) {
     (inputChannels, outputChannels, self.kernel, self.stride, self.padding) = (inputs, outputs, kernel, stride, padding)
     weight = layout.add(
-      name + ".weight", linear ? .linear : .convolution, shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel])
+      name + ".weight", linear ? .linear : .convolution,
+      shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel])
     self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
   }
 
   /// The shape of the outputs for inputs of this shape.
   package func outputShape(_ input: Shape) -> Shape {
     Shape(
-      input.images, (input.height + 2 * padding - kernel) / stride + 1, (input.width + 2 * padding - kernel) / stride + 1,
+      input.images, (input.height + 2 * padding - kernel) / stride + 1,
+      (input.width + 2 * padding - kernel) / stride + 1,
       outputChannels)
   }
 
@@ -94,14 +96,17 @@ package final class Convolution<E: Element> {
 
   /// y = W∗x (+ b), finished by the epilogue. Returns the epilogue's sums.
   @discardableResult
-  package func forward(_ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+  package func forward(
+    _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>
+  ) -> [Double] {
     precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
     var epilogue = epilogue
     if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
     let out = epilogue.out.shape
     return withExtendedLifetime((x, epilogue)) {
       pass(
-        x, window, rows: out.height, columns: out.width, channels: outputChannels, forwardPanels, epilogue, Placement(), context
+        x, window, rows: out.height, columns: out.width, channels: outputChannels, forwardPanels, epilogue, Placement(),
+        context
       ).run(context.workers)
     }
   }
@@ -116,12 +121,14 @@ package final class Convolution<E: Element> {
     precondition(yBar.shape == outputShape(out) && !backwardPanels.isEmpty)
     var sums: [Double] = []
     for (residue, panels) in backwardPanels {
-      let rows = (out.height - residue.row + stride - 1) / stride, columns = (out.width - residue.column + stride - 1) / stride
+      let rows = (out.height - residue.row + stride - 1) / stride,
+        columns = (out.width - residue.column + stride - 1) / stride
       guard rows > 0 && columns > 0 else { continue }
       let placement = Placement(step: stride, row: residue.row, column: residue.column)
       let part = withExtendedLifetime((yBar, epilogue)) {
         pass(
-          yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement, context
+          yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
+          context
         ).run(context.workers)
       }
       sums = sums.isEmpty ? part : zip(sums, part).map(+)
@@ -130,7 +137,9 @@ package final class Convolution<E: Element> {
   }
 
   /// W̄ += x⊗ȳ and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias, ȳ has to be a plain operand.
-  package func backwardWeights(_ x: Operand<E>, _ yBar: Operand<E>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>) {
+  package func backwardWeights(
+    _ x: Operand<E>, _ yBar: Operand<E>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+  ) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
     precondition(bias == nil || yBar.isPlain, "a bias gradient is summed over what is stored")
     let kernels = context.kernels
@@ -181,7 +190,8 @@ private struct ResidueClass {
         let empty = rowTaps.isEmpty || columnTaps.isEmpty
         let window = Window(
           rows: empty ? 0 : rowTaps.count, columns: empty ? 0 : columnTaps.count, stride: 1,
-          top: empty ? 0 : (row + padding - rowTaps[0]) / stride, left: empty ? 0 : (column + padding - columnTaps[0]) / stride)
+          top: empty ? 0 : (row + padding - rowTaps[0]) / stride,
+          left: empty ? 0 : (column + padding - columnTaps[0]) / stride)
         return ResidueClass(
           row: row, column: column, window: window,
           taps: empty ? [] : rowTaps.flatMap { r in columnTaps.map { r * kernel + $0 } })

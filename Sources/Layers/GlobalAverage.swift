@@ -13,7 +13,8 @@ package enum GlobalAverage<E: Element> {
     let channels = x.shape.channels
     for image in 0..<x.shape.images {
       for channel in 0..<channels {
-        y.pointer[image * y.shape.channels + first + channel] = E.Accumulator(sums[image * channels + channel] / Double(x.shape.area))
+        y.pointer[image * y.shape.channels + first + channel] = E.Accumulator(
+          sums[image * channels + channel] / Double(x.shape.area))
       }
     }
   }

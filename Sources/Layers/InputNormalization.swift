@@ -7,7 +7,9 @@ package enum InputNormalization {
   package static var mean: [Double] { [0.485, 0.456, 0.406] }
   package static var deviation: [Double] { [0.229, 0.224, 0.225] }
 
-  package static func forward<E: Element>(_ pixels: [UInt8], height: Int, width: Int, _ context: Context<E>) -> Tensor<E> {
+  package static func forward<E: Element>(_ pixels: [UInt8], height: Int, width: Int, _ context: Context<E>) -> Tensor<
+    E
+  > {
     let area = height * width, images = pixels.count / (3 * area)
     let x = context.tensor(Shape(images, height, width, 3))
     let normalize = context.kernels.elementwise.normalize!

@@ -13,7 +13,9 @@ package enum MaxPool<E: Element> {
     fileprivate let index: Arena.Block
   }
 
-  package static func outputShape(_ x: Shape) -> Shape { Shape(x.images, (x.height + 1) / 2, (x.width + 1) / 2, x.channels) }
+  package static func outputShape(_ x: Shape) -> Shape {
+    Shape(x.images, (x.height + 1) / 2, (x.width + 1) / 2, x.channels)
+  }
 
   /// `x` has to be a pending activation.
   package static func forward(_ x: Operand<E>, _ context: Context<E>) -> Saved {
@@ -42,7 +44,8 @@ package enum MaxPool<E: Element> {
     let sums = RowStore.run(epilogue, lines: input.images * input.height, columns: input.width, context) { line, rows in
       let offset = line / input.height * output.area * output.channels
       backward(
-        yBar.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, input.height, input.width,
+        yBar.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, input.height,
+        input.width,
         input.channels, line % input.height, rows)
       return input.channels
     }

@@ -28,7 +28,8 @@ package final class NormalizedConvolution<E: Element> {
   }
 
   package func forward(
-    _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool, _ context: Context<E>
+    _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
+    _ context: Context<E>
   ) throws -> Saved {
     var epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
     epilogue.forwardSums = training

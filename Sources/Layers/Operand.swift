@@ -28,7 +28,9 @@ package struct Operand<E: Element> {
   }
 
   /// z̄ = a g + b z + c, the gradient of a batch norm's input z from that of its output, g.
-  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: BatchNorm<E>.GradientCoefficients) -> Operand {
+  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: BatchNorm<E>.GradientCoefficients)
+    -> Operand
+  {
     Operand(tensor: g, raw: z, a: coefficients.a, b: coefficients.b, c: coefficients.c, reading: LINEUP_NORM_GRADIENT)
   }
 

@@ -12,7 +12,9 @@ package enum ResidualJoin<E: Element> {
     case normalized(GradientTarget<E>.Normalized)
   }
 
-  package static func forward(_ z: GradientTarget<E>.Normalized, _ shortcut: Shortcut, _ context: Context<E>) -> Tensor<E> {
+  package static func forward(_ z: GradientTarget<E>.Normalized, _ shortcut: Shortcut, _ context: Context<E>) -> Tensor<
+    E
+  > {
     let y = context.tensor(z.z.shape)
     let shape = y.shape, join = context.kernels.elementwise.join!
     let block = max(1, 65_536 / shape.channels)
@@ -21,7 +23,8 @@ package enum ResidualJoin<E: Element> {
       let scale = z.state.scale.pointer, shift = z.state.shift.pointer
       switch shortcut {
       case .identity(let x):
-        join(z.z.pointer + offset, scale, shift, x.pointer + offset, nil, nil, count, shape.channels, y.pointer + offset)
+        join(
+          z.z.pointer + offset, scale, shift, x.pointer + offset, nil, nil, count, shape.channels, y.pointer + offset)
       case .normalized(let n):
         join(
           z.z.pointer + offset, scale, shift, n.z.pointer + offset, n.state.scale.pointer, n.state.shift.pointer, count,
@@ -32,7 +35,8 @@ package enum ResidualJoin<E: Element> {
   }
 
   /// The target for a gradient of y.
-  package static func target(y: Tensor<E>, _ z: GradientTarget<E>.Normalized, _ shortcut: Shortcut) -> GradientTarget<E> {
+  package static func target(y: Tensor<E>, _ z: GradientTarget<E>.Normalized, _ shortcut: Shortcut) -> GradientTarget<E>
+  {
     switch shortcut {
     case .identity: GradientTarget(gate: .positive(y), norms: [z])
     case .normalized(let n): GradientTarget(gate: .positive(y), norms: [z, n])

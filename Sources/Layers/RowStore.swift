@@ -3,8 +3,9 @@ import Tensors
 
 /// An epilogue without a GEMM: rows of accumulators that something else computes, finished line by line.
 enum RowStore<E: Element> {
-  /// For each line of `columns` pixels of `epilogue.out`: `fill(line, rows)` writes accumulators and returns the distance
-  /// from one pixel's to the next one's (0: one row for the whole line). Returns the epilogue's sums over this rank.
+  /// For each line of `columns` pixels of `epilogue.out`: `fill(line, rows)` writes accumulators and returns the
+  /// distance from one pixel's to the next one's (0: one row for the whole line). Returns the epilogue's sums over this
+  /// rank.
   static func run(
     _ epilogue: Epilogue<E>, lines: Int, columns: Int, _ context: Context<E>,
     _ fill: (_ line: Int, _ rows: UnsafeMutableRawPointer) -> Int

@@ -22,7 +22,8 @@ package struct ReIDLoss: Sendable {
   /// The loss, and the gradients of `scale`·L with respect to this rank's rows: `embedding` is n×1×1×length, `logits`
   /// n×1×1×classes, `labels` n class numbers.
   package func evaluate<A: Element>(
-    embedding: Tensor<A>, logits: Tensor<A>, labels: [Int], scale: Double, in arena: Arena, _ communicator: any Communicator
+    embedding: Tensor<A>, logits: Tensor<A>, labels: [Int], scale: Double, in arena: Arena,
+    _ communicator: any Communicator
   ) throws -> (value: Value, embeddingBar: Tensor<A>, logitsBar: Tensor<A>) {
     let length = embedding.shape.channels
     let embeddings = try communicator.allgather(embedding.array.map { Double($0) })
@@ -46,7 +47,8 @@ package struct ReIDLoss: Sendable {
     let embeddingBar = Tensor<A>(embedding.shape, in: arena)
     embeddingBar.fill(triplet.gradient.map { A($0 * tripletWeight * scale) })
     let value = Value(
-      total: crossEntropy[0] + tripletWeight * triplet.loss, crossEntropy: crossEntropy[0], triplet: triplet.loss, rows: rows)
+      total: crossEntropy[0] + tripletWeight * triplet.loss, crossEntropy: crossEntropy[0], triplet: triplet.loss,
+      rows: rows)
     return (value, embeddingBar, logitsBar)
   }
 }

@@ -7,7 +7,9 @@ import Foundation
 /// Rows are independent, so each rank computes its own. Precision: float64.
 package enum SoftmaxCrossEntropy {
   /// `logits`: rows × classes. Returns this rank's share of L and z̄ (rows × classes).
-  package static func evaluate(_ logits: [Double], classes: Int, labels: [Int], globalRows: Int) -> (loss: Double, gradient: [Double]) {
+  package static func evaluate(_ logits: [Double], classes: Int, labels: [Int], globalRows: Int) -> (
+    loss: Double, gradient: [Double]
+  ) {
     precondition(logits.count == labels.count * classes)
     var gradient = [Double](repeating: 0, count: logits.count)
     var loss = 0.0

@@ -30,7 +30,8 @@ package struct Architecture: Sendable, Equatable {
   package var identities: Int
 
   package init(
-    head: Head = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true, stages: [Int] = [1, 2, 3, 4],
+    head: Head = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true,
+    stages: [Int] = [1, 2, 3, 4],
     lateral: Bool = true, topDown: Bool = true, fusion: Bool = true, lastStride: Int = 2, identities: Int
   ) {
     self.head = head

@@ -30,7 +30,8 @@ package final class Bottleneck<E: Element> {
   }
 
   package func forward(
-    _ x: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool, _ context: Context<E>
+    _ x: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
+    _ context: Context<E>
   ) throws -> Saved {
     let first = try first.forward(.plain(x), parameters, &updates, training: training, context)
     let second = try second.forward(first.activation, parameters, &updates, training: training, context)

@@ -29,7 +29,9 @@ extension ReIDNetwork {
       let level = c.with(channels: architecture.pyramidChannels)
       if let lateral = pyramid.lateral[stage] { table.add("pyramid.lateral.\(stage)", lateral, c) }
       if let smooth = pyramid.smooth[stage] { table.add("pyramid.smooth → \(stage)", smooth, level) }
-      for (use, block) in (pyramid.fusion[stage] ?? []).enumerated() { table.add("fusion.\(stage).\(use)", block, level) }
+      for (use, block) in (pyramid.fusion[stage] ?? []).enumerated() {
+        table.add("fusion.\(stage).\(use)", block, level)
+      }
     }
     let feature = Shape(1, 1, 1, architecture.featureChannels), embedding = Shape(1, 1, 1, architecture.embedding)
     table.rows.append(

@@ -31,7 +31,8 @@ package final class EmbeddingNeck<A: Element> where A.Accumulator == A {
   }
 
   package func forward(
-    _ feature: Tensor<A>, _ parameters: Parameters<A>, _ updates: inout RunningUpdates, training: Bool, _ context: Context<A>
+    _ feature: Tensor<A>, _ parameters: Parameters<A>, _ updates: inout RunningUpdates, training: Bool,
+    _ context: Context<A>
   ) throws -> Saved {
     let state: BatchNorm<A>.State
     if training {
@@ -54,7 +55,8 @@ package final class EmbeddingNeck<A: Element> where A.Accumulator == A {
 
   /// From the gradients of the embedding (as far as it is used directly) and of the logits to that of the feature.
   package func backward(
-    _ saved: Saved, embeddingBar: Tensor<A>, logitsBar: Tensor<A>, _ parameters: Parameters<A>, into gradients: Buffer<A>,
+    _ saved: Saved, embeddingBar: Tensor<A>, logitsBar: Tensor<A>, _ parameters: Parameters<A>,
+    into gradients: Buffer<A>,
     _ context: Context<A>
   ) throws -> Tensor<A> {
     classifier.backwardWeights(.plain(saved.embedding), .plain(logitsBar), into: gradients, context)

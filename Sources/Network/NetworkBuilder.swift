@@ -14,7 +14,8 @@ struct NetworkBuilder<E: Element> {
     _ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1, bias: Bool = false
   ) -> Convolution<E> {
     let layer = Convolution<E>(
-      &parameters, name, inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2, bias: bias)
+      &parameters, name, inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2,
+      bias: bias)
     convolutions.append(layer)
     return layer
   }
@@ -26,11 +27,15 @@ struct NetworkBuilder<E: Element> {
   /// A bottleneck by torchvision's names below `name`: conv1, bn1, …, downsample.0, downsample.1.
   mutating func bottleneck(_ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool) -> Bottleneck<E> {
     let outputs = 4 * inner
-    let first = NormalizedConvolution(convolution: convolution(name + ".conv1", inputs, inner), norm: norm(name + ".bn1", inner))
+    let first = NormalizedConvolution(
+      convolution: convolution(name + ".conv1", inputs, inner), norm: norm(name + ".bn1", inner))
     let second = NormalizedConvolution(
-      convolution: convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride), norm: norm(name + ".bn2", inner))
-    let third = NormalizedConvolution(convolution: convolution(name + ".conv3", inner, outputs), norm: norm(name + ".bn3", outputs))
-    let side = downsample
+      convolution: convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride),
+      norm: norm(name + ".bn2", inner))
+    let third = NormalizedConvolution(
+      convolution: convolution(name + ".conv3", inner, outputs), norm: norm(name + ".bn3", outputs))
+    let side =
+      downsample
       ? NormalizedConvolution(
         convolution: convolution(name + ".downsample.0", inputs, outputs, stride: stride),
         norm: norm(name + ".downsample.1", outputs))

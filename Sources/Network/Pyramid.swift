@@ -28,12 +28,15 @@ package final class Pyramid<E: Element> {
 
     let channels = architecture.pyramidChannels, inner = architecture.channels(128), shared = architecture.sharedPyramid
     for stage in stages where architecture.lateral || stage == 4 {
-      lateral[stage] = builder.convolution("pyramid.lateral.\(stage)", architecture.stageChannels(stage), channels, bias: true)
+      lateral[stage] = builder.convolution(
+        "pyramid.lateral.\(stage)", architecture.stageChannels(stage), channels, bias: true)
     }
     if architecture.topDown {
       var one: Convolution<E>?
       for stage in stages.dropLast() {
-        let layer = one ?? builder.convolution(shared ? "pyramid.smooth" : "pyramid.smooth.\(stage)", channels, channels, bias: true)
+        let layer =
+          one
+          ?? builder.convolution(shared ? "pyramid.smooth" : "pyramid.smooth.\(stage)", channels, channels, bias: true)
         if shared { one = layer }
         smooth[stage] = layer
       }
@@ -43,14 +46,17 @@ package final class Pyramid<E: Element> {
     for stage in stages.dropLast() {
       fusion[stage] = (0..<4 - stage).map { use in
         let name = shared ? "fusion" : "fusion.blocks.\(stage).\(use)"
-        let convolutions = one ?? [
-          builder.convolution(name + ".conv1", channels, inner), builder.convolution(name + ".conv2", inner, inner, kernel: 3),
-          builder.convolution(name + ".conv3", inner, channels),
-        ]
+        let convolutions =
+          one ?? [
+            builder.convolution(name + ".conv1", channels, inner),
+            builder.convolution(name + ".conv2", inner, inner, kernel: 3),
+            builder.convolution(name + ".conv3", inner, channels),
+          ]
         if shared { one = convolutions }
         let units = zip(convolutions, 1...).map { convolution, index in
           NormalizedConvolution(
-            convolution: convolution, norm: builder.norm("fusion.norms.\(stage).\(use).bn\(index)", convolution.outputChannels))
+            convolution: convolution,
+            norm: builder.norm("fusion.norms.\(stage).\(use).bn\(index)", convolution.outputChannels))
         }
         return Bottleneck(first: units[0], second: units[1], third: units[2])
       }

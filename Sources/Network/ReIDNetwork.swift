@@ -70,7 +70,9 @@ package final class ReIDNetwork<E: Element> {
   }
 
   /// Evaluation: running statistics, embeddings only, nothing kept.
-  package func embed(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws -> Tensor<E.Accumulator> {
+  package func embed(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws
+    -> Tensor<E.Accumulator>
+  {
     var none = RunningUpdates()
     let backbone = try backbone.forward(images, parameters, &none, training: false, context)
     let pyramid = try pyramid.forward(backbone.outputs, parameters, &none, training: false, context)

@@ -11,7 +11,8 @@ package final class ResNet<E: Element> {
     let architecture = builder.architecture
     let stemChannels = architecture.channels(64)
     stem = NormalizedConvolution(
-      convolution: builder.convolution("conv1", 3, stemChannels, kernel: 7, stride: 2), norm: builder.norm("bn1", stemChannels))
+      convolution: builder.convolution("conv1", 3, stemChannels, kernel: 7, stride: 2),
+      norm: builder.norm("bn1", stemChannels))
     var stages: [[Bottleneck<E>]] = []
     var inputs = stemChannels
     for (index, depth) in [3, 4, 6, 3].enumerated() {
@@ -21,7 +22,8 @@ package final class ResNet<E: Element> {
       for block in 0..<depth {
         blocks.append(
           builder.bottleneck(
-            "layer\(index + 1).\(block)", inputs: inputs, inner: inner, stride: block == 0 ? stride : 1, downsample: block == 0))
+            "layer\(index + 1).\(block)", inputs: inputs, inner: inner, stride: block == 0 ? stride : 1,
+            downsample: block == 0))
         inputs = 4 * inner
       }
       stages.append(blocks)
@@ -42,7 +44,8 @@ package final class ResNet<E: Element> {
   }
 
   package func forward(
-    _ x: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool, _ context: Context<E>
+    _ x: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
+    _ context: Context<E>
   ) throws -> Saved {
     let stemSaved = try stem.forward(.plain(x), parameters, &updates, training: training, context)
     let pool = MaxPool.forward(stemSaved.activation, context)

@@ -44,7 +44,8 @@ package struct Checkpoint {
   package let state: State
   private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json"
 
-  /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`, `RUN`).
+  /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`,
+  /// `RUN`).
   package init(path: String) throws {
     folder = try Self.resolve(path)
     try Manifest.verify(folder)
@@ -98,7 +99,8 @@ package struct Checkpoint {
       metadata: ["format": "lineup"], to: "\(folder)/\(optimizer)")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    try AtomicFiles.write(String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(folder)/\(stateFile)")
+    try AtomicFiles.write(
+      String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(folder)/\(stateFile)")
     try Manifest.write(into: folder)
   }
 }

@@ -89,9 +89,10 @@ extension Configuration {
   private func arranged(_ value: Node, like order: Node) -> Node {
     switch value {
     case .mapping:
-      return Node((order.mapping ?? [:]).map { key, child in
-        (Node(key.string ?? ""), arranged(value[key.string ?? ""] ?? child, like: child))
-      })
+      return Node(
+        (order.mapping ?? [:]).map { key, child in
+          (Node(key.string ?? ""), arranged(value[key.string ?? ""] ?? child, like: child))
+        })
     case .sequence(let items):
       return Node(items.map { arranged($0, like: $0) }, .implicit, .flow)
     case .scalar(let scalar):

@@ -38,11 +38,13 @@ package final class Coordinator {
     let epoch = step / stepsPerEpoch, index = step % stepsPerEpoch
     let own = StepPlan(
       step: step, epoch: epoch, index: index,
-      learningRate: schedule.learningRate(epoch: epoch, step: index, stepsPerEpoch: stepsPerEpoch), lossScale: lossScale,
+      learningRate: schedule.learningRate(epoch: epoch, step: index, stepsPerEpoch: stepsPerEpoch),
+      lossScale: lossScale,
       digest: digest, next: communicator.isCoordinator ? draw(step + 1) : nil)
     let plan = StepPlan(words: try communicator.broadcast(words: own.words))
     guard plan.step == step, plan.digest == digest else {
-      throw Failure.data("step \(step + 1): the training images here are not those of rank 0 (other files or another order)")
+      throw Failure.data(
+        "step \(step + 1): the training images here are not those of rank 0 (other files or another order)")
     }
     guard plan.lossScale == lossScale else {
       throw Failure.internal("step \(step + 1): loss scale \(lossScale) here, \(plan.lossScale) on rank 0")

@@ -20,7 +20,8 @@ package enum Evaluator {
   }
 
   package static func run<E: Element>(
-    _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
+    _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
+    _ configuration: Configuration,
     _ context: Context<E>
   ) throws -> Outcome {
     let communicator = context.communicator
@@ -43,11 +44,13 @@ package enum Evaluator {
     }
     let plain = try result(
       try communicator.agree { try Distances(query: queryFeatures, gallery: galleryFeatures, metric: settings.metric) })
-    let reRanked = settings.rerank
+    let reRanked =
+      settings.rerank
       ? try result(
         try communicator.agree {
           try ReRanking(
-            query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(), parallelFor: parallelFor)
+            query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
+            parallelFor: parallelFor)
         })
       : nil
     return Outcome(
@@ -56,7 +59,9 @@ package enum Evaluator {
   }
 
   /// Features with the identities and cameras of their samples.
-  package static func labelled(_ name: String, _ features: FeatureMatrix, _ samples: [Sample]) throws -> LabelledFeatures {
+  package static func labelled(_ name: String, _ features: FeatureMatrix, _ samples: [Sample]) throws
+    -> LabelledFeatures
+  {
     try LabelledFeatures(
       name: name, matrix: features, paths: samples.map(\.path), identities: samples.map { Int32($0.identity) },
       cameras: samples.map { Int32($0.camera) })

@@ -14,7 +14,8 @@ package struct FeatureExtractor<E: Element> {
 
   /// Packs the network's weights for evaluation.
   package init(
-    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration, _ context: Context<E>
+    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
+    _ context: Context<E>
   ) {
     self.network = network
     self.parameters = parameters
@@ -30,7 +31,9 @@ package struct FeatureExtractor<E: Element> {
     let own = Share.rows(samples.count, context.communicator)
     let (values, rows, damaged) = try context.communicator.agree { try extractShare(Array(samples[own])) }
     let all = try context.communicator.allgather(values)
-    let kept = try context.communicator.allgather(rows.map { Int32($0 + own.lowerBound) }).joined().map { samples[Int($0)] }
+    let kept = try context.communicator.allgather(rows.map { Int32($0 + own.lowerBound) }).joined().map {
+      samples[Int($0)]
+    }
     let features = FeatureMatrix(
       rows: kept.count, columns: network.architecture.embedding, values: Array(all.joined()))
     return (features, kept, damaged)
@@ -41,7 +44,9 @@ package struct FeatureExtractor<E: Element> {
     defer { loader.close() }
     let passes = configuration.evaluation.flip ? [false, true] : [false]
     let requests = stride(from: 0, to: samples.count, by: configuration.evaluation.batch).flatMap { first in
-      passes.map { flip in (first, request(samples[first..<min(samples.count, first + configuration.evaluation.batch)], flip)) }
+      passes.map { flip in
+        (first, request(samples[first..<min(samples.count, first + configuration.evaluation.batch)], flip))
+      }
     }
     let ahead = 2 * passes.count
     for (_, request) in requests.prefix(ahead) { loader.submit(request) }

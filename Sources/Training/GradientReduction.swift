@@ -14,7 +14,8 @@ package enum GradientReduction {
   }
 
   /// The first tensor with an Inf or NaN, or nil. The same on every rank, after `reduce`.
-  package static func nonfinite<A: Element>(_ gradients: Buffer<A>, _ layout: ParameterLayout, _ context: Context<A>) -> String?
+  package static func nonfinite<A: Element>(_ gradients: Buffer<A>, _ layout: ParameterLayout, _ context: Context<A>)
+    -> String?
   where A.Accumulator == A {
     let count = context.kernels.elementwise.nonfinite!
     let first = Atomic<Int>(layout.slots.count)

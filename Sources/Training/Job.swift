@@ -2,13 +2,16 @@ import Collectives
 import Foundation
 import Tensors
 
-/// A process as one rank of a job: starts MPI where a launcher did, and turns every error into one line and an exit code.
+/// A process as one rank of a job: starts MPI where a launcher did, and turns every error into one line and an exit
+/// code.
 package enum Job {
   /// Runs `body` as this rank and exits: 0, or the code of the `Failure`.
   ///
-  /// An agreed failure ends every rank in order. Any other is local: the rank says its number and aborts the job, since the
-  /// others may be waiting for it in a collective.
+  /// An agreed failure ends every rank in order. Any other is local: the rank says its number and aborts the job, since
+  /// the others may be waiting for it in a collective.
   package static func run(_ body: (any Communicator) throws -> Void) -> Never {
+    // A file that outgrows a limit is an error of the write, like a full disk, not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       guard MPICommunicator.isLaunched() else {
         do {

@@ -63,13 +63,16 @@ package enum Probe {
   }
 
   /// Writes a freshly initialized network.
-  package static func initialize(output: String, identities: Int, _ configuration: Configuration, _ machine: Machine) throws {
+  package static func initialize(output: String, identities: Int, _ configuration: Configuration, _ machine: Machine)
+    throws
+  {
     let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: identities))
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
     try WeightsFile.write(network, parameters, to: output)
   }
 
-  private static func evaluationPixels(_ samples: ArraySlice<Sample>, _ configuration: Configuration) throws -> [UInt8] {
+  private static func evaluationPixels(_ samples: ArraySlice<Sample>, _ configuration: Configuration) throws -> [UInt8]
+  {
     let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
     return try samples.flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
   }

@@ -3,7 +3,8 @@ import Evaluation
 import Foundation
 import Tensors
 
-/// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`, and with `log.samples` `samples.jsonl`.
+/// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`, and with `log.samples`
+/// `samples.jsonl`.
 package final class RunFolder {
   package let path: String
   package let checkpoints: CheckpointFolder
@@ -18,8 +19,8 @@ package final class RunFolder {
 
   package var logPath: String { "\(path)/log.txt" }
 
-  /// Makes the folder. Throws a `Failure.usage` where it holds checkpoints and the run is not to be resumed: they would be
-  /// overwritten.
+  /// Makes the folder. Throws a `Failure.usage` where it holds checkpoints and the run is not to be resumed: they would
+  /// be overwritten.
   package func create(resuming: Bool) throws {
     if !resuming, let latest = checkpoints.latest {
       throw Failure.usage("\(path): holds a run (\(latest)); go on with --resume or choose another --output")
@@ -31,13 +32,15 @@ package final class RunFolder {
     }
   }
 
-  /// Opens the logs of rank 0 and writes the configuration. Lines of steps after `step`, which a resumed run makes again,
-  /// are removed first.
+  /// Opens the logs of rank 0 and writes the configuration. Lines of steps after `step`, which a resumed run makes
+  /// again, are removed first.
   package func open(_ configuration: Configuration, afterStep step: Int) throws {
     try AtomicFiles.write(try configuration.yaml(), to: "\(path)/config.yaml")
     for name in ["metrics.jsonl", "samples.jsonl"] { try MetricsLog.truncate("\(path)/\(name)", afterStep: step) }
     metrics = try MetricsLog(path: "\(path)/metrics.jsonl")
-    if configuration.log.samples { samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND) }
+    if configuration.log.samples {
+      samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND)
+    }
   }
 
   /// The samples of a step, one object a line.
@@ -56,7 +59,8 @@ extension RunLog {
   /// The lines that scripts of the field look for.
   package func result(_ result: RankingResult) {
     for (name, value) in [
-      ("mAP", result.mAP), ("Rank-1", result.rank1), ("Rank-5", result.rank5), ("Rank-10", result.rank10), ("mINP", result.mINP),
+      ("mAP", result.mAP), ("Rank-1", result.rank1), ("Rank-5", result.rank5), ("Rank-10", result.rank10),
+      ("mINP", result.mINP),
     ] {
       info("\(name): \(String(format: "%.1f", 100 * value))%")
     }
@@ -65,10 +69,13 @@ extension RunLog {
   /// What a weights file gave, and what it did not.
   func report(_ report: WeightsFile.Report, _ path: String) throws {
     guard !report.loaded.isEmpty else {
-      throw Failure.data("\(path): none of its tensors fits this network (torchvision's names, e.g. conv1.weight, and shapes)")
+      throw Failure.data(
+        "\(path): none of its tensors fits this network (torchvision's names, e.g. conv1.weight, and shapes)")
     }
     info("\(path): \(report.loaded.count) tensors loaded")
-    if !report.missing.isEmpty { info("not in the file, freshly initialized: \(report.missing.joined(separator: ", "))") }
+    if !report.missing.isEmpty {
+      info("not in the file, freshly initialized: \(report.missing.joined(separator: ", "))")
+    }
     if !report.unused.isEmpty { info("in the file, not used: \(report.unused.joined(separator: ", "))") }
     for (name, file, network) in report.mismatched {
       warning("\(name): shape \(file) in the file, \(network) here; freshly initialized")

@@ -156,8 +156,10 @@ package final class SafetensorsFile: Sendable {
           type: type, shape: entry.shape, count: bytes / type.bytes, offset: dataBegin + begin)
       }
       var filled = 0, before = "its beginning"
-      let inOrder = header.entries.sorted { ($0.value.dataOffsets[0], $0.value.dataOffsets[1], $0.key)
-        < ($1.value.dataOffsets[0], $1.value.dataOffsets[1], $1.key) }
+      let inOrder = header.entries.sorted {
+        ($0.value.dataOffsets[0], $0.value.dataOffsets[1], $0.key)
+          < ($1.value.dataOffsets[0], $1.value.dataOffsets[1], $1.key)
+      }
       for (name, entry) in inOrder {
         let begin = entry.dataOffsets[0]
         if begin < filled { throw wrong("tensors \(before) and \(name) overlap") }

@@ -28,7 +28,9 @@ package struct StepPlan: Equatable, Sendable {
       + (next.map { $0.words } ?? [])
   }
 
-  package init(step: Int, epoch: Int, index: Int, learningRate: Double, lossScale: Double, digest: UInt64, next: AnnouncedBatch?) {
+  package init(
+    step: Int, epoch: Int, index: Int, learningRate: Double, lossScale: Double, digest: UInt64, next: AnnouncedBatch?
+  ) {
     self.step = step
     self.epoch = epoch
     self.index = index

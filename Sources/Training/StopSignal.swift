@@ -16,7 +16,8 @@ package enum StopSignal {
     for number in [SIGTERM, SIGINT, SIGUSR1] {
       var action = sigaction()
       action.__sigaction_handler.sa_handler = { _ in StopSignal.requested.store(true, ordering: .relaxed) }
-      action.sa_flags = Int32(bitPattern: number == SIGUSR1 ? UInt32(SA_RESTART) : UInt32(SA_RESTART) | UInt32(SA_RESETHAND))
+      action.sa_flags = Int32(
+        bitPattern: number == SIGUSR1 ? UInt32(SA_RESTART) : UInt32(SA_RESTART) | UInt32(SA_RESETHAND))
       sigaction(number, &action, nil)
     }
   }

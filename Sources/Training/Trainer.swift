@@ -75,7 +75,8 @@ package final class Trainer<E: Element> {
       let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
       let isLast = done == coordinator.totalSteps
       if isLast || epochEnds && isDue(epoch, configuration.evaluation.everyEpochs) { try evaluate() }
-      let saves = isLast || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
+      let saves =
+        isLast || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
         || isDue(done, configuration.checkpoint.everySteps)
       if saves { try save() }
       if stop && !isLast {
@@ -138,7 +139,8 @@ package final class Trainer<E: Element> {
   private func submit(_ batch: AnnouncedBatch) {
     let own = Share.rows(batch.samples.count, communicator)
     let transforms = Transforms(
-      height: configuration.input.height, width: configuration.input.width, erasingProbability: configuration.data.erasing)
+      height: configuration.input.height, width: configuration.input.width,
+      erasingProbability: configuration.data.erasing)
     loader.submit(
       BatchRequest(
         samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },
@@ -182,7 +184,8 @@ package final class Trainer<E: Element> {
     var fields: [(key: String, value: MetricValue)] = [
       ("step", .integer(done)), ("epoch", .integer(done / coordinator.stepsPerEpoch)), ("mAP", .number(result.mAP)),
       ("rank1", .number(result.rank1)), ("rank5", .number(result.rank5)), ("rank10", .number(result.rank10)),
-      ("mINP", .number(result.mINP)), ("mAPTrapezoid", .number(result.mAPTrapezoid)), ("seconds", .number(outcome.seconds)),
+      ("mINP", .number(result.mINP)), ("mAPTrapezoid", .number(result.mAPTrapezoid)),
+      ("seconds", .number(outcome.seconds)),
     ]
     if let reRanked = outcome.reRanked {
       log.info("re-ranked:")

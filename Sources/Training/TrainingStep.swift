@@ -25,7 +25,8 @@ package final class TrainingStep<E: Element> {
   private let context: Context<E>
 
   package init(
-    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration, _ context: Context<E>
+    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
+    _ context: Context<E>
   ) {
     self.network = network
     self.parameters = parameters
@@ -36,11 +37,13 @@ package final class TrainingStep<E: Element> {
     loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
   }
 
-  /// Computes the gradients of `scale` · L, summed over all ranks, of the global batch whose rows `pixels` (n × height ×
-  /// width × 3 bytes) and `labels` are this rank's share. Leaves them in `gradients`; changes no parameter.
+  /// Computes the gradients of `scale` · L, summed over all ranks, of the global batch whose rows `pixels` (n × height
+  /// × width × 3 bytes) and `labels` are this rank's share. Leaves them in `gradients`; changes no parameter.
   package func differentiate(
     _ pixels: [UInt8], height: Int, width: Int, labels: [Int], scale: Double
-  ) throws -> (loss: ReIDLoss.Value, embedding: Tensor<E.Accumulator>, logits: Tensor<E.Accumulator>, updates: RunningUpdates) {
+  ) throws -> (
+    loss: ReIDLoss.Value, embedding: Tensor<E.Accumulator>, logits: Tensor<E.Accumulator>, updates: RunningUpdates
+  ) {
     network.pack(parameters, training: true, context)
     gradients.zero()
     var updates = RunningUpdates()
@@ -59,7 +62,8 @@ package final class TrainingStep<E: Element> {
     let scale = lossScale.scale
     let (value, _, _, updates) = try differentiate(
       batch.pixels, height: batch.height, width: batch.width, labels: labels, scale: scale)
-    let culprit = value.total.isFinite
+    let culprit =
+      value.total.isFinite
       ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
     if lossScale.update(finite: culprit == nil) {
       adam.update(

@@ -19,7 +19,9 @@ package enum WeightsFile {
   }
 
   /// The tensors of `buffer` by the names of `layout`, each with `prefix` before it.
-  package static func tensors<A: Element>(_ layout: ParameterLayout, _ buffer: Buffer<A>, prefix: String = "") -> [SafetensorsTensor] {
+  package static func tensors<A: Element>(_ layout: ParameterLayout, _ buffer: Buffer<A>, prefix: String = "")
+    -> [SafetensorsTensor]
+  {
     layout.slots.map { slot in
       if A.self == Double.self {
         return .doubles(prefix + slot.name, shape: slot.shape) {
@@ -32,7 +34,9 @@ package enum WeightsFile {
     }
   }
 
-  package static func write<E: Element>(_ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, to path: String) throws {
+  package static func write<E: Element>(
+    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, to path: String
+  ) throws {
     try SafetensorsWriter.write(
       tensors(network.layout, parameters.values) + tensors(network.statistics, parameters.statistics),
       metadata: ["format": "lineup"], to: path)
@@ -65,7 +69,8 @@ package enum WeightsFile {
     return report
   }
 
-  /// Loads every tensor of the network, or throws a `Failure.data` that names the first one missing or of another shape.
+  /// Loads every tensor of the network, or throws a `Failure.data` that names the first one missing or of another
+  /// shape.
   package static func loadAll<E: Element>(
     _ file: SafetensorsFile, into network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>
   ) throws {
@@ -78,7 +83,8 @@ package enum WeightsFile {
       throw Failure.data("\(file.path): tensor \(name)\(more) of this network is not in it")
     }
     if let name = report.unused.first {
-      throw Failure.data("\(file.path): tensor \(name) is not of this network; is model.* configured as it was trained?")
+      throw Failure.data(
+        "\(file.path): tensor \(name) is not of this network; is model.* configured as it was trained?")
     }
   }
 

@@ -40,7 +40,10 @@ struct Describe: ParsableCommand {
     let body = rows.dropLast()
     let parameters = body.reduce(0) { $0 + $1.parameters }, multiplyAdds = body.reduce(0) { $0 + $1.multiplyAdds }
     print(row("without the classifier", "", "\(parameters)", "\(multiplyAdds)"))
-    print(String(format: "%.2f M parameters, %.2f G multiply-adds an image", Double(parameters) / 1e6, Double(multiplyAdds) / 1e9))
+    print(
+      String(
+        format: "%.2f M parameters, %.2f G multiply-adds an image", Double(parameters) / 1e6, Double(multiplyAdds) / 1e9
+      ))
     let batch = configuration.sampling.identities * configuration.sampling.images, images = (batch + ranks - 1) / ranks
     func account<E: Element>(_ element: E.Type) throws -> MemoryAccount {
       try MemoryAccount.training(element, images: images, identities: identities, configuration, machine)
@@ -50,8 +53,12 @@ struct Describe: ParsableCommand {
   }
 
   private func row(_ name: String, _ output: String, _ parameters: String, _ multiplyAdds: String) -> String {
-    func left(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-    func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    func left(_ text: String, _ width: Int) -> String {
+      text + String(repeating: " ", count: max(0, width - text.count))
+    }
+    func right(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
     return left(name, 24) + left(output, 14) + right(parameters, 12) + right(multiplyAdds, 16)
   }
 }

@@ -19,11 +19,13 @@ struct Doctor: ParsableCommand {
       let host = ProcessInfo.processInfo.hostName
       let mine = "rank \(communicator.rank) on \(host): cores \(list(cores)), \(machine.workers.count) threads"
       let lines = try communicator.allgather(Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
-      let masks = try communicator.allgather(cores.map { Int32($0) }), hosts = try communicator.allgather(Array(host.utf8))
+      let masks = try communicator.allgather(cores.map { Int32($0) }),
+        hosts = try communicator.allgather(Array(host.utf8))
       try communicator.agree {
         guard communicator.isCoordinator else { return }
         if let mpi = communicator as? MPICommunicator {
-          print("MPI        \(MPICommunicator.libraryVersion), \(mpi.size) ranks, \(mpi.nodeSize) on this node, MPI_THREAD_MULTIPLE")
+          let ranks = "\(mpi.size) ranks, \(mpi.nodeSize) on this node"
+          print("MPI        \(MPICommunicator.libraryVersion), \(ranks), MPI_THREAD_MULTIPLE")
         } else {
           print("MPI        not started by mpirun: one rank")
         }
@@ -78,8 +80,11 @@ struct Doctor: ParsableCommand {
   /// Open MPI's ranks on one node talk through /dev/shm; containers often have 64 MB of it.
   private func sharedMemory() -> String {
     var status = statvfs()
-    guard statvfs("/dev/shm", &status) == 0 else { return "/dev/shm is missing: ranks on one node will be slow or fail" }
+    guard statvfs("/dev/shm", &status) == 0 else {
+      return "/dev/shm is missing: ranks on one node will be slow or fail"
+    }
     let mebibytes = (Int(status.f_bavail) * Int(status.f_frsize)) >> 20
-    return "/dev/shm has \(mebibytes) MiB free" + (mebibytes < 128 ? ": too little for several ranks (docker run --shm-size=1g)" : "")
+    return "/dev/shm has \(mebibytes) MiB free"
+      + (mebibytes < 128 ? ": too little for several ranks (docker run --shm-size=1g)" : "")
   }
 }

@@ -31,7 +31,9 @@ struct Evaluate: ParsableCommand {
         let outcome = try Evaluator.run(
           dataset, network, parameters, configuration, machine.context(E.self, configuration))
         for reason in outcome.damaged { log.warning("left out: \(reason)") }
-        log.info("\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
+        log.info(
+          "\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s"
+        )
         log.result(outcome.plain)
         if let reRanked = outcome.reRanked {
           log.info("re-ranked:")

@@ -10,7 +10,9 @@ struct Lineup: ParsableCommand {
     abstract: "Trains person re-identification networks on CPU clusters.",
     discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 70 internal, 75 checkpointed and asked to stop.",
     version: "0.1.0",
-    subcommands: [Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Doctor.self]
+    subcommands: [
+      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Doctor.self,
+    ]
   )
 
   /// ArgumentParser's errors take several lines; ours take one, and under mpirun rank 0 speaks for all.

@@ -6,7 +6,8 @@ import Training
 /// The metrics of features from any tool.
 struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "CMC and mAP of features from any tool: Q.npy and G.npy, each with its .csv (path,identity,camera) beside it.")
+    abstract:
+      "CMC and mAP of features from any tool: Q.npy and G.npy, each with its .csv (path,identity,camera) beside it.")
 
   @Option(name: .long, help: "Features of the queries (.npy).") var query: String
   @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
@@ -21,7 +22,8 @@ struct Score: ParsableCommand {
         guard communicator.isCoordinator else { return }
         let machine = try Machine(SoloCommunicator(), threads: 0)
         let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
-        let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery)
+        // As `evaluate` has it: junk is not even a neighbour.
+        let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
         let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
         log.result(plain)
         var reRanked: RankingResult?

@@ -51,7 +51,8 @@ struct Train: ParsableCommand {
     let batch = configuration.sampling.identities * configuration.sampling.images
     guard batch >= communicator.size else {
       throw Failure.usage(
-        "\(communicator.size) ranks for a batch of \(batch) images (sampling.identities × sampling.images): each rank needs one")
+        "\(communicator.size) ranks for a batch of \(batch) images (sampling.identities × sampling.images): "
+          + "each rank needs one")
     }
     if communicator.isCoordinator { try run.create(resuming: resume) }
     return (configuration, run, checkpoint)
@@ -69,7 +70,8 @@ struct Train: ParsableCommand {
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
     let batch = configuration.sampling.identities * configuration.sampling.images
     let memory = try MemoryAccount.training(
-      element, images: (batch + ranks - 1) / ranks, identities: Sample.classes(of: dataset.train).count, configuration, machine)
+      element, images: (batch + ranks - 1) / ranks, identities: Sample.classes(of: dataset.train).count, configuration,
+      machine)
     log.info("memory: \(memory.summary)")
     guard let checkpoint else {
       if resume { log.info("\(output): no checkpoint yet, starting from the first step") }
@@ -77,8 +79,8 @@ struct Train: ParsableCommand {
     }
     let state = checkpoint.state
     log.info(
-      "resumed from \(checkpoint.folder): step \(state.step), \(state.updates) updates, loss scale \(state.lossScale.scale), "
-        + "parameters, running statistics and moments")
+      "resumed from \(checkpoint.folder): step \(state.step), \(state.updates) updates, "
+        + "loss scale \(state.lossScale.scale), parameters, running statistics and moments")
     for (key, old, new) in try configuration.differences(from: state.configuration) {
       log.info("differs from the checkpoint: \(key) was \(old), now \(new)")
     }

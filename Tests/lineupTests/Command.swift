@@ -39,11 +39,12 @@ enum Command {
     process.standardOutput = try scratch.handle("out")
     process.standardError = try scratch.handle("err")
     let deadline = Date(timeIntervalSinceNow: timeout)
-    try process.run()
+    try withSignalsUnblocked { try process.run() }
     while process.isRunning {
       if Date() > deadline {
         stop(process)
-        Issue.record("still running after \(timeout) s: \(arguments.joined(separator: " "))", sourceLocation: sourceLocation)
+        let command = arguments.joined(separator: " ")
+        Issue.record("still running after \(timeout) s: \(command)", sourceLocation: sourceLocation)
         break
       }
       during(process.processIdentifier)
@@ -70,6 +71,12 @@ enum Command {
     return outcome
   }
 
+  /// The processes that a process has started and that still run.
+  static func children(of process: pid_t) -> [pid_t] {
+    let list = try? String(contentsOfFile: "/proc/\(process)/task/\(process)/children", encoding: .utf8)
+    return (list ?? "").split(separator: " ").compactMap { pid_t($0) }
+  }
+
   /// The environment without what would make the command another one.
   private static var inherited: [String: String] {
     var environment = ProcessInfo.processInfo.environment.filter { key, _ in
@@ -80,6 +87,15 @@ enum Command {
       environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     }
     return environment
+  }
+
+  /// The threads that tests run on block signals, and a child inherits that.
+  private static func withSignalsUnblocked(_ body: () throws -> Void) rethrows {
+    var none = sigset_t(), before = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try body()
   }
 
   /// mpirun ends its ranks when it is asked to; it is killed where it does not.

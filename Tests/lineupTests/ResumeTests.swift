@@ -7,7 +7,7 @@ extension CommandTests {
   @Suite(.serialized) struct ResumeTests {
     private let scratch: Scratch, data: String
     /// Long enough that a run is still going when a signal comes.
-    private static let steps = 400
+    private static let steps = 240
 
     init() throws {
       scratch = try Scratch()
@@ -15,7 +15,7 @@ extension CommandTests {
     }
 
     private func command(_ run: String, resume: Bool = false, _ settings: String...) -> [String] {
-      let fixed = Tiny.settings("schedule.epochs=\(Self.steps / 8)", "checkpoint.everySteps=100", "checkpoint.keep=2")
+      let fixed = Tiny.settings("schedule.epochs=\(Self.steps / 8)", "checkpoint.everySteps=60", "checkpoint.keep=2")
       return ["train", "--data", data, "--output", scratch(run)] + Tiny.training + fixed
         + settings.flatMap { ["--set", $0] } + (resume ? ["--resume"] : [])
     }
@@ -26,7 +26,9 @@ extension CommandTests {
       var isSent = false
       return try Command.run(command(run), ranks: ranks) { process in
         guard !isSent, files.steps >= step else { return }
-        kill(process, signal)
+        // mpirun that dies may let its ranks end in order; so it is the ranks that are killed.
+        let victims = signal == SIGKILL && ranks != nil ? Command.children(of: process) : [process]
+        for victim in victims { kill(victim, signal) }
         isSent = true
       }
     }
@@ -45,7 +47,7 @@ extension CommandTests {
         line.filter { !["seconds", "imagesPerSecond", "secondsWaitedForImages"].contains($0.key) }
       }
       let lines = try mine.metrics()
-      #expect(lines.filter { $0["loss"] != nil }.map { $0["step"] } == (1...Self.steps).map { Double($0) })
+      #expect(lines.trainingSteps == Array(1...Self.steps))
       #expect(lines.map(untimed) == (try other.metrics().map(untimed)))
     }
 
@@ -59,10 +61,10 @@ extension CommandTests {
         #expect(outcome.code == 75 && outcome.complaints.isEmpty, "\(outcome.errors)")
         let files = RunFiles(path: scratch(run)), state = try Checkpoint(path: files.path).state
         #expect(state.step >= 37 && state.step < Self.steps)
-        #expect(try files.metrics().last?["step"] == Double(state.step))
+        #expect(try files.metrics().integers("step").last == state.step)
         #expect(outcome.output.contains("asked to stop: checkpointed after step \(state.step)"))
         let resumed = try Command.succeed(command(run, resume: true), ranks: ranks)
-        #expect(resumed.output.contains("resumed from \(scratch(run))/checkpoints/\(RunFiles.name(state.step)): step \(state.step)"))
+        #expect(resumed.output.contains("resumed from \(files.checkpoint(state.step)): step \(state.step)"))
         #expect(!resumed.output.contains("differs from the checkpoint"))
         try expectTheSame(run, as: "whole")
       }
@@ -70,32 +72,23 @@ extension CommandTests {
 
     @Test(arguments: [nil, 2] as [Int?]) func killedBetweenCheckpointsItGoesBackToTheLast(_ ranks: Int?) throws {
       try Command.succeed(command("whole"), ranks: ranks)
-      let outcome = try interrupt("killed", at: 130, with: SIGKILL, ranks: ranks)
-      #expect(outcome.code == -SIGKILL)
+      let outcome = try interrupt("killed", at: 80, with: SIGKILL, ranks: ranks)
+      #expect(ranks == nil ? outcome.code == -SIGKILL : outcome.code > 0)
       let files = RunFiles(path: scratch("killed"))
-      if ranks != nil { waitUntilStill(files) }
       let state = try Checkpoint(path: files.path).state
-      #expect(state.step >= 100 && state.step < Self.steps && state.step % 100 == 0)
-      #expect(files.steps > state.step)  // and metrics have lines that the resumed run makes again
+      // Ranks that lose mpirun may be told to stop in the moment they have left, and then checkpoint where they stand.
+      #expect(state.step >= 60 && state.step < Self.steps && (state.step % 60 == 0 || ranks != nil))
+      #expect(files.steps >= state.step)  // metrics may have lines that the resumed run makes again
       // What a crash in the middle of a line and of a checkpoint leaves.
       let log = try #require(FileHandle(forWritingAtPath: scratch("killed/metrics.jsonl")))
       try log.seekToEnd()
       try log.write(contentsOf: Data("{\"step\": 9".utf8))
       try FileManager.default.createDirectory(
-        atPath: scratch("killed/checkpoints/.step-00000200.partial-1-a"), withIntermediateDirectories: true)
+        atPath: scratch("killed/checkpoints/.step-00000120.partial-1-a"), withIntermediateDirectories: true)
       try Command.succeed(command("killed", resume: true), ranks: ranks)
       try expectTheSame("killed", as: "whole")
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch("killed/checkpoints"))
       #expect(!left.contains { $0.hasPrefix(".") })
-    }
-
-    /// Ranks whose mpirun was killed end by themselves, a little later.
-    private func waitUntilStill(_ files: RunFiles) {
-      var steps = -1
-      while files.steps != steps {
-        steps = files.steps
-        usleep(1_500_000)
-      }
     }
 
     @Test func anotherNumberOfRanksGoesOnWithinRounding() throws {
@@ -105,11 +98,11 @@ extension CommandTests {
           try TensorFile(RunFiles(path: scratch(run)).checkpoint(24) + "/model.safetensors", without: "running_")
         }
         let common = common + Tiny.settings("precision.storage=\(storage)")
-        for (run, first, second) in [("a", 1, 1), ("b", 1, 3), ("c", 4, 2)] as [(String, Int?, Int?)] {
+        for (run, first, second) in [("a", nil, nil), ("b", nil, 3), ("c", 2, nil)] as [(String, Int?, Int?)] {
           for (epochs, ranks) in [(1, first), (3, second)] {
             try Command.succeed(
-              ["train", "--data", data, "--output", scratch(storage + run)] + common + Tiny.settings("schedule.epochs=\(epochs)")
-                + (epochs == 3 ? ["--resume"] : []), ranks: ranks)
+              ["train", "--data", data, "--output", scratch(storage + run)] + common
+                + Tiny.settings("schedule.epochs=\(epochs)") + (epochs == 3 ? ["--resume"] : []), ranks: ranks)
           }
           #expect(try model(storage + run).distance(from: model(storage + "a")) <= tolerance, "\(storage) \(run)")
         }
@@ -129,7 +122,7 @@ extension CommandTests {
           "differs from the checkpoint: log.everySteps was 1, now 4",
         ])
       #expect(resumed.output.contains("parameters, running statistics and moments"))
-      #expect(try RunFiles(path: scratch("run")).metrics().last?["learningRate"] == 0.001)
+      #expect(try RunFiles(path: scratch("run")).metrics().last { $0["loss"] != nil }?["learningRate"] == 0.001)
       // What was set is the checkpoint's from then on, without being said again.
       let again = try Command.succeed(["train", "--data", data, "--output", scratch("run"), "--resume"])
       #expect(again.output.contains("nothing to do: 16 of 16 steps are done"))
@@ -149,8 +142,8 @@ extension CommandTests {
       #expect(outcome.code == -SIGKILL && files.latest == nil)
       try Command.succeed(settings + ["--resume"])
       let lines = try files.metrics()
-      #expect(lines.filter { $0["mAP"] != nil }.map { $0["step"] } == [0, Double(Self.steps)])
-      #expect(lines.filter { $0["loss"] != nil }.map { $0["step"] } == (1...Self.steps).map { Double($0) })
+      #expect(lines.filter { $0["mAP"] != nil }.integers("step") == [0, Self.steps])
+      #expect(lines.trainingSteps == Array(1...Self.steps))
     }
   }
 }

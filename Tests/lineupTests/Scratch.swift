@@ -84,7 +84,17 @@ struct RunFiles {
 
   func checkpoint(_ step: Int) -> String { "\(path)/checkpoints/\(Self.name(step))" }
 
-  static func name(_ step: Int) -> String { "step-" + String(repeating: "0", count: 8 - String(step).count) + String(step) }
+  static func name(_ step: Int) -> String {
+    "step-" + String(repeating: "0", count: 8 - String(step).count) + String(step)
+  }
+}
+
+extension [[String: Double]] {
+  /// The whole numbers under a key, of the lines that have it.
+  func integers(_ key: String) -> [Int] { compactMap { $0[key] }.map { Int($0) } }
+
+  /// The steps of the training lines.
+  var trainingSteps: [Int] { filter { $0["loss"] != nil }.integers("step") }
 }
 
 /// Tensors of safetensors files, compared.

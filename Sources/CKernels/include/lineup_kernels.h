@@ -45,7 +45,8 @@ typedef struct {
   void (*join)(const void *z1, const void *a1, const void *b1, const void *x, const void *a2, const void *b2,
                size_t count, size_t channels, void *y);
   // sums (float64, channels) += x at `count` pixels: those listed, or with pixels NULL those from `first` on
-  void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels, double *sums);
+  void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels,
+                     double *sums);
   // 3×3, stride 2, padding 1 over one row of outputs of one image of activations; index = winning tap 0…8
   void (*max_pool)(const lineup_operand *image, size_t first, size_t height, size_t width, size_t channels,
                    size_t row, void *out, uint8_t *index);

@@ -16,10 +16,12 @@ int lineup_mpi_finish(void);
 int lineup_mpi_open(lineup_mpi_comm **comm, int *rank, int *size);
 void lineup_mpi_close(lineup_mpi_comm *comm);
 // In place.
-int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type, enum lineup_mpi_op op);
+int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
+                         enum lineup_mpi_op op);
 int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root);
 // counts[r] bytes of every rank r, one after the other
-int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts, const int *offsets);
+int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts,
+                         const int *offsets);
 int lineup_mpi_barrier(lineup_mpi_comm *comm);
 // Ranks on this node, and this rank's number among them.
 int lineup_mpi_node(lineup_mpi_comm *comm, int *rank, int *size);

@@ -1,0 +1,91 @@
+import Foundation
+import Tensors
+import Testing
+import Training
+
+@Suite struct CheckpointTests {
+  private func saved(_ folder: TemporaryFolder) throws -> Set<String> {
+    Set(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/checkpoints"))
+  }
+
+  private func roundTrip<E: Element>(_: E.Type) throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let first = try TinyTraining(E.self)
+    for number in 0..<3 { #expect(try first.run(number).skippedFor == nil) }
+    let path = try checkpoints.save(first.step, first.state(3), keep: 2)
+    #expect(path == folder.path + "/checkpoints/step-00000003")
+
+    let second = try TinyTraining(E.self, seed: 2)
+    #expect(second.everything != first.everything)
+    let checkpoint = try Checkpoint(path: folder.path)
+    #expect(checkpoint.folder == path && checkpoint.state == first.state(3))
+    try checkpoint.restore(into: second.step)
+    #expect(second.everything == first.everything)
+    #expect(second.step.adam.steps == 3 && second.step.lossScale == first.step.lossScale)
+    _ = try first.run(3)
+    _ = try second.run(3)
+    #expect(second.everything == first.everything && second.step.adam.steps == 4)
+
+    let (network, parameters) = try checkpoint.network(E.self)
+    #expect(network.architecture == first.step.network.architecture)
+    #expect(Array(parameters.values.span) != Array(first.step.parameters.values.span))
+  }
+
+  @Test func restoresEverythingToTheLastBit() throws {
+    try roundTrip(Float16.self)
+    try roundTrip(Float.self)
+    try roundTrip(Double.self)
+  }
+
+  @Test func theLastAndTheBestAreKept() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self)
+    #expect(checkpoints.latest == nil && checkpoints.best == nil)
+    for (step, mAP) in [(5, 0.3), (10, 0.6), (15, 0.6), (20, 0.6)] {
+      let best = Checkpoint.State.Best(mAP: mAP, step: min(step, 10))
+      _ = try checkpoints.save(training.step, training.state(step, best: best), keep: 1)
+      #expect(checkpoints.latest == "step-000000\(step < 10 ? "0" : "")\(step)")
+    }
+    #expect(checkpoints.best == "step-00000010")
+    #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
+    // Again at the same step: in place of the one before.
+    _ = try checkpoints.save(training.step, training.state(20), keep: 3)
+    #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
+    #expect(try Checkpoint(path: folder.path + "/checkpoints").state.best == nil)
+  }
+
+  @Test func whatACrashLeftIsClearedAway() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self)
+    _ = try checkpoints.save(training.step, training.state(1), keep: 3)
+    try FileManager.default.createDirectory(
+      atPath: checkpoints.path + "/.step-00000002.partial-1-a", withIntermediateDirectories: true)
+    // A pointer that was not moved yet, or whose checkpoint is gone.
+    try "step-00000009\n".write(toFile: checkpoints.path + "/best", atomically: false, encoding: .utf8)
+    #expect(checkpoints.best == nil && checkpoints.latest == "step-00000001")
+    _ = try checkpoints.save(training.step, training.state(2), keep: 3)
+    #expect(try saved(folder) == ["latest", "best", "step-00000001", "step-00000002"])
+  }
+
+  @Test func whatIsNoCheckpointIsNamed() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let missing = folder.path + "/none"
+    #expect(message(.data) { _ = try Checkpoint(path: missing) } == "\(missing): no such checkpoint")
+    let empty = message(.data) { _ = try Checkpoint(path: folder.path) }
+    #expect(empty?.hasPrefix("\(folder.path): no checkpoint in it") == true)
+    let training = try TinyTraining(Float.self)
+    let path = try checkpoints.save(training.step, training.state(1), keep: 3)
+    try FileManager.default.removeItem(atPath: path + "/optimizer.safetensors")
+    #expect(message(.data) { _ = try Checkpoint(path: folder.path) } == "\(path)/optimizer.safetensors: missing")
+  }
+
+  @Test func theIdentitiesMustBeThoseOfTheClassifier() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self)
+    _ = try checkpoints.save(training.step, training.state(1), keep: 3)
+    let checkpoint = try Checkpoint(path: folder.path)
+    #expect(throws: Never.self) { try checkpoint.requireIdentities([15: 2, 4: 0, 8: 1]) }
+    let other = message(.data) { try checkpoint.requireIdentities([15: 2, 4: 0, 9: 1]) }
+    #expect(other?.hasPrefix("\(checkpoint.folder): trained on 3 identities") == true)
+  }
+}

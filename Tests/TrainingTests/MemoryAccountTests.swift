@@ -1,0 +1,46 @@
+import Tensors
+import Testing
+import Training
+
+@Suite struct MemoryAccountTests {
+  private func account<E: Element>(_: E.Type, images: Int, _ training: TinyTraining<E>) throws -> MemoryAccount {
+    try MemoryAccount.training(
+      E.self, images: images, identities: TinyTraining<E>.identities, training.configuration, training.machine)
+  }
+
+  /// The rehearsal computes nothing, and must come to what a step takes.
+  private func compare<E: Element>(_: E.Type) throws -> MemoryAccount {
+    let training = try TinyTraining(E.self), account = try account(E.self, images: 6, training)
+    _ = try training.run(0)
+    #expect(account.activations == training.context.arena.peakBytes)
+    #expect(account.workingWeights == training.step.network.packedBytes)
+    #expect(account.scratch == training.machine.workers.scratchBytes)
+    let parameters = training.step.parameters
+    #expect(account.parameters == 4 * parameters.values.bytes + parameters.statistics.bytes)
+    #expect(account.total == account.parameters + account.workingWeights + account.activations + account.scratch)
+    return account
+  }
+
+  @Test func theRehearsalTakesWhatAStepTakes() throws {
+    let half = try compare(Float16.self), single = try compare(Float.self), double = try compare(Double.self)
+    #expect(half.parameters == single.parameters && double.parameters == 2 * single.parameters)
+    // Nearly all of it is activations of the stored element.
+    #expect(Double(single.activations) > 1.7 * Double(half.activations))
+    #expect(Double(double.activations) > 1.7 * Double(single.activations))
+  }
+
+  @Test func activationsGrowWithTheImagesAndNothingElseDoes() throws {
+    let training = try TinyTraining(Float16.self)
+    let one = try account(Float16.self, images: 16, training), two = try account(Float16.self, images: 32, training)
+    let growth = Double(two.activations) / Double(one.activations)
+    #expect(growth > 1.9 && growth < 2.1)
+    #expect(one.parameters == two.parameters && one.workingWeights == two.workingWeights)
+  }
+
+  @Test func theSummaryIsInUnitsThatPeopleRead() {
+    let account = MemoryAccount(parameters: 3 << 20, workingWeights: 1, activations: 5 << 30, scratch: 1 << 20)
+    #expect(
+      account.summary
+        == "5.0 GiB a rank: parameters and moments 3 MiB, working weights 1 MiB, activations 5.0 GiB, scratch 1 MiB")
+  }
+}

@@ -1,0 +1,53 @@
+import Collectives
+import Dataset
+import Layers
+import Network
+import Tensors
+import Training
+
+/// A training step so small that it takes milliseconds, on one rank and one thread.
+struct TinyTraining<E: Element> {
+  let configuration: Configuration
+  let machine: Machine
+  let context: Context<E>
+  let step: TrainingStep<E>
+  static var identities: Int { 3 }
+
+  init(_: E.Type, seed: Int = 1, _ settings: String...) throws {
+    configuration = try Configuration.resolve(
+      settings: [
+        "model.width=0.0625", "model.embedding=16", "input.height=64", "input.width=32", "threads=1", "seed=\(seed)",
+        "precision.storage=\(E.precision.rawValue)", "lossScale.initial=64",
+      ] + settings)
+    machine = try Machine(SoloCommunicator(), threads: 1)
+    context = machine.context(E.self, configuration)
+    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: Self.identities))
+    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    step = TrainingStep(network, parameters, configuration, context)
+  }
+
+  /// A step on six images of noise, two of each identity.
+  func run(_ number: Int) throws -> StepResult {
+    let samples = (0..<6).map { Sample(path: "", identity: $0 / 2, camera: 0) }
+    let batch = ImageBatch(
+      pixels: pixels(number), height: 64, width: 32, samples: samples, rows: Array(0..<6), damaged: [])
+    return try step.run(batch, labels: samples.map(\.identity), learningRate: 1e-3)
+  }
+
+  func pixels(_ number: Int, images: Int = 6) -> [UInt8] {
+    var random = CounterRandom(seed: 5, epoch: 0, position: number, purpose: .synthesis)
+    return (0..<images * 64 * 32 * 3).map { _ in UInt8(random.integer(below: 256)) }
+  }
+
+  /// The state of a run after `done` steps.
+  func state(_ done: Int, best: Checkpoint.State.Best? = nil) -> Checkpoint.State {
+    Checkpoint.State(
+      step: done, updates: step.adam.steps, lossScale: step.lossScale, best: best, identities: [4, 8, 15],
+      configuration: configuration)
+  }
+
+  /// Everything that a step changes.
+  var everything: [[E.Accumulator]] {
+    [step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v].map { Array($0.span) }
+  }
+}
