@@ -5,12 +5,12 @@ import Tensors
 ///
 ///     y = γx̂ + β,  x̂ = (x − μ)/σ                        Σx, Σx²         (with the count, so uneven shards are right)
 ///     x̄ = (γ/σ)(ȳ − m(ȳ) − x̂·m(x̂ȳ))                     Σȳ, Σ(x − μ)ȳ
-///     γ̄ += Σx̂ȳ,  β̄ += Σȳ                                local sums, added up by the gradient reduction
+///     γ̄ += Σx̂ȳ,  β̄ += Σȳ                                global sums, which rank 0 alone adds to its gradients
 ///
 /// where m is the mean over n. The layer itself touches no tensor: the sums come from the epilogue of the GEMM that
 /// writes x (or ȳ), and what it returns, a scale and a shift (or three coefficients), is applied by whoever reads.
 ///
-/// Precision: sums float64 across bands and ranks, rounded once to the accumulator. Collectives: one packed allreduce
+/// Precision: sums float64 across bands and ranks (exact, see `SumConversion`), rounded once to the accumulator. Collectives: one packed allreduce
 /// a pass.
 package final class BatchNorm<E: Element> {
   package typealias A = E.Accumulator
@@ -82,19 +82,21 @@ package final class BatchNorm<E: Element> {
       count: count)
   }
 
-  /// The backward pass. `sums` are this rank's Σȳ, Σȳ(x − mean). Adds γ̄ and β̄ of this rank to `gradients`.
+  /// The backward pass. `sums` are this rank's Σȳ, Σȳ(x − mean). On rank 0, adds γ̄ and β̄ to `gradients`.
   package func backward(
-    _ state: State, _ sums: [Double], _ parameters: Parameters<A>, into gradients: Buffer<A>,
+    _ state: State, _ sums: [Double], _ parameters: Parameters<A>, into gradients: ParameterGradients,
     _ communicator: any Communicator
   ) throws -> GradientCoefficients {
     var packed = Array(sums[0..<2 * channels])
+    try communicator.allreduce(&packed, .sum)
     // From the rounded mean to the mean itself: Σȳ(x − μ) = Σȳ(x − mean) + (mean − μ)Σȳ.
     for i in 0..<channels { packed[channels + i] += (Double(state.mean[i]) - state.batchMean[i]) * packed[i] }
-    for i in 0..<channels {
-      gradients[shift.range.lowerBound + i] += A(packed[i])
-      gradients[scale.range.lowerBound + i] += A(packed[channels + i] * state.inverseDeviation[i])
+    if communicator.isCoordinator {
+      for i in 0..<channels {
+        gradients.add(packed[i], at: shift.range.lowerBound + i)
+        gradients.add(packed[channels + i] * state.inverseDeviation[i], at: scale.range.lowerBound + i)
+      }
     }
-    try communicator.allreduce(&packed, .sum)
     let a = Buffer<A>(count: channels), b = Buffer<A>(count: channels), c = Buffer<A>(count: channels)
     for i in 0..<channels {
       let inverse = state.inverseDeviation[i]

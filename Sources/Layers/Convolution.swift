@@ -138,7 +138,7 @@ package final class Convolution<E: Element> {
 
   /// W̄ += x⊗ȳ and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias, ȳ has to be a plain operand.
   package func backwardWeights(
-    _ x: Operand<E>, _ yBar: Operand<E>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    _ x: Operand<E>, _ yBar: Operand<E>, into gradients: ParameterGradients, _ context: Context<E>
   ) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
     precondition(bias == nil || yBar.isPlain, "a bias gradient is summed over what is stored")
@@ -148,14 +148,12 @@ package final class Convolution<E: Element> {
       operand: x.view(kernels.multiplication), input: x.shape, window: window,
       gradient: yBar.view(kernels.multiplication), output: yBar.shape,
       panelWidth: kernels.panelWidth(columns: outputChannels),
-      weightGradient: UnsafeMutableRawPointer(gradients.pointer + weight.range.lowerBound))
+      weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
     withExtendedLifetime((x, yBar)) { pass.run(context.workers, context.arena) }
     guard let bias else { return }
     let sums = PixelSums.perImage(yBar.tensor, context)
-    for channel in 0..<outputChannels {
-      var sum = 0.0
-      for image in 0..<yBar.shape.images where !sums.isEmpty { sum += sums[image * outputChannels + channel] }
-      gradients[bias.range.lowerBound + channel] += E.Accumulator(sum)
+    for (index, sum) in sums.enumerated() {
+      gradients.add(sum, at: bias.range.lowerBound + index % outputChannels)
     }
   }
 
@@ -168,7 +166,7 @@ package final class Convolution<E: Element> {
       elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
       operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
       channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
-      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, output: epilogue.out.shape,
+      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, rounding: epilogue.rounding, output: epilogue.out.shape,
       placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
   }
 }

@@ -33,6 +33,8 @@ struct ConvolutionPass {
   let panels: UnsafeRawPointer?
   let panelWidth: Int
   let epilogue: lineup_epilogue
+  /// The grid of the epilogue's sums.
+  let rounding: Double
   let output: Shape
   let placement: Placement
   /// The shape of the epilogue's addend.
@@ -94,7 +96,7 @@ struct ConvolutionPass {
     }
     guard hasSums else { return [] }
     guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
-    return SumConversion.total(partial, parts: bands, count: 3 * channels)
+    return SumConversion.total(partial, parts: bands, count: 3 * channels, rounding: rounding)
   }
 
   /// Rows of outputs in a band: about 128 pixels, at least one row.

@@ -45,7 +45,7 @@ package final class NormalizedConvolution<E: Element> {
   /// `sums` are Σȳ and Σȳ(z − mean).
   package func backward(
     _ saved: Saved, _ yBar: Tensor<E>, sums: [Double], _ parameters: Parameters<E.Accumulator>,
-    into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    into gradients: ParameterGradients, _ context: Context<E>
   ) throws -> Operand<E> {
     let coefficients = try norm.backward(saved.state, sums, parameters, into: gradients, context.communicator)
     let zBar = Operand.gradient(yBar, through: saved.z, coefficients)

@@ -112,6 +112,9 @@ package struct Epilogue<E: Element> {
 
   var hasSums: Bool { forwardSums || !target.norms.isEmpty }
 
+  /// See `SumConversion`.
+  var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums) }
+
   /// The C view; valid while the epilogue is referenced.
   var view: lineup_epilogue {
     var view = lineup_epilogue()

@@ -34,6 +34,6 @@ enum RowStore<E: Element> {
     withExtendedLifetime(epilogue) {}
     guard epilogue.hasSums else { return [] }
     guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
-    return SumConversion.total(partial, parts: lines, count: 3 * channels)
+    return SumConversion.total(partial, parts: lines, count: 3 * channels, rounding: epilogue.rounding)
   }
 }

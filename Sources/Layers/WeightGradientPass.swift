@@ -1,10 +1,11 @@
 import CKernels
 import Tensors
 
-/// W̄ += Σ over pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator.
+/// W̄ += Σ over pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four images,
+/// in float64 and exactly (see `ParameterGradients`) over groups.
 ///
-/// Bands (see `ConvolutionPass`) are dealt out to as many chunks as there are workers; a chunk sums into a matrix
-/// of its own, and these are added in order. So the result depends on the number of workers, never on timing.
+/// Groups do not depend on threads, and not on ranks as long as their shares are whole groups (`Share`), so W̄ does not
+/// either. Where there are more workers than groups, they split the output channels.
 struct WeightGradientPass {
   let elementwise: lineup_elementwise
   let gemm: lineup_gemm
@@ -18,73 +19,104 @@ struct WeightGradientPass {
   let output: Shape
   let panelWidth: Int
   /// [window taps × input channels][output channels], added to.
-  let weightGradient: UnsafeMutableRawPointer
+  let weightGradient: UnsafeMutablePointer<Double>
+  let rounding: Double
 
-  private var depth: Int { window.taps * input.channels }
+  /// Images that are summed in the accumulator.
+  static var groupImages: Int { 4 }
 
   func run(_ workers: Workers, _ arena: Arena) {
-    let bandRows = ConvolutionPass.bandRows(output.height, output.width)
-    let bandsPerImage = (output.height + bandRows - 1) / bandRows
-    let bands = output.images * bandsPerImage
-    guard bands > 0 else { return }
-    let bandPixels = bandRows * output.width
-    let perBlock = max(1, 256 / bandPixels)
-    let chunks = min(workers.count, bands)
-    let scalars = depth * output.channels
-    let sums = (1..<max(1, chunks)).map { _ in arena.block(bytes: scalars * size) }
-
-    let width = window.paddedColumns(output.width)
-    let bandBytes = (window.paddedRows(bandRows) * width * input.channels * size + 63) / 64 * 64 + 64
-    let blockPixels = perBlock * bandPixels
-    let columns = (output.channels + panelWidth - 1) / panelWidth * panelWidth
-    let run = window.columns * input.channels
-    let sizes = [
-      perBlock * bandBytes, bandPixels * output.channels * size, blockPixels * columns * size,
-      gemm.workspace(blockPixels, output.channels, run), blockPixels * 8,
-    ].map { ($0 + 127) / 64 * 64 }
-    workers.reserveScratch(bytes: sizes.reduce(0, +))
-
-    workers.parallelFor(chunks) { chunk, worker in
-      let inputs = workers.scratch(worker)
-      let rows = inputs + sizes[0], panels = rows + sizes[1], workspace = panels + sizes[2]
-      let pointers = (workspace + sizes[3]).assumingMemoryBound(to: UnsafeRawPointer?.self)
-      let c = chunk == 0 ? weightGradient : sums[chunk - 1].pointer
-      if chunk > 0 { c.initializeMemory(as: UInt8.self, repeating: 0, count: scalars * size) }
-      var operand = operand, gradient = gradient
-      let last = (chunk + 1) * bands / chunks
-      var band = chunk * bands / chunks
-      while band < last {
-        var pixels = 0
-        for slot in 0..<min(perBlock, last - band) {
-          let image = (band + slot) / bandsPerImage, first = (band + slot) % bandsPerImage * bandRows
-          let height = min(bandRows, output.height - first), count = height * output.width
-          let base = inputs + slot * bandBytes
-          window.readBand(
-            &operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
-            columns: output.width, into: base)
-          let step = window.stride * input.channels * size
-          for i in 0..<height {
-            for j in 0..<output.width {
-              pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * width + j) * step)
-            }
-          }
-          elementwise.read(&gradient, image * output.area + first * output.width, count, output.channels, rows)
-          elementwise.pack_rows(rows, count, output.channels, panelWidth, blockPixels, pixels, panels)
-          pixels += count
-        }
-        for row in 0..<window.rows {
-          gemm.multiply_transposed(
-            pointers, pixels, row * width * input.channels, panels, blockPixels, output.channels, run,
-            c + row * run * output.channels * size, output.channels, workspace)
-        }
-        band += perBlock
+    let groups = (output.images + Self.groupImages - 1) / Self.groupImages
+    guard groups > 0 else { return }
+    let panels = (output.channels + panelWidth - 1) / panelWidth
+    let slices = min(panels, max(1, workers.count / groups))
+    let atOnce = min(groups, max(1, workers.count / slices))
+    let scalars = window.taps * input.channels * output.channels
+    let sums = (0..<atOnce).map { _ in arena.block(bytes: scalars * size) }
+    let plan = BlockPlan(self)
+    workers.reserveScratch(bytes: plan.bytes)
+    for first in stride(from: 0, to: groups, by: atOnce) {
+      let count = min(atOnce, groups - first)
+      workers.parallelFor(count * slices) { task, worker in
+        let slice = task % slices
+        let channels = slice * panels / slices * panelWidth..<min(output.channels, (slice + 1) * panels / slices * panelWidth)
+        sum(group: first + task / slices, channels, into: sums[task / slices].pointer, plan, workers.scratch(worker))
+      }
+      let piece = 1 << 15
+      workers.parallelFor((scalars + piece - 1) / piece) { index, _ in
+        let start = index * piece, length = min(piece, scalars - start)
+        for sum in sums[..<count] { elementwise.add(sum.pointer + start * size, length, rounding, weightGradient + start) }
       }
     }
-    guard chunks > 1 else { return }
-    let piece = 1 << 16
-    workers.parallelFor((scalars + piece - 1) / piece) { index, _ in
-      let count = min(piece, scalars - index * piece), offset = index * piece * size
-      for sum in sums { elementwise.add(sum.pointer + offset, count, weightGradient + offset) }
+  }
+
+  /// The matrix of one group of images, its columns `channels`.
+  private func sum(
+    group: Int, _ channels: Range<Int>, into c: UnsafeMutableRawPointer, _ plan: BlockPlan,
+    _ scratch: UnsafeMutableRawPointer
+  ) {
+    let rows = scratch + plan.inputBytes, panels = rows + plan.rowBytes, workspace = panels + plan.panelBytes
+    let pointers = (workspace + plan.workspaceBytes).assumingMemoryBound(to: UnsafeRawPointer?.self)
+    let row = output.channels * size, run = window.columns * input.channels
+    let c = c + channels.lowerBound * size
+    for i in 0..<window.taps * input.channels {
+      (c + i * row).initializeMemory(as: UInt8.self, repeating: 0, count: channels.count * size)
+    }
+    var operand = operand, gradient = gradient
+    let firstBand = group * Self.groupImages * plan.bandsPerImage
+    let endBand = min(output.images, (group + 1) * Self.groupImages) * plan.bandsPerImage
+    for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
+      var pixels = 0
+      for band in block..<min(endBand, block + plan.bandsPerBlock) {
+        let image = band / plan.bandsPerImage, first = band % plan.bandsPerImage * plan.bandRows
+        let height = min(plan.bandRows, output.height - first), count = height * output.width
+        let base = scratch + (band - block) * plan.bandBytes
+        window.readBand(
+          &operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
+          columns: output.width, into: base)
+        let step = window.stride * input.channels * size
+        for i in 0..<height {
+          for j in 0..<output.width {
+            pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
+          }
+        }
+        elementwise.read(&gradient, image * output.area + first * output.width, count, output.channels, rows)
+        elementwise.pack_rows(
+          rows + channels.lowerBound * size, output.channels, count, channels.count, panelWidth, plan.blockPixels, pixels,
+          panels)
+        pixels += count
+      }
+      for tapRow in 0..<window.rows {
+        gemm.multiply_transposed(
+          pointers, pixels, tapRow * plan.width * input.channels, panels, plan.blockPixels, channels.count, run,
+          c + tapRow * run * row, output.channels, workspace)
+      }
     }
   }
+}
+
+/// How the bands of a pass are grouped into GEMM calls of about 256 pixels, and a worker's scratch for one call.
+private struct BlockPlan {
+  let bandRows: Int, bandsPerImage: Int, bandsPerBlock: Int, blockPixels: Int
+  /// Columns of a band's scratch.
+  let width: Int
+  let bandBytes: Int, inputBytes: Int, rowBytes: Int, panelBytes: Int, workspaceBytes: Int
+
+  init(_ pass: WeightGradientPass) {
+    let output = pass.output, size = pass.size
+    func aligned(_ bytes: Int) -> Int { (bytes + 127) / 64 * 64 }
+    bandRows = ConvolutionPass.bandRows(output.height, output.width)
+    bandsPerImage = (output.height + bandRows - 1) / bandRows
+    let bandPixels = bandRows * output.width
+    bandsPerBlock = max(1, 256 / bandPixels)
+    blockPixels = bandsPerBlock * bandPixels
+    width = pass.window.paddedColumns(output.width)
+    bandBytes = aligned(pass.window.paddedRows(bandRows) * width * pass.input.channels * size)
+    inputBytes = bandsPerBlock * bandBytes
+    rowBytes = aligned(bandPixels * output.channels * size)
+    panelBytes = aligned(blockPixels * (output.channels + pass.panelWidth) * size)
+    workspaceBytes = aligned(pass.gemm.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
+  }
+
+  var bytes: Int { inputBytes + rowBytes + panelBytes + workspaceBytes + blockPixels * 8 }
 }

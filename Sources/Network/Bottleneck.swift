@@ -46,7 +46,7 @@ package final class Bottleneck<E: Element> {
   /// `addend`: what else contributes to the gradient of x (only with a downsample).
   package func backward(
     _ saved: Saved, _ yBar: Gradient<E>, addend: Tensor<E>? = nil, target: GradientTarget<E>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
   ) throws -> Gradient<E> {
     let channels = third.norm.channels
     let z3Bar = try third.backward(saved.third, yBar.tensor, sums: yBar.sums, parameters, into: gradients, context)

@@ -36,7 +36,7 @@ package final class EmbeddingNeck<A: Element> where A.Accumulator == A {
   ) throws -> Saved {
     let state: BatchNorm<A>.State
     if training {
-      state = try norm.normalize(sums(feature, context), count: feature.shape.images, parameters, context.communicator)
+      state = try norm.normalize(RowSums.forward(feature, context), count: feature.shape.images, parameters, context.communicator)
       updates.add(norm, state, parameters)
     } else {
       state = norm.normalize(parameters)
@@ -56,7 +56,7 @@ package final class EmbeddingNeck<A: Element> where A.Accumulator == A {
   /// From the gradients of the embedding (as far as it is used directly) and of the logits to that of the feature.
   package func backward(
     _ saved: Saved, embeddingBar: Tensor<A>, logitsBar: Tensor<A>, _ parameters: Parameters<A>,
-    into gradients: Buffer<A>,
+    into gradients: ParameterGradients,
     _ context: Context<A>
   ) throws -> Tensor<A> {
     classifier.backwardWeights(.plain(saved.embedding), .plain(logitsBar), into: gradients, context)
@@ -71,20 +71,5 @@ package final class EmbeddingNeck<A: Element> where A.Accumulator == A {
     let sums = fc.backwardData(.plain(hidden.out), normalized, context)
     let coefficients = try norm.backward(saved.state, sums, parameters, into: gradients, context.communicator)
     return Operand.gradient(normalized.out, through: saved.feature, coefficients).materialized(context)
-  }
-
-  /// Σx and Σx² over the rows.
-  private func sums(_ x: Tensor<A>, _ context: Context<A>) -> [Double] {
-    let channels = x.shape.channels
-    var sums = [Double](repeating: 0, count: 2 * channels)
-    guard !context.workers.isRehearsal else { return sums }
-    let values = x.array.map { Double($0) }
-    for row in stride(from: 0, to: values.count, by: channels) {
-      for i in 0..<channels {
-        sums[i] += values[row + i]
-        sums[channels + i] += values[row + i] * values[row + i]
-      }
-    }
-    return sums
   }
 }

@@ -122,7 +122,7 @@ package final class Pyramid<E: Element> {
   /// contributions.
   package func backward(
     _ saved: inout Saved, _ featureBar: Tensor<E.Accumulator>, topTarget: GradientTarget<E>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
   ) throws -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
     var others: [Int: Tensor<E>] = [:], first = 0
     var fromBelow: (smooth: Convolution<E>, coarseBar: Tensor<E>)?
@@ -165,7 +165,7 @@ package final class Pyramid<E: Element> {
 
   private func fusionBackward(
     _ saved: inout Saved, _ stage: Int, _ featureBar: Tensor<E.Accumulator>, _ first: Int, _ shape: Shape,
-    _ parameters: Parameters<E.Accumulator>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
   ) throws -> Tensor<E> {
     var blocks = saved.blocks.removeValue(forKey: stage) ?? []
     var gradient = GlobalAverage.backward(featureBar, first: first, shape, blocks.last?.target ?? .plain, context)

@@ -59,7 +59,7 @@ package final class ReIDNetwork<E: Element> {
   /// Adds this rank's parameter gradients to `gradients`, from those of its rows of the embedding and the logits.
   package func backward(
     _ saved: consuming Saved, embeddingBar: Tensor<E.Accumulator>, logitsBar: Tensor<E.Accumulator>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
   ) throws {
     var saved = saved
     let featureBar = try neck.backward(

@@ -66,7 +66,7 @@ package final class ResNet<E: Element> {
   /// from elsewhere. Takes `saved` apart, so that its memory serves again.
   package func backward(
     _ saved: inout Saved, top: Gradient<E>, others: inout [Int: Tensor<E>], _ parameters: Parameters<E.Accumulator>,
-    into gradients: Buffer<E.Accumulator>, _ context: Context<E>
+    into gradients: ParameterGradients, _ context: Context<E>
   ) throws {
     var gradient = top
     let stemSaved = saved.stem!, pool = saved.pool!

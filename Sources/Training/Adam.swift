@@ -25,7 +25,7 @@ package final class Adam<A: Element> where A.Accumulator == A {
 
   /// One update of `values` from `gradients` · `gradientScale`.
   package func update(
-    _ values: Buffer<A>, _ gradients: Buffer<A>, gradientScale: Double, learningRate: Double, _ context: Context<A>
+    _ values: Buffer<A>, _ gradients: ParameterGradients, gradientScale: Double, learningRate: Double, _ context: Context<A>
   ) {
     steps += 1
     let c = configuration, t = Double(steps)
@@ -36,7 +36,7 @@ package final class Adam<A: Element> where A.Accumulator == A {
     context.workers.parallelFor((values.count + piece - 1) / piece) { index, _ in
       let first = index * piece, count = min(piece, values.count - first)
       adam(
-        values.pointer + first, gradients.pointer + first, self.m.pointer + first, self.v.pointer + first, count,
+        values.pointer + first, gradients.values.pointer + first, self.m.pointer + first, self.v.pointer + first, count,
         gradientScale, decay, shrink, c.beta1, c.beta2, rate, root, c.epsilon)
     }
   }

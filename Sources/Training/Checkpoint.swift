@@ -8,7 +8,8 @@ import Tensors
 ///
 ///     model.safetensors      parameters and running statistics, torchvision's names
 ///     optimizer.safetensors  Adam's moments, m.<name> and v.<name>
-///     state.json             where the run stands, and its configuration
+///     state.json             where the run stands
+///     config.yaml            its configuration; keys that are newer than the file have their defaults
 ///     manifest.json          sizes and SHA-256 of the files
 package struct Checkpoint {
   /// Where a run stands.
@@ -24,7 +25,10 @@ package struct Checkpoint {
     package var best: Best?
     /// Training identities in the order of their classes.
     package var identities: [Int]
-    package var configuration: Configuration
+    /// In a file of its own.
+    package var configuration = Configuration()
+
+    private enum CodingKeys: String, CodingKey { case version, step, updates, lossScale, best, identities }
 
     package struct Best: Codable, Sendable, Equatable {
       package var mAP: Double, step: Int
@@ -42,7 +46,7 @@ package struct Checkpoint {
 
   package let folder: String
   package let state: State
-  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json"
+  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json", configurationFile = "config.yaml"
 
   /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`,
   /// `RUN`).
@@ -51,11 +55,15 @@ package struct Checkpoint {
     try Manifest.verify(folder)
     let file = "\(folder)/\(Self.stateFile)"
     guard let text = FileManager.default.contents(atPath: file) else { throw Failure.data("\(file): missing") }
-    do {
-      state = try JSONDecoder().decode(State.self, from: text)
-    } catch {
-      throw Failure.data("\(file): not a checkpoint that this version reads (\(error))")
+    guard var state = try? JSONDecoder().decode(State.self, from: text) else {
+      throw Failure.data("\(file): not the state of a checkpoint that this version reads")
     }
+    do {
+      state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
+    } catch let failure as Failure {
+      throw Failure.data(failure.message)
+    }
+    self.state = state
   }
 
   private static func resolve(_ path: String) throws -> String {
@@ -87,7 +95,7 @@ package struct Checkpoint {
       try WeightsFile.read(moments, "v." + slot.name, slot, into: step.adam.v)
     }
     step.adam.steps = state.updates
-    step.lossScale = state.lossScale
+    step.lossScale.resume(from: state.lossScale)
   }
 
   /// Writes the files of a checkpoint into a folder.
@@ -101,6 +109,7 @@ package struct Checkpoint {
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     try AtomicFiles.write(
       String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(folder)/\(stateFile)")
+    try AtomicFiles.write(try state.configuration.yaml(), to: "\(folder)/\(configurationFile)")
     try Manifest.write(into: folder)
   }
 }

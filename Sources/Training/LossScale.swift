@@ -21,6 +21,13 @@ package struct LossScale: Codable, Sendable, Equatable {
     growthInterval = configuration.lossScale.growthInterval
   }
 
+  /// Goes on from a saved one, as far as this configuration's storage has a use for it.
+  package mutating func resume(from saved: LossScale) {
+    skipped = saved.skipped
+    guard isDynamic == saved.isDynamic else { return }
+    (scale, cleanSteps) = (saved.scale, saved.cleanSteps)
+  }
+
   /// Takes note of a step. Returns whether it counts: false where it must change nothing.
   package mutating func update(finite: Bool) -> Bool {
     guard finite else {

@@ -8,7 +8,7 @@ import Tensors
 /// One step on exactly these images, without augmentation and without an update: what `lineup probe` writes for
 /// comparison with other implementations and other numbers of ranks.
 package enum Probe {
-  /// `samples` in this order are the global batch; rank r takes rows r·n/size ..< (r+1)·n/size. Rank 0 writes `output`.
+  /// `samples` in this order are the global batch, of which each rank takes a contiguous share. Rank 0 writes `output`.
   package static func run<E: Element>(
     _: E.Type, weights: SafetensorsFile, samples: [Sample], output: String, _ configuration: Configuration,
     _ machine: Machine
@@ -29,7 +29,7 @@ package enum Probe {
       try WeightsFile.loadAll(weights, into: network, parameters)
       return (TrainingStep(network, parameters, configuration, context), context)
     }
-    let own = Share.rows(samples.count, communicator)
+    let own = Share.batch(samples.count, communicator)
     let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
     let classes = Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
     let height = configuration.input.height, width = configuration.input.width
@@ -47,8 +47,8 @@ package enum Probe {
     let allLogits = Array(try communicator.allgather(logits.array).joined())
     try communicator.agree {
       guard communicator.isCoordinator else { return }
-      let gradients = step.gradients
-      for i in 0..<gradients.count { gradients[i] /= E.Accumulator(scale) }
+      let gradients = Buffer<E.Accumulator>(count: step.network.layout.count)
+      for i in 0..<gradients.count { gradients[i] = E.Accumulator(step.gradients[i] / scale) }
       let tensors = [
         tensor("embedding", [samples.count, embedding.shape.channels], embeddings),
         tensor("logits", [samples.count, logits.shape.channels], allLogits),

@@ -127,7 +127,7 @@ package final class Trainer<E: Element> {
     }
     var stop = [StopSignal.isRequested ? 1.0 : 0]
     try communicator.allreduce(&stop, .max)
-    if let name = result.skippedFor {
+    if let name = result.skippedFor, communicator.isCoordinator {
       log.warning("step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)")
     }
     try record(
@@ -137,7 +137,7 @@ package final class Trainer<E: Element> {
 
   /// Hands this rank's share of a batch to the loader.
   private func submit(_ batch: AnnouncedBatch) {
-    let own = Share.rows(batch.samples.count, communicator)
+    let own = Share.batch(batch.samples.count, communicator)
     let transforms = Transforms(
       height: configuration.input.height, width: configuration.input.width,
       erasingProbability: configuration.data.erasing)

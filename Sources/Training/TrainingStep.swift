@@ -18,7 +18,7 @@ package struct StepResult: Sendable {
 package final class TrainingStep<E: Element> {
   package let network: ReIDNetwork<E>
   package let parameters: Parameters<E.Accumulator>
-  package let gradients: Buffer<E.Accumulator>
+  package let gradients: ParameterGradients
   package let adam: Adam<E.Accumulator>
   package var lossScale: LossScale
   private let loss: ReIDLoss
@@ -31,7 +31,7 @@ package final class TrainingStep<E: Element> {
     self.network = network
     self.parameters = parameters
     self.context = context
-    gradients = Buffer(count: network.layout.count)
+    gradients = ParameterGradients(count: network.layout.count)
     adam = Adam(count: network.layout.count, configuration.optimizer)
     lossScale = LossScale(configuration)
     loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
@@ -45,7 +45,7 @@ package final class TrainingStep<E: Element> {
     loss: ReIDLoss.Value, embedding: Tensor<E.Accumulator>, logits: Tensor<E.Accumulator>, updates: RunningUpdates
   ) {
     network.pack(parameters, training: true, context)
-    gradients.zero()
+    gradients.reset(scale: scale, E.Accumulator.self)
     var updates = RunningUpdates()
     let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
     let saved = try network.forward(images, parameters, &updates, context)

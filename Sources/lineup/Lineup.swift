@@ -23,8 +23,9 @@ struct Lineup: ParsableCommand {
     } catch {
       let code = exitCode(for: error)
       if code == .success || error is CleanExit { exit(withError: error) }
-      let rank = ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] ?? "0"
-      if rank == "0" { Job.complain(message(for: error)) }
+      let environment = ProcessInfo.processInfo.environment
+      let ranks = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].compactMap { environment[$0] }
+      if ranks.first ?? "0" == "0" { Job.complain(message(for: error)) }
       Foundation.exit(code.rawValue)
     }
   }

@@ -60,7 +60,7 @@ import Testing
     func multiplyTransposed(start: A = 7) -> [A] {
       let width = kernels.panelWidth(columns: n)
       let panels = memory.place([A](repeating: .nan, count: kernels.padded(columns: n) * panelRows))
-      kernels.elementwise.pack_rows(memory.place(w), m, n, width, panelRows, 0, panels)
+      kernels.elementwise.pack_rows(memory.place(w), n, m, n, width, panelRows, 0, panels)
       let c = memory.place([A](repeating: start, count: (k + 1) * ldc))
       let workspace = memory.place([UInt8](repeating: 0, count: kernels.gemm.workspace(m, n, k) + 64))
       kernels.gemm.multiply_transposed(rows, m, offset, panels, panelRows, n, k, c, ldc, aligned(workspace))

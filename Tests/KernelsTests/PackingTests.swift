@@ -36,7 +36,7 @@ import Testing
         }
         let rows: [A] = memory.normals(k * n)
         let panels = memory.place([A](repeating: A(untouched), count: padded * panelRows))
-        kernels.pack_rows(memory.place(rows), k, n, width, panelRows, row, panels)
+        kernels.pack_rows(memory.place(rows), n, k, n, width, panelRows, row, panels)
         var expected = [A](repeating: A(untouched), count: padded * panelRows)
         for i in 0..<k {
           for j in 0..<padded {

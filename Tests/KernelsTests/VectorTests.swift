@@ -12,10 +12,13 @@ import Testing
       for count in Self.counts {
         let memory = Memory(seed: 1)
         let x: [A] = memory.normals(count)
-        let y: [A] = memory.normals(count)
-        let sum = memory.place(y + [5])
-        kernels.add(memory.place(x), count, sum)
-        #expect(sum.array(count + 1) == zip(x, y).map { $1 + $0 } + [5], "\(name), \(count)")
+        let y: [Double] = memory.normals(count)
+        for rounding in [0, 0x1.8p52 * 0x1p-8] {
+          let sum = memory.place(y + [5])
+          kernels.add(memory.place(x), count, rounding, sum)
+          let expected = zip(x, y).map { $1 + (rounding == 0 ? Double($0) : (Double($0) * 256).rounded(.toNearestOrEven) / 256) }
+          #expect(sum.array(count + 1) == expected + [5], "\(name), \(count)")
+        }
       }
     }
   }
@@ -29,20 +32,20 @@ import Testing
     for (name, kernels) in elementwiseTables(A.self) {
       for count in Self.counts {
         let memory = Memory(seed: 2)
-        var x: [A] = memory.normals(count)
+        var x: [Double] = memory.normals(count)
         if count > 3 {
           x.replaceSubrange(0..<3, with: [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNonzeroMagnitude])
         }
         #expect(kernels.nonfinite(memory.place(x, slack: 8, filler: .nan), count) == 0, "\(name), \(count)")
         for position in [0, count / 2, count - 1] where count > 0 {
-          for bad in [A.nan, .infinity, -.infinity, A.signalingNaN] {
+          for bad in [Double.nan, .infinity, -.infinity, .signalingNaN] {
             var y = x
             y[position] = bad
             #expect(kernels.nonfinite(memory.place(y), count) == 1, "\(name), \(bad) at \(position) of \(count)")
           }
         }
         #expect(
-          kernels.nonfinite(memory.place([A](repeating: .nan, count: count)), count) == count, "\(name), \(count)")
+          kernels.nonfinite(memory.place([Double](repeating: .nan, count: count)), count) == count, "\(name), \(count)")
       }
     }
   }
@@ -72,13 +75,13 @@ import Testing
           var mx = [Double](repeating: 0, count: count)
           var vx = mx
           for t in 1...5 {
-            let g: [A] = memory.normals(count, deviation: 1 / scale)
+            let g: [Double] = memory.normals(count, deviation: 1 / scale)
             kernels.adam(
               w, memory.place(g), m, v, count, scale, decay, shrink, beta1, beta2,
               learningRate / (1 - pow(beta1, Double(t))),
               1 / (1 - pow(beta2, Double(t))).squareRoot(), epsilon)
             for i in 0..<count {
-              let gradient = scale * Double(g[i]) + decay * wx[i]
+              let gradient = scale * g[i] + decay * wx[i]
               mx[i] = beta1 * mx[i] + (1 - beta1) * gradient
               vx[i] = beta2 * vx[i] + (1 - beta2) * gradient * gradient
               let mHat = mx[i] / (1 - pow(beta1, Double(t)))

@@ -106,7 +106,7 @@ import Testing
     var updates = RunningUpdates()
     let pass = try built.run([x], parameters, &updates, context)
     let cotangent = values.cotangent(pass.y.count)
-    let gradients = Buffer<Float>(count: built.layout.count)
+    let gradients = ParameterGradients(count: built.layout.count)
     let xBar = try pass.pullback(cotangent, gradients)
     let direct = Direct(
       layer, images: 2, x: rounded(values.inputs[0]), w: rounded(values.parameters[0]), b: nil,
@@ -130,11 +130,11 @@ import Testing
     let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
     var updates = RunningUpdates()
     let pass = try built.run([x], parameters, &updates, context)
-    let once = Buffer<Double>(count: built.layout.count)
-    let twice = Buffer<Double>(count: built.layout.count)
+    let once = ParameterGradients(count: built.layout.count)
+    let twice = ParameterGradients(count: built.layout.count)
     _ = try pass.pullback(values.cotangent(pass.y.count), once)
     for _ in 0..<2 { _ = try pass.pullback(values.cotangent(pass.y.count), twice) }
-    #expect(relativeError(twice.array, once.array.map { 2 * $0 }) < 1e-14)
+    #expect(relativeError(twice.values.array, once.values.array.map { 2 * $0 }) < 1e-14)
     let inside = Set(built.layout.slots.flatMap { Array($0.range) })
     for i in 0..<built.layout.count where !inside.contains(i) { #expect(twice[i] == 0) }
   }

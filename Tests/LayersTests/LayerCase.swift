@@ -25,7 +25,7 @@ struct BuiltLayer<E: Element> {
   /// An output with its layout image by image, and from its gradient to those of the inputs and the parameters.
   struct Pass {
     let y: [Double]
-    let pullback: (_ yBar: [Double], _ gradients: Buffer<A>) throws -> [[Double]]
+    let pullback: (_ yBar: [Double], _ gradients: ParameterGradients) throws -> [[Double]]
   }
 
   let layout: ParameterLayout, statistics: ParameterLayout
@@ -93,7 +93,7 @@ func outcome<E: Element>(
   let pass = try built.run(inputs, parameters, &updates, context)
   let perImage = images.isEmpty ? 0 : pass.y.count / images.count
   let cotangent = values.cotangent(perImage * values.images)
-  let gradients = Buffer<E.Accumulator>(count: built.layout.count)
+  let gradients = ParameterGradients(count: built.layout.count)
   let yBar = Array(cotangent[perImage * images.lowerBound..<perImage * images.upperBound])
   let inputBars = try pass.pullback(yBar, gradients)
   return Outcome(

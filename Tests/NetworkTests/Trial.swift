@@ -91,10 +91,10 @@ struct Trial: Sendable {
     result.embedding = saved.embedding.array.map { Double($0) }
     result.logits = saved.logits.array.map { Double($0) }
     if backward {
-      let gradients = Buffer<E.Accumulator>(count: network.layout.count)
+      let gradients = ParameterGradients(count: network.layout.count)
       try network.backward(
         saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, into: gradients, context)
-      result.gradient = gradients.array.map { Double($0) / scale }
+      result.gradient = gradients.values.array.map { $0 / scale }
     }
     updates.commit()
     result.statistics = parameters.statistics.array.map { Double($0) }

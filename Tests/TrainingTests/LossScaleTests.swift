@@ -53,3 +53,22 @@ import Training
     #expect(restored == scale && restored.scale == 64)
   }
 }
+
+@Suite struct LossScaleResumeTests {
+  private func scale(_ settings: String...) throws -> LossScale {
+    LossScale(try Configuration.resolve(settings: settings))
+  }
+
+  @Test func resumesOnlyWhereBothAreDynamic() throws {
+    var saved = try scale("lossScale.initial=1024")
+    _ = saved.update(finite: false)
+    var half = try scale("lossScale.initial=64"), single = try scale("precision.storage=float32")
+    half.resume(from: saved)
+    #expect(half.scale == 512 && half.skipped == 1)
+    single.resume(from: saved)
+    #expect(single.scale == 1 && single.skipped == 1)
+    var back = try scale("lossScale.initial=64")
+    back.resume(from: single)
+    #expect(back.scale == 64 && back.skipped == 1)
+  }
+}

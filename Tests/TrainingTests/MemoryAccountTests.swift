@@ -16,14 +16,14 @@ import Training
     #expect(account.workingWeights == training.step.network.packedBytes)
     #expect(account.scratch == training.machine.workers.scratchBytes)
     let parameters = training.step.parameters
-    #expect(account.parameters == 4 * parameters.values.bytes + parameters.statistics.bytes)
+    #expect(account.parameters == 3 * parameters.values.bytes + 8 * parameters.values.count + parameters.statistics.bytes)
     #expect(account.total == account.parameters + account.workingWeights + account.activations + account.scratch)
     return account
   }
 
   @Test func theRehearsalTakesWhatAStepTakes() throws {
     let half = try compare(Float16.self), single = try compare(Float.self), double = try compare(Double.self)
-    #expect(half.parameters == single.parameters && double.parameters == 2 * single.parameters)
+    #expect(half.parameters == single.parameters && double.parameters > single.parameters)
     // Nearly all of it is activations of the stored element.
     #expect(Double(single.activations) > 1.7 * Double(half.activations))
     #expect(Double(double.activations) > 1.7 * Double(single.activations))

@@ -103,7 +103,7 @@ extension CommandTests {
       try expect(64, ["model.width", "0.0625", "0.125"], train("run", "model.width=0.125") + ["--resume"])
       try expect(65, ["identities"], train(data: try scratch.dataset("more", identities: 12)) + ["--resume"])
 
-      for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+      for file in ["config.yaml", "model.safetensors", "optimizer.safetensors", "state.json"] {
         let path = run.checkpoint(4) + "/" + file, url = URL(fileURLWithPath: path), good = try Data(contentsOf: url)
         var bad = good
         bad[bad.count / 2] ^= 0x10

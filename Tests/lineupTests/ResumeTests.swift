@@ -37,7 +37,7 @@ extension CommandTests {
       let mine = RunFiles(path: scratch(run)), other = RunFiles(path: scratch(reference))
       #expect(mine.latest == RunFiles.name(Self.steps) && other.latest == mine.latest)
       let names = try FileManager.default.contentsOfDirectory(atPath: other.checkpoint(Self.steps)).sorted()
-      #expect(names.count == 4)
+      #expect(names.count == 5)
       #expect(try FileManager.default.contentsOfDirectory(atPath: mine.checkpoint(Self.steps)).sorted() == names)
       for name in names {
         let path = "checkpoints/\(RunFiles.name(Self.steps))/\(name)"

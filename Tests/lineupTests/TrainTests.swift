@@ -45,7 +45,7 @@ extension CommandTests {
       #expect(try scratch.text("run/checkpoints/best") == RunFiles.name(bestStep) + "\n")
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: run.checkpoint(24)).sorted() == [
-          "manifest.json", "model.safetensors", "optimizer.safetensors", "state.json",
+          "config.yaml", "manifest.json", "model.safetensors", "optimizer.safetensors", "state.json",
         ])
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: run.path).sorted() == [
@@ -73,39 +73,35 @@ extension CommandTests {
       #expect(losses.count == 120 && losses.suffix(8).reduce(0, +) < 0.5 * losses.prefix(8).reduce(0, +))
     }
 
-    /// A fresh narrow network at the recipe's rate is chaotic: each gate that rounding opens or closes moves Adam's
-    /// next step, about ten times more at each. So the first steps are compared at that rate, closely, and all twenty
-    /// where the network does not multiply what rounding begins: in float64, and at a low rate in the others.
+    /// A fresh narrow network at the recipe's rate is chaotic: what rounding begins, each step multiplies about tenfold.
+    /// So this holds only because the sums over ranks are exact, and then to the last bit. In float64 they are ordinary,
+    /// and only the first steps are compared.
     @Test(arguments: ["float16", "float32", "float64"])
     func twentyStepsDoNotDependOnTheRanks(_ storage: String) throws {
       let data = try scratch.dataset(identities: 40)
-      var models: [[String: (early: TensorFile, late: TensorFile)]] = []
-      for ranks in [nil, 2, 4] as [Int?] {
-        var model: [String: (early: TensorFile, late: TensorFile)] = [:]
-        for rate in ["0.00035", "0.00003"] {
-          let run = RunFiles(path: scratch("\(ranks ?? 0)-\(rate)"))
-          try Command.succeed(
-            ["train", "--data", data, "--output", run.path] + Tiny.training
-              + Tiny.settings(
-                "schedule.epochs=1", "precision.storage=\(storage)", "lossScale.initial=64", "checkpoint.everySteps=4",
-                "checkpoint.keep=9", "optimizer.learningRate=\(rate)"), ranks: ranks)
-          func parameters(_ step: Int) throws -> TensorFile {
-            try TensorFile(run.checkpoint(step) + "/model.safetensors", without: "running_")
-          }
-          model[rate] = (try parameters(4), try parameters(20))
-          #expect(run.latest == RunFiles.name(20))
-        }
-        models.append(model)
+      func models(_ ranks: Int?) throws -> (early: TensorFile, late: TensorFile) {
+        let run = RunFiles(path: scratch("\(ranks ?? 0)"))
+        try Command.succeed(
+          ["train", "--data", data, "--output", run.path] + Tiny.training
+            + Tiny.settings(
+              "sampling.identities=8", "sampling.images=2", "schedule.maxSteps=20", "precision.storage=\(storage)",
+              "lossScale.initial=64", "checkpoint.everySteps=4", "checkpoint.keep=9"), ranks: ranks)
+        #expect(run.latest == RunFiles.name(20))
+        return (
+          try TensorFile(run.checkpoint(4) + "/model.safetensors"),
+          try TensorFile(run.checkpoint(20) + "/model.safetensors")
+        )
       }
-      let one = models[0]
-      let full = one["0.00035"]!, low = one["0.00003"]!, isExact = storage == "float64"
+      let one = try models(nil)
       // Far more than the tolerances: the steps do move the parameters.
-      #expect(full.late.distance(from: full.early) > 5e-3)
-      for (many, ranks) in zip(models.dropFirst(), [2, 4]) {
-        let other = many["0.00035"]!, slow = many["0.00003"]!
-        #expect(other.early.distance(from: full.early) <= (isExact ? 1e-11 : 1e-4), "\(ranks) ranks, 4 steps")
-        #expect(slow.late.distance(from: low.late) <= (isExact ? 1e-9 : 1e-3), "\(ranks) ranks, 20 steps")
-        if isExact { #expect(other.late.distance(from: full.late) <= 1e-3, "\(ranks) ranks, 20 steps at full rate") }
+      #expect(one.late.distance(from: one.early) > 5e-3)
+      for ranks in [2, 3, 4] {
+        let many = try models(ranks)
+        if storage == "float64" {
+          #expect(many.early.distance(from: one.early) <= 1e-11, "\(ranks) ranks, 4 steps")
+        } else {
+          #expect(many.late.distance(from: one.late) == 0, "\(ranks) ranks, 20 steps")
+        }
       }
     }
 

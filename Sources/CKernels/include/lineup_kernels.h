@@ -59,16 +59,16 @@ typedef struct {
   // [⌈N / width⌉][panel_rows][width] from row `row` on, the last panel filled up with zeros
   void (*pack)(const void *w, size_t k, size_t n, size_t row_stride, size_t column_stride, size_t width,
                size_t panel_rows, size_t row, int bfloat16, void *panels);
-  // `count` rows (A) of n columns to the same panels, unchanged
-  void (*pack_rows)(const void *rows, size_t count, size_t n, size_t width, size_t panel_rows, size_t row,
+  // `count` rows (A) of n columns, ld apart, to the same panels, unchanged
+  void (*pack_rows)(const void *rows, size_t ld, size_t count, size_t n, size_t width, size_t panel_rows, size_t row,
                     void *panels);
-  // y += x (A)
-  void (*add)(const void *x, size_t count, void *y);
-  // how many of x (A) are Inf or NaN
-  size_t (*nonfinite)(const void *x, size_t count);
+  // y += x (A) rounded to the grid that adding and subtracting `rounding` rounds to (0: as it is)
+  void (*add)(const void *x, size_t count, double rounding, double *y);
+  // how many of x are Inf or NaN
+  size_t (*nonfinite)(const double *x, size_t count);
   // Adam (Kingma and Ba) over a range: g ← scale·g + decay·w (L2), or w ← (1 − shrink)·w (decoupled), then
   // w ← w − rate · m / (√v · root + epsilon), root = 1/√(1 − β₂ᵗ), rate = learning rate / (1 − β₁ᵗ)
-  void (*adam)(void *w, const void *g, void *m, void *v, size_t count, double scale, double decay, double shrink,
+  void (*adam)(void *w, const double *g, void *m, void *v, size_t count, double scale, double decay, double shrink,
                double beta1, double beta2, double rate, double root, double epsilon);
 } lineup_elementwise;
 
