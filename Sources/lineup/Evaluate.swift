@@ -54,15 +54,18 @@ enum MetricsFile {
   private struct Content: Encodable {
     let mAP: Double, mAPTrapezoid: Double, mINP: Double, rank1: Double, rank5: Double, rank10: Double
     let cmc: [Double], queries: Int, leftOut: Int
+    /// `evaluate` with evaluation.rerank: the same after re-ranking.
     let reRanked: RankingResult?
+    /// `score --rerank`: the same before re-ranking.
+    let plain: RankingResult?
   }
 
-  static func write(_ result: RankingResult, reRanked: RankingResult?, to path: String) throws {
+  static func write(_ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil, to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
     let content = Content(
       mAP: result.mAP, mAPTrapezoid: result.mAPTrapezoid, mINP: result.mINP, rank1: result.rank1, rank5: result.rank5,
-      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked)
+      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked, plain: plain)
     try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
   }
 }

@@ -12,7 +12,7 @@ struct Score: ParsableCommand {
   @Option(name: .long, help: "Features of the queries (.npy).") var query: String
   @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
   @Option(name: .long, help: "euclidean or cosine.") var metric: DistanceMetric = .euclidean
-  @Flag(name: .long, help: "Also after k-reciprocal re-ranking.") var rerank = false
+  @Flag(name: .long, help: "After k-reciprocal re-ranking; the file then has the metrics before it as `plain`.") var rerank = false
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
 
   func run() {
@@ -33,7 +33,7 @@ struct Score: ParsableCommand {
           log.info("re-ranked:")
           log.result(reRanked!)
         }
-        if let json { try MetricsFile.write(plain, reRanked: reRanked, to: json) }
+        if let json { try MetricsFile.write(reRanked ?? plain, plain: reRanked == nil ? nil : plain, to: json) }
       }
     }
   }
