@@ -1,10 +1,9 @@
 import Tensors
 
-/// The mean and standard deviation of ImageNet's pixels, for channels red, green, blue in 0...1: what pretrained
-/// networks expect their input to be normalized with. Double, because float64 runs normalize in float64.
+/// The mean of ImageNet's pixels, for channels red, green, blue in 0...1: what is erased becomes it. The normalization of
+/// the network's input, with the standard deviation, is `InputNormalization`'s.
 package enum ImageNet {
   package static let mean: [Double] = [0.485, 0.456, 0.406]
-  package static let standardDeviation: [Double] = [0.229, 0.224, 0.225]
   /// `mean` as a colour.
   package static let meanColor: [UInt8] = [124, 116, 104]
 }
