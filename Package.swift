@@ -24,7 +24,7 @@ let package = Package(
     .target(name: "Collectives", dependencies: ["CMPI", "Tensors"]),
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
     .target(name: "Network", dependencies: ["Layers"]),
-    .target(name: "Losses", dependencies: ["Collectives", "Tensors"]),
+    .target(name: "Losses", dependencies: ["Layers"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["COpenBLAS", "Tensors"]),
     .target(

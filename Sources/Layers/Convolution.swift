@@ -5,7 +5,12 @@ import Tensors
 /// A convolution (a linear layer is a 1×1 one on 1×1 pixels), with or without bias.
 ///
 ///     y = W∗x + b          x: n×h×w×I   y: n×h'×w'×O   h' = (h + 2 padding − kernel) / stride + 1
+///     ẏ = W∗ẋ
 ///     x̄ = Wᵀ∗ȳ             W̄ += x⊗ȳ     b̄ += Σ ȳ
+///     x̄˙ = Wᵀ∗ȳ˙           W̄˙ += x⊗ȳ˙ + ẋ⊗ȳ             b̄˙ += Σ ȳ˙
+///
+/// The last pass carries h = ȳ + λȳ˙ (see `BackwardPass`): its data pass is `backwardData` of h, and both terms of its
+/// weight gradient, x⊗h + ẋ⊗λȳ, share one accumulator in `backwardWeights`.
 ///
 /// Precision: operands as stored (or rounded to bfloat16), products and sums in the accumulator. Collectives: none;
 /// W̄ and b̄ are local sums that the gradient reduction adds up over ranks.
@@ -99,9 +104,21 @@ package final class Convolution<E: Element> {
   package func forward(
     _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>
   ) -> [Double] {
-    precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
     var epilogue = epilogue
     if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
+    context.workers.work.add(.forward, multiplyAdds(x.shape))
+    return multiply(x, epilogue, context)
+  }
+
+  /// ẏ = W∗ẋ, finished by the epilogue. Returns the epilogue's sums.
+  @discardableResult
+  package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+    context.workers.work.add(.tangent, multiplyAdds(xDot.shape))
+    return multiply(xDot, epilogue, context)
+  }
+
+  private func multiply(_ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+    precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
     let out = epilogue.out.shape
     return withExtendedLifetime((x, epilogue)) {
       pass(
@@ -125,6 +142,8 @@ package final class Convolution<E: Element> {
         columns = (out.width - residue.column + stride - 1) / stride
       guard rows > 0 && columns > 0 else { continue }
       let placement = Placement(step: stride, row: residue.row, column: residue.column)
+      context.workers.work.add(
+        .backwardData, out.images * rows * columns * residue.window.taps * inputChannels * outputChannels)
       let part = withExtendedLifetime((yBar, epilogue)) {
         pass(
           yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
@@ -136,20 +155,24 @@ package final class Convolution<E: Element> {
     return sums
   }
 
-  /// W̄ += x⊗ȳ and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias, ȳ has to be a plain operand.
+  /// W̄ += x⊗ȳ (+ ẋ⊗ȳ₁, the second term of a tangent) and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias,
+  /// ȳ has to be a plain operand.
   package func backwardWeights(
-    _ x: Operand<E>, _ yBar: Operand<E>, into gradients: ParameterGradients, _ context: Context<E>
+    _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)? = nil,
+    into gradients: ParameterGradients, _ context: Context<E>
   ) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
     precondition(bias == nil || yBar.isPlain, "a bias gradient is summed over what is stored")
     let kernels = context.kernels
+    let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let pass = WeightGradientPass(
       elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
-      operand: x.view(kernels.multiplication), input: x.shape, window: window,
-      gradient: yBar.view(kernels.multiplication), output: yBar.shape,
-      panelWidth: kernels.panelWidth(columns: outputChannels),
+      terms: operands.map {
+        .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
+      }, input: x.shape, window: window, output: yBar.shape, panelWidth: kernels.panelWidth(columns: outputChannels),
       weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
-    withExtendedLifetime((x, yBar)) { pass.run(context.workers, context.arena) }
+    context.workers.work.add(.backwardWeights, operands.count * multiplyAdds(x.shape))
+    withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
     guard let bias else { return }
     let sums = PixelSums.perImage(yBar.tensor, context)
     for (index, sum) in sums.enumerated() {
@@ -166,7 +189,8 @@ package final class Convolution<E: Element> {
       elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
       operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
       channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
-      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, rounding: epilogue.rounding, output: epilogue.out.shape,
+      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, rounding: epilogue.rounding,
+      output: epilogue.out.shape,
       placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
   }
 }

@@ -5,6 +5,8 @@ import Tensors
 ///
 ///     y[n, first + c] = m(x[n, ·, ·, c])         x̄[n, h, w, c] = ȳ[n, first + c] / (h·w)
 ///
+/// Linear: its tangent passes are these two again.
+///
 /// x: n×h×w×c of storage elements, y: n×1×1×C of accumulators. Precision: float64 within an image. Collectives: none.
 package enum GlobalAverage<E: Element> {
   package static func forward(_ x: Tensor<E>, into y: Tensor<E.Accumulator>, first: Int, _ context: Context<E>) {

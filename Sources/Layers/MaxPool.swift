@@ -4,6 +4,7 @@ import Tensors
 /// 3×3 max pooling, stride 2, padding 1, of a pending activation.
 ///
 ///     y[i, j] = max over taps t of x[2i + t_row − 1, 2j + t_column − 1]      x̄ = Σ of the ȳ whose winning tap it is
+///     ẏ[i, j] = ẋ at the winning tap                                         x̄˙ from ȳ˙ as x̄ from ȳ
 ///
 /// x: n×h×w×c, y: n×⌈h/2⌉×⌈w/2⌉×c. The first of equal values wins, as in PyTorch. Collectives: none.
 package enum MaxPool<E: Element> {
@@ -34,7 +35,23 @@ package enum MaxPool<E: Element> {
     return saved
   }
 
-  /// x̄, finished by the target of the activation.
+  /// ẏ from the pending tangent of the activation.
+  package static func forwardTangent(_ saved: Saved, _ xDot: Operand<E>, _ context: Context<E>) -> Tensor<E> {
+    let input = xDot.shape, output = saved.y.shape
+    let yDot = context.tensor(output)
+    let view = xDot.view(.exact), maxPool = context.kernels.elementwise.max_pool_tangent!
+    context.workers.parallelFor(output.images * output.height) { line, _ in
+      var view = view
+      let offset = line * output.width * output.channels
+      maxPool(
+        &view, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, line / output.height * input.area,
+        input.height, input.width, input.channels, line % output.height, yDot.pointer + offset)
+    }
+    withExtendedLifetime(xDot) {}
+    return yDot
+  }
+
+  /// x̄ (or, from h, x̄ + λx̄˙), finished by the target of the activation.
   package static func backward(
     _ saved: Saved, _ yBar: Tensor<E>, _ input: Shape, _ target: GradientTarget<E>, _ context: Context<E>
   ) -> Gradient<E> {

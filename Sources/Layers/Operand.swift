@@ -5,33 +5,75 @@ import Tensors
 /// What a convolution reads: a stored tensor and what is still to be done to it.
 ///
 /// A normalized activation is never written: it is the raw convolution output z with a pending per-channel scale,
-/// shift and ReLU, applied while the next GEMM packs it. So is the gradient of z, from that of the normalized output.
+/// shift and ReLU, applied while the next GEMM packs it. So are its tangent, from that of z, and the gradients of z,
+/// from those of the normalized output.
 package struct Operand<E: Element> {
   package let tensor: Tensor<E>
-  private let raw: Tensor<E>?
-  private let a: Buffer<E.Accumulator>?, b: Buffer<E.Accumulator>?, c: Buffer<E.Accumulator>?
   private let reading: lineup_reading
+  private var raw: Tensor<E>?, gradient: Tensor<E>?, tangent: Tensor<E>?
+  private var a: Buffer<E.Accumulator>?, b: Buffer<E.Accumulator>?, c: Buffer<E.Accumulator>?
+  private var d: Buffer<E.Accumulator>?, e: Buffer<E.Accumulator>?
+
+  private init(_ tensor: Tensor<E>, _ reading: lineup_reading) { (self.tensor, self.reading) = (tensor, reading) }
 
   /// x
-  package static func plain(_ x: Tensor<E>) -> Operand {
-    Operand(tensor: x, raw: nil, a: nil, b: nil, c: nil, reading: LINEUP_PLAIN)
+  package static func plain(_ x: Tensor<E>) -> Operand { Operand(x, LINEUP_PLAIN) }
+
+  /// factor·x
+  package static func scaled(_ x: Tensor<E>, by factor: Double) -> Operand {
+    var operand = Operand(x, LINEUP_AFFINE)
+    let channels = x.shape.channels
+    operand.a = Buffer([E.Accumulator](repeating: E.Accumulator(factor), count: channels))
+    operand.b = Buffer(count: channels)
+    return operand
   }
 
   /// scale·z + shift
   package static func normalized(_ z: Tensor<E>, _ state: BatchNorm<E>.State) -> Operand {
-    Operand(tensor: z, raw: nil, a: state.scale, b: state.shift, c: nil, reading: LINEUP_AFFINE)
+    var operand = Operand(z, LINEUP_AFFINE)
+    (operand.a, operand.b) = (state.scale, state.shift)
+    return operand
   }
 
   /// max(0, scale·z + shift)
   package static func activation(_ z: Tensor<E>, _ state: BatchNorm<E>.State) -> Operand {
-    Operand(tensor: z, raw: nil, a: state.scale, b: state.shift, c: nil, reading: LINEUP_ACTIVATION)
+    var operand = Operand(z, LINEUP_ACTIVATION)
+    (operand.a, operand.b) = (state.scale, state.shift)
+    return operand
   }
 
-  /// z̄ = a g + b z + c, the gradient of a batch norm's input z from that of its output, g.
-  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: BatchNorm<E>.GradientCoefficients)
+  /// z̄ = a g + b z + c, the gradient of a batch norm's input z from that of its output, g; and with ż for g the
+  /// tangent of the output.
+  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: BatchNorm<E>.Coefficients)
     -> Operand
   {
-    Operand(tensor: g, raw: z, a: coefficients.a, b: coefficients.b, c: coefficients.c, reading: LINEUP_NORM_GRADIENT)
+    var operand = Operand(g, LINEUP_NORM_GRADIENT)
+    operand.raw = z
+    (operand.a, operand.b, operand.c) = (coefficients.a, coefficients.b, coefficients.c)
+    return operand
+  }
+
+  /// The tangent of max(0, scale·z + shift): a ż + b z + c where the activation is positive.
+  package static func activationTangent(
+    _ zDot: Tensor<E>, through z: Tensor<E>, _ state: BatchNorm<E>.State, _ coefficients: BatchNorm<E>.Coefficients
+  ) -> Operand {
+    var operand = Operand(zDot, LINEUP_ACTIVATION_TANGENT)
+    operand.raw = z
+    (operand.a, operand.b, operand.c) = (coefficients.a, coefficients.b, coefficients.c)
+    (operand.d, operand.e) = (state.scale, state.shift)
+    return operand
+  }
+
+  /// a h + b z + c + d g + e ż, the gradient of z with respect to the regularized loss, from that of the output, h.
+  package static func regularizedGradient(
+    _ h: Tensor<E>, through z: Tensor<E>, _ g: Tensor<E>, _ zDot: Tensor<E>,
+    _ coefficients: BatchNorm<E>.RegularizedCoefficients
+  ) -> Operand {
+    var operand = Operand(h, LINEUP_REGULARIZED_NORM_GRADIENT)
+    (operand.raw, operand.gradient, operand.tangent) = (z, g, zDot)
+    (operand.a, operand.b, operand.c) = (coefficients.base.a, coefficients.base.b, coefficients.base.c)
+    (operand.d, operand.e) = (coefficients.d, coefficients.e)
+    return operand
   }
 
   package var shape: Shape { tensor.shape }
@@ -52,10 +94,12 @@ package struct Operand<E: Element> {
 
   /// The C view; valid while the operand is referenced.
   func view(_ multiplication: Multiplication) -> lineup_operand {
-    lineup_operand(
-      reading: reading, bfloat16: multiplication == .bfloat16 ? 1 : 0, x: UnsafeRawPointer(tensor.pointer),
-      z: raw.map { UnsafeRawPointer($0.pointer) }, a: a.map { UnsafeRawPointer($0.pointer) },
-      b: b.map { UnsafeRawPointer($0.pointer) }, c: c.map { UnsafeRawPointer($0.pointer) })
+    func pointer(_ tensor: Tensor<E>?) -> UnsafeRawPointer? { tensor.map { UnsafeRawPointer($0.pointer) } }
+    func pointer(_ buffer: Buffer<E.Accumulator>?) -> UnsafeRawPointer? { buffer.map { UnsafeRawPointer($0.pointer) } }
+    return lineup_operand(
+      reading: reading, bfloat16: multiplication == .bfloat16 ? 1 : 0, x: pointer(tensor), z: pointer(raw),
+      g: pointer(gradient), t: pointer(tangent), a: pointer(a), b: pointer(b), c: pointer(c), d: pointer(d),
+      e: pointer(e))
   }
 }
 
@@ -88,6 +132,20 @@ package struct GradientTarget<E: Element> {
 
   /// A tensor that nothing was done to.
   package static var plain: GradientTarget { GradientTarget(gate: .open, norms: []) }
+
+  /// Finishes a gradient that was written as it came.
+  package func finish(_ raw: Tensor<E>, _ context: Context<E>) -> Gradient<E> {
+    var epilogue = Epilogue(out: context.tensor(raw.shape))
+    epilogue.addend = raw
+    epilogue.target = self
+    let rowBytes = raw.shape.channels * MemoryLayout<E.Accumulator>.size
+    let lines = raw.shape.images * raw.shape.height
+    let sums = RowStore.run(epilogue, lines: lines, columns: raw.shape.width, context) { _, rows in
+      rows.initializeMemory(as: UInt8.self, repeating: 0, count: rowBytes)
+      return 0
+    }
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
 }
 
 /// A gradient, gated, with Σg, Σg(z₁ − mean₁), Σg(z₂ − mean₂) of this rank (empty if the target has no norm).
@@ -107,10 +165,12 @@ package struct Epilogue<E: Element> {
   package var target: GradientTarget<E> = .plain
   /// Σv and Σv² for the statistics of the batch norm above.
   package var forwardSums = false
+  /// For a tangent v of z: Σv, Σv(z − mean) and Σvg, where g is the gradient of z's normalization.
+  package var tangentOf: (normalized: GradientTarget<E>.Normalized, gradient: Tensor<E>)?
 
   package init(out: Tensor<E>) { self.out = out }
 
-  var hasSums: Bool { forwardSums || !target.norms.isEmpty }
+  var hasSums: Bool { forwardSums || tangentOf != nil || !target.norms.isEmpty }
 
   /// See `SumConversion`.
   var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums) }
@@ -129,7 +189,12 @@ package struct Epilogue<E: Element> {
       view.gate_scale = UnsafeRawPointer(normalized.state.scale.pointer)
       view.gate_shift = UnsafeRawPointer(normalized.state.shift.pointer)
     }
-    view.sums = forwardSums ? LINEUP_FORWARD_SUMS : target.norms.isEmpty ? LINEUP_NO_SUMS : LINEUP_BACKWARD_SUMS
+    view.sums = forwardSums ? LINEUP_FORWARD_SUMS : hasSums ? LINEUP_BACKWARD_SUMS : LINEUP_NO_SUMS
+    if let tangentOf {
+      view.z1 = UnsafeRawPointer(tangentOf.normalized.z.pointer)
+      view.mean1 = UnsafeRawPointer(tangentOf.normalized.state.mean.pointer)
+      view.z2 = UnsafeRawPointer(tangentOf.gradient.pointer)
+    }
     if let first = target.norms.first {
       view.z1 = UnsafeRawPointer(first.z.pointer)
       view.mean1 = UnsafeRawPointer(first.state.mean.pointer)

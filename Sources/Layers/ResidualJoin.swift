@@ -3,7 +3,8 @@ import Tensors
 /// The end of a residual block: y = max(0, ẑ + shortcut), the only activation of a block that is written.
 ///
 ///     shortcut = x, or ẑ₂ = normalized downsample          ẑ = scale·z + shift
-///     backward: g = ȳ·[y > 0] is the gradient of ẑ and of the shortcut alike (see `target`)
+///     ẏ = (ẑ˙ + shortcut˙)·[y > 0]
+///     backward: g = ȳ·[y > 0] is the gradient of ẑ and of the shortcut alike (see `target`); backwardTangent likewise
 ///
 /// Precision: sums in the accumulator, y rounded once. Collectives: none.
 package enum ResidualJoin<E: Element> {
@@ -32,6 +33,23 @@ package enum ResidualJoin<E: Element> {
       }
     }
     return y
+  }
+
+  /// ẏ + v from the pending ẑ˙ and the shortcut's tangent, plain or pending.
+  package static func forwardTangent(
+    y: Tensor<E>, _ zDot: Operand<E>, shortcut: Operand<E>, adding v: Tensor<E>?, _ context: Context<E>
+  ) -> Tensor<E> {
+    let yDot = context.tensor(y.shape)
+    let shape = y.shape, join = context.kernels.elementwise.join_tangent!
+    let block = max(1, 65_536 / shape.channels), z = zDot.view(.exact), side = shortcut.view(.exact)
+    context.workers.parallelFor((shape.pixels + block - 1) / block) { index, _ in
+      var z = z, side = side
+      let first = index * block
+      join(
+        y.pointer, &z, &side, v?.pointer, first, min(block, shape.pixels - first), shape.channels, yDot.pointer)
+    }
+    withExtendedLifetime((zDot, shortcut)) {}
+    return yDot
   }
 
   /// The target for a gradient of y.

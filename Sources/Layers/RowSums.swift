@@ -1,21 +1,43 @@
 import Tensors
 
-/// The statistics of a matrix that no GEMM wrote: Σx and Σx² over its rows, on the grid of `SumConversion`.
+/// The statistics of a matrix that no GEMM wrote: sums over its rows, on the grid of `SumConversion`.
 package enum RowSums<A: Element> where A.Accumulator == A {
-  /// x: n×1×1×channels. Returns 2 × channels.
+  /// Σx, Σx² of x: n×1×1×channels.
   package static func forward(_ x: Tensor<A>, _ context: Context<A>) -> [Double] {
-    let channels = x.shape.channels
-    guard !context.workers.isRehearsal else { return [Double](repeating: 0, count: 2 * channels) }
-    let terms = Buffer<Double>(count: 2 * x.shape.count)
-    for row in 0..<x.shape.images {
-      for i in 0..<channels {
-        let value = Double(x.pointer[row * channels + i])
-        terms[row * 2 * channels + i] = value
-        terms[row * 2 * channels + channels + i] = value * value
+    sums(x.shape, count: 2, forward: true, context) { index, _ in
+      let value = Double(x.pointer[index])
+      return [value, value * value]
+    }
+  }
+
+  /// Σẋ, Σẋ(x − mean), Σẋg, where g is the gradient of x's normalization.
+  package static func tangent(
+    _ xDot: Tensor<A>, of x: GradientTarget<A>.Normalized, _ g: Tensor<A>, _ context: Context<A>
+  ) -> [Double] {
+    sums(xDot.shape, count: 3, forward: false, context) { index, channel in
+      let value = Double(xDot.pointer[index])
+      return [
+        value, value * (Double(x.z.pointer[index]) - Double(x.state.mean[channel])), value * Double(g.pointer[index]),
+      ]
+    }
+  }
+
+  /// Σ over rows of `count` terms of each element. Returns count × channels.
+  private static func sums(
+    _ shape: Shape, count: Int, forward: Bool, _ context: Context<A>,
+    _ terms: (_ index: Int, _ channel: Int) -> [Double]
+  ) -> [Double] {
+    let channels = shape.channels, width = count * channels
+    guard !context.workers.isRehearsal else { return [Double](repeating: 0, count: width) }
+    let all = Buffer<Double>(count: shape.images * width)
+    for row in 0..<shape.images {
+      for channel in 0..<channels {
+        for (i, term) in terms(row * channels + channel, channel).enumerated() {
+          all[row * width + i * channels + channel] = term
+        }
       }
     }
     return SumConversion.total(
-      terms, parts: x.shape.images, count: 2 * channels,
-      rounding: SumConversion.rounding(A.self, area: 1, forward: true))
+      all, parts: shape.images, count: width, rounding: SumConversion.rounding(A.self, area: 1, forward: forward))
   }
 }

@@ -3,7 +3,7 @@ import Tensors
 
 /// Nearest upsampling, from n×h×w×c to n×H×W×c: y[i, j] = x[⌊i·h/H⌋, ⌊j·w/W⌋], and x̄ = Σ of the ȳ that copied it.
 ///
-/// An `Epilogue` whose addend is smaller than its output reads it upsampled, so mostly there is nothing to compute.
+/// Linear: its tangent passes are these two again. An `Epilogue` whose addend is smaller than its output reads it upsampled, so mostly there is nothing to compute.
 /// Precision: x̄ is summed in float64 and rounded once. Collectives: none.
 package enum Upsample<E: Element> {
   /// y of height × width.

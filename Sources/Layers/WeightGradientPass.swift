@@ -1,8 +1,8 @@
 import CKernels
 import Tensors
 
-/// W̄ += Σ over pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four images,
-/// in float64 and exactly (see `ParameterGradients`) over groups.
+/// W̄ += Σ over terms and pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four
+/// images, in float64 and exactly (see `ParameterGradients`) over groups.
 ///
 /// Groups do not depend on threads, and not on ranks as long as their shares are whole groups (`Share`), so W̄ does not
 /// either. Where there are more workers than groups, they split the output channels.
@@ -11,10 +11,11 @@ struct WeightGradientPass {
   let gemm: lineup_gemm
   /// Bytes of an accumulator.
   let size: Int
-  let operand: lineup_operand
+  /// x and ȳ of a term; all have the same shapes.
+  struct Term { var operand: lineup_operand, gradient: lineup_operand }
+  let terms: [Term]
   let input: Shape
   let window: Window
-  let gradient: lineup_operand
   /// The shape of ȳ.
   let output: Shape
   let panelWidth: Int
@@ -39,13 +40,16 @@ struct WeightGradientPass {
       let count = min(atOnce, groups - first)
       workers.parallelFor(count * slices) { task, worker in
         let slice = task % slices
-        let channels = slice * panels / slices * panelWidth..<min(output.channels, (slice + 1) * panels / slices * panelWidth)
+        let channels =
+          slice * panels / slices * panelWidth..<min(output.channels, (slice + 1) * panels / slices * panelWidth)
         sum(group: first + task / slices, channels, into: sums[task / slices].pointer, plan, workers.scratch(worker))
       }
       let piece = 1 << 15
       workers.parallelFor((scalars + piece - 1) / piece) { index, _ in
         let start = index * piece, length = min(piece, scalars - start)
-        for sum in sums[..<count] { elementwise.add(sum.pointer + start * size, length, rounding, weightGradient + start) }
+        for sum in sums[..<count] {
+          elementwise.add(sum.pointer + start * size, length, rounding, weightGradient + start)
+        }
       }
     }
   }
@@ -62,34 +66,36 @@ struct WeightGradientPass {
     for i in 0..<window.taps * input.channels {
       (c + i * row).initializeMemory(as: UInt8.self, repeating: 0, count: channels.count * size)
     }
-    var operand = operand, gradient = gradient
     let firstBand = group * Self.groupImages * plan.bandsPerImage
     let endBand = min(output.images, (group + 1) * Self.groupImages) * plan.bandsPerImage
     for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
-      var pixels = 0
-      for band in block..<min(endBand, block + plan.bandsPerBlock) {
-        let image = band / plan.bandsPerImage, first = band % plan.bandsPerImage * plan.bandRows
-        let height = min(plan.bandRows, output.height - first), count = height * output.width
-        let base = scratch + (band - block) * plan.bandBytes
-        window.readBand(
-          &operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
-          columns: output.width, into: base)
-        let step = window.stride * input.channels * size
-        for i in 0..<height {
-          for j in 0..<output.width {
-            pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
+      for var term in terms {
+        var pixels = 0
+        for band in block..<min(endBand, block + plan.bandsPerBlock) {
+          let image = band / plan.bandsPerImage, first = band % plan.bandsPerImage * plan.bandRows
+          let height = min(plan.bandRows, output.height - first), count = height * output.width
+          let base = scratch + (band - block) * plan.bandBytes
+          window.readBand(
+            &term.operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
+            columns: output.width, into: base)
+          let step = window.stride * input.channels * size
+          for i in 0..<height {
+            for j in 0..<output.width {
+              pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
+            }
           }
+          elementwise.read(&term.gradient, image * output.area + first * output.width, count, output.channels, rows)
+          elementwise.pack_rows(
+            rows + channels.lowerBound * size, output.channels, count, channels.count, panelWidth, plan.blockPixels,
+            pixels,
+            panels)
+          pixels += count
         }
-        elementwise.read(&gradient, image * output.area + first * output.width, count, output.channels, rows)
-        elementwise.pack_rows(
-          rows + channels.lowerBound * size, output.channels, count, channels.count, panelWidth, plan.blockPixels, pixels,
-          panels)
-        pixels += count
-      }
-      for tapRow in 0..<window.rows {
-        gemm.multiply_transposed(
-          pointers, pixels, tapRow * plan.width * input.channels, panels, plan.blockPixels, channels.count, run,
-          c + tapRow * run * row, output.channels, workspace)
+        for tapRow in 0..<window.rows {
+          gemm.multiply_transposed(
+            pointers, pixels, tapRow * plan.width * input.channels, panels, plan.blockPixels, channels.count, run,
+            c + tapRow * run * row, output.channels, workspace)
+        }
       }
     }
   }
@@ -115,7 +121,8 @@ private struct BlockPlan {
     inputBytes = bandsPerBlock * bandBytes
     rowBytes = aligned(bandPixels * output.channels * size)
     panelBytes = aligned(blockPixels * (output.channels + pass.panelWidth) * size)
-    workspaceBytes = aligned(pass.gemm.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
+    workspaceBytes = aligned(
+      pass.gemm.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
   }
 
   var bytes: Int { inputBytes + rowBytes + panelBytes + workspaceBytes + blockPixels * 8 }

@@ -1,7 +1,8 @@
 /// Batch-hard triplet loss (Hermans et al., 2017) over all B rows of the global batch:
 ///
 ///     L = (1/B) Σ_a max(0, margin + max_p d(a, p) − min_n d(a, n)),   d(a, b) = √max(‖a − b‖², 10⁻¹²)
-///     ∂d/∂a = (a − b)/d = −∂d/∂b  (0 where d is clamped)
+///     ∂d/∂a = (a − b)/d = u = −∂d/∂b            (0 where d is clamped)
+///     u̇ = ((ȧ − ḃ) − u(u·(ȧ − ḃ)))/d            for the tangent of the gradient; mined pairs and hinges stay
 ///
 /// p runs over the rows of a's identity (a itself among them), n over those of others; of equal distances the first
 /// row is mined. Anchors of a batch with a single identity have no negative and no loss. Every rank computes the whole
@@ -11,11 +12,52 @@ package enum BatchHardTriplet {
   package static func evaluate(
     _ embeddings: [Double], length: Int, labels: [Int], margin: Double, own: Range<Int>
   ) -> (loss: Double, gradient: [Double]) {
+    let (loss, pairs) = mine(embeddings, length, labels, margin)
+    var gradient = [Double](repeating: 0, count: own.count * length)
+    for pair in pairs {
+      let factor = pair.sign / (Double(labels.count) * pair.distance)
+      for i in 0..<length {
+        let slope = factor * (embeddings[pair.anchor * length + i] - embeddings[pair.other * length + i])
+        if own.contains(pair.anchor) { gradient[(pair.anchor - own.lowerBound) * length + i] += slope }
+        if own.contains(pair.other) { gradient[(pair.other - own.lowerBound) * length + i] -= slope }
+      }
+    }
+    return (loss, gradient)
+  }
+
+  /// The tangent of the gradient of the rows `own`, for tangents (B × length) of the embeddings.
+  package static func gradientTangent(
+    _ embeddings: [Double], tangents: [Double], length: Int, labels: [Int], margin: Double, own: Range<Int>
+  ) -> [Double] {
+    precondition(tangents.count == embeddings.count)
+    var gradient = [Double](repeating: 0, count: own.count * length)
+    for pair in mine(embeddings, length, labels, margin).pairs {
+      let a = pair.anchor * length, b = pair.other * length
+      var along = 0.0  // u·(ȧ − ḃ)
+      for i in 0..<length {
+        along += (embeddings[a + i] - embeddings[b + i]) / pair.distance * (tangents[a + i] - tangents[b + i])
+      }
+      let factor = pair.sign / (Double(labels.count) * pair.distance)
+      for i in 0..<length {
+        let u = (embeddings[a + i] - embeddings[b + i]) / pair.distance
+        let slope = factor * (tangents[a + i] - tangents[b + i] - u * along)
+        if own.contains(pair.anchor) { gradient[(pair.anchor - own.lowerBound) * length + i] += slope }
+        if own.contains(pair.other) { gradient[(pair.other - own.lowerBound) * length + i] -= slope }
+      }
+    }
+    return gradient
+  }
+
+  /// Two rows whose distance counts in the loss, with its sign; not one that is clamped.
+  private struct Pair { let anchor: Int, other: Int, sign: Double, distance: Double }
+
+  private static func mine(_ embeddings: [Double], _ length: Int, _ labels: [Int], _ margin: Double) -> (
+    loss: Double, pairs: [Pair]
+  ) {
     let rows = labels.count
     precondition(embeddings.count == rows * length)
     let squares = squaredDistances(embeddings, rows, length)
-    var gradient = [Double](repeating: 0, count: own.count * length)
-    var loss = 0.0
+    var loss = 0.0, pairs: [Pair] = []
     for anchor in 0..<rows {
       var positive = -1, negative = -1
       for other in 0..<rows {
@@ -32,18 +74,11 @@ package enum BatchHardTriplet {
       if hinge.isNaN { loss = .nan }
       guard hinge > 0 else { continue }
       loss += hinge / Double(rows)
-      for (other, sign) in [(positive, 1.0), (negative, -1.0)] {
-        let square = squares[anchor * rows + other]
-        guard square > 1e-12 else { continue }
-        let factor = sign / (Double(rows) * distance(square))
-        for i in 0..<length {
-          let slope = factor * (embeddings[anchor * length + i] - embeddings[other * length + i])
-          if own.contains(anchor) { gradient[(anchor - own.lowerBound) * length + i] += slope }
-          if own.contains(other) { gradient[(other - own.lowerBound) * length + i] -= slope }
-        }
+      for (other, sign) in [(positive, 1.0), (negative, -1.0)] where squares[anchor * rows + other] > 1e-12 {
+        pairs.append(Pair(anchor: anchor, other: other, sign: sign, distance: distance(squares[anchor * rows + other])))
       }
     }
-    return (loss, gradient)
+    return (loss, pairs)
   }
 
   private static func distance(_ square: Double) -> Double { (square < 1e-12 ? 1e-12 : square).squareRoot() }

@@ -5,7 +5,8 @@ import Tensors
 ///
 ///     y = max(0, n₃(W₃∗max(0, n₂(W₂∗max(0, n₁(W₁∗x))))) + shortcut),  shortcut = x or n_d(W_d∗x)
 ///
-/// Saved for the backward pass: x, the raw z₁, z₂, z₃ (z_d) and y. Nothing else is written.
+/// Saved for the backward pass: x, the raw z₁, z₂, z₃ (z_d) and y. Nothing else is written. A recording backward pass adds
+/// the gradients of the normalizations, a tangent pass ẋ, ż₁, ż₂, ż₃ (ż_d).
 package final class Bottleneck<E: Element> {
   package let first: NormalizedConvolution<E>, second: NormalizedConvolution<E>, third: NormalizedConvolution<E>
   package let downsample: NormalizedConvolution<E>?
@@ -19,9 +20,12 @@ package final class Bottleneck<E: Element> {
 
   package struct Saved {
     fileprivate let x: Tensor<E>
-    fileprivate let first: NormalizedConvolution<E>.Saved, second: NormalizedConvolution<E>.Saved
-    fileprivate let third: NormalizedConvolution<E>.Saved, downsample: NormalizedConvolution<E>.Saved?
+    fileprivate var first: NormalizedConvolution<E>.Saved, second: NormalizedConvolution<E>.Saved
+    fileprivate var third: NormalizedConvolution<E>.Saved, downsample: NormalizedConvolution<E>.Saved?
     package let y: Tensor<E>
+
+    /// The stored tangents, if the block was perturbed.
+    var tangents: [Tensor<E>] { [first, second, third, downsample].compactMap { $0?.zDot } }
 
     fileprivate var shortcut: ResidualJoin<E>.Shortcut { downsample.map { .normalized($0.normalized) } ?? .identity(x) }
 
@@ -41,25 +45,40 @@ package final class Bottleneck<E: Element> {
     return Saved(x: x, first: first, second: second, third: third, downsample: side, y: y)
   }
 
-  /// From the gradient of y (finished by `saved.target`) to that of x, finished by `target`.
+  /// From ẋ (times τ) to ẏ + v. After a recording backward pass.
+  package func forwardTangent(
+    _ saved: inout Saved, _ xDot: Tensor<E>, adding v: Tensor<E>? = nil, _ parameters: Parameters<E.Accumulator>,
+    _ context: Context<E>
+  ) throws -> Tensor<E> {
+    try first.forwardTangent(&saved.first, .plain(xDot), parameters, context)
+    try second.forwardTangent(&saved.second, saved.first.activationTangent, parameters, context)
+    try third.forwardTangent(&saved.third, saved.second.activationTangent, parameters, context)
+    try downsample?.forwardTangent(&saved.downsample!, .plain(xDot), parameters, context)
+    return ResidualJoin.forwardTangent(
+      y: saved.y, saved.third.normalizedTangent, shortcut: saved.downsample?.normalizedTangent ?? .plain(xDot),
+      adding: v,
+      context)
+  }
+
+  /// From the gradient of y (finished by `saved.target`) to that of x, finished by `target`. Which gradients, `pass` says.
   ///
   /// `addend`: what else contributes to the gradient of x (only with a downsample).
   package func backward(
-    _ saved: Saved, _ yBar: Gradient<E>, addend: Tensor<E>? = nil, target: GradientTarget<E>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
+    _ saved: inout Saved, _ yBar: Gradient<E>, addend: Tensor<E>? = nil, target: GradientTarget<E>,
+    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
   ) throws -> Gradient<E> {
     let channels = third.norm.channels
-    let z3Bar = try third.backward(saved.third, yBar.tensor, sums: yBar.sums, parameters, into: gradients, context)
+    let z3Bar = try third.backward(&saved.third, yBar.tensor, sums: yBar.sums, parameters, pass, context)
     let a2Bar = dataGradient(third, z3Bar, saved.second, context)
-    let z2Bar = try second.backward(saved.second, a2Bar.tensor, sums: a2Bar.sums, parameters, into: gradients, context)
+    let z2Bar = try second.backward(&saved.second, a2Bar.tensor, sums: a2Bar.sums, parameters, pass, context)
     let a1Bar = dataGradient(second, z2Bar, saved.first, context)
-    let z1Bar = try first.backward(saved.first, a1Bar.tensor, sums: a1Bar.sums, parameters, into: gradients, context)
+    let z1Bar = try first.backward(&saved.first, a1Bar.tensor, sums: a1Bar.sums, parameters, pass, context)
 
     var epilogue = Epilogue(out: context.tensor(saved.x.shape))
     epilogue.target = target
-    if let downsample, let side = saved.downsample {
+    if let downsample {
       let sums = Array(yBar.sums[0..<channels] + yBar.sums[2 * channels..<3 * channels])
-      let zBar = try downsample.backward(side, yBar.tensor, sums: sums, parameters, into: gradients, context)
+      let zBar = try downsample.backward(&saved.downsample!, yBar.tensor, sums: sums, parameters, pass, context)
       var raw = Epilogue(out: context.tensor(saved.x.shape))
       raw.addend = addend
       downsample.convolution.backwardData(zBar, raw, context)

@@ -20,7 +20,7 @@ extension ReIDNetwork {
         for i in 0..<slot.count { values[i] = E.Accumulator(Float(deviation * random.normal())) }
       case .normScale:
         for i in 0..<slot.count { values[i] = 1 }
-      case .bias, .normShift, .statistic: break
+      case .bias, .normShift, .statistic, .strength: break
       }
     }
     for slot in statistics.slots where slot.name.hasSuffix(".running_var") {

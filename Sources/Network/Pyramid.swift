@@ -63,6 +63,8 @@ package final class Pyramid<E: Element> {
     }
   }
 
+  /// What a forward pass leaves to the later ones; a recording backward pass adds p̄_s and the gradients of what `smooth`
+  /// wrote, a tangent pass ċ_s and ṗ_s.
   package struct Saved {
     /// n × 1 × 1 × feature channels.
     package let feature: Tensor<E.Accumulator>
@@ -70,6 +72,11 @@ package final class Pyramid<E: Element> {
     fileprivate let inputs: [Int: Tensor<E>]
     fileprivate var levels: [Int: Tensor<E>] = [:]
     fileprivate var blocks: [Int: [Bottleneck<E>.Saved]] = [:]
+    fileprivate var levelBars: [Int: Tensor<E>] = [:], coarseBars: [Int: Tensor<E>] = [:]
+    fileprivate var inputDots: [Int: Tensor<E>] = [:], levelDots: [Int: Tensor<E>] = [:]
+
+    /// The stored tangents of all that was perturbed.
+    var tangents: [Tensor<E>] { Array(levelDots.values) + blocks.values.joined().flatMap { $0.tangents } }
   }
 
   /// `outputs`: c₁ … c₄ (n × h_s × w_s × channels of the stage).
@@ -82,7 +89,7 @@ package final class Pyramid<E: Element> {
       feature: Tensor(Shape(outputs[0].shape.images, 1, 1, featureChannels), in: context.arena), inputs: inputs)
     var above: Tensor<E>?
     for stage in stages.reversed() where !isDirect {
-      let level = self.level(stage, inputs[stage]!, above, parameters, context)
+      let level = self.level(stage, inputs[stage]!, above, inputs[stage]!.shape, parameters, context)!
       saved.levels[stage] = level
       above = level
     }
@@ -100,29 +107,59 @@ package final class Pyramid<E: Element> {
     return saved
   }
 
+  /// p_s from c_s and p_{s+1}; without parameters ṗ_s from ċ_s and ṗ_{s+1}, which may both be missing.
   private func level(
-    _ stage: Int, _ c: Tensor<E>, _ above: Tensor<E>?, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
-  ) -> Tensor<E> {
+    _ stage: Int, _ c: Tensor<E>?, _ above: Tensor<E>?, _ size: Shape, _ parameters: Parameters<E.Accumulator>?,
+    _ context: Context<E>
+  ) -> Tensor<E>? {
+    func run(_ convolution: Convolution<E>, _ x: Tensor<E>, adding addend: Tensor<E>? = nil) -> Tensor<E> {
+      var epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
+      epilogue.addend = addend
+      if let parameters {
+        convolution.forward(.plain(x), parameters, epilogue, context)
+      } else {
+        convolution.forwardTangent(.plain(x), epilogue, context)
+      }
+      return epilogue.out
+    }
     var coarse: Tensor<E>?
-    if let above, let smooth = smooth[stage] {
-      let epilogue = Epilogue(out: context.tensor(above.shape))
-      smooth.forward(.plain(above), parameters, epilogue, context)
-      coarse = epilogue.out
+    if let above, let smooth = smooth[stage] { coarse = run(smooth, above) }
+    if let c, let lateral = lateral[stage] { return run(lateral, c, adding: coarse) }
+    guard let coarse else { return nil }
+    return Upsample.forward(coarse, height: size.height, width: size.width, context)
+  }
+
+  /// From the tangents of the stages' outputs (nil: none) to that of the feature. After a recording backward pass.
+  package func forwardTangent(
+    _ saved: inout Saved, _ outputs: [Tensor<E>?], _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
+  ) throws -> Tensor<E.Accumulator> {
+    let feature = Tensor<E.Accumulator>(saved.feature.shape, in: context.arena)
+    feature.zero()
+    var above: Tensor<E>?
+    for stage in stages.reversed() {
+      saved.inputDots[stage] = outputs[stage - 1]
+      guard !isDirect else { continue }
+      above = level(stage, outputs[stage - 1], above, saved.inputs[stage]!.shape, nil, context)
+      saved.levelDots[stage] = above
     }
-    guard let lateral = lateral[stage] else {
-      return Upsample.forward(coarse!, height: c.shape.height, width: c.shape.width, context)
+    var first = 0
+    for stage in stages {
+      let shape = (saved.levels[stage] ?? saved.inputs[stage]!).shape
+      defer { first += shape.channels }
+      guard var map = isDirect ? saved.inputDots[stage] : saved.levelDots[stage] else { continue }
+      for (index, block) in (fusion[stage] ?? []).enumerated() {
+        map = try block.forwardTangent(&saved.blocks[stage]![index], map, parameters, context)
+      }
+      GlobalAverage.forward(map, into: feature, first: first, context)
     }
-    var epilogue = Epilogue(out: context.tensor(lateral.outputShape(c.shape)))
-    epilogue.addend = coarse
-    lateral.forward(.plain(c), parameters, epilogue, context)
-    return epilogue.out
+    return feature
   }
 
   /// From the gradient of the feature to those of the stages' outputs: c₄'s is finished by `topTarget`, the others are
   /// contributions.
   package func backward(
     _ saved: inout Saved, _ featureBar: Tensor<E.Accumulator>, topTarget: GradientTarget<E>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
   ) throws -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
     var others: [Int: Tensor<E>] = [:], first = 0
     var fromBelow: (smooth: Convolution<E>, coarseBar: Tensor<E>)?
@@ -138,7 +175,7 @@ package final class Pyramid<E: Element> {
         continue
       }
       // p̄_s: through its own bottlenecks, then what the level below copied from it
-      var levelBar = try fusionBackward(&saved, stage, featureBar, first, shape, parameters, into: gradients, context)
+      var levelBar = try fusionBackward(&saved, stage, featureBar, first, shape, parameters, pass, context)
       if let (smooth, coarseBar) = fromBelow {
         var epilogue = Epilogue(out: context.tensor(shape))
         epilogue.addend = levelBar
@@ -147,13 +184,16 @@ package final class Pyramid<E: Element> {
         fromBelow = nil
       }
       if let smooth = smooth[stage] {
-        let above = saved.levels[stages[index + 1]]!
+        let next = stages[index + 1], above = saved.levels[next]!
         let coarseBar = Upsample.backward(levelBar, height: above.shape.height, width: above.shape.width, context)
-        smooth.backwardWeights(.plain(above), .plain(coarseBar), into: gradients, context)
+        weightGradient(
+          smooth, above, coarseBar, xDot: saved.levelDots[next], recorded: &saved.coarseBars[stage], pass, context)
         fromBelow = (smooth, coarseBar)
       }
       guard let lateral = lateral[stage] else { continue }
-      lateral.backwardWeights(.plain(c), .plain(levelBar), into: gradients, context)
+      weightGradient(
+        lateral, c, levelBar, xDot: saved.inputDots[stage], recorded: &saved.levelBars[stage], pass, context)
+      guard isTop || pass.reaches(stage) else { continue }
       var epilogue = Epilogue(out: context.tensor(c.shape))
       if isTop { epilogue.target = topTarget }
       let sums = lateral.backwardData(.plain(levelBar), epilogue, context)
@@ -163,16 +203,32 @@ package final class Pyramid<E: Element> {
     preconditionFailure("the fused stages end with 4")
   }
 
+  /// W̄ and b̄ of a convolution without a norm, from the gradient of its output; a pass that only records keeps that.
+  private func weightGradient(
+    _ convolution: Convolution<E>, _ x: Tensor<E>, _ yBar: Tensor<E>, xDot: Tensor<E>?, recorded: inout Tensor<E>?,
+    _ pass: BackwardPass, _ context: Context<E>
+  ) {
+    guard let gradients = pass.gradients else {
+      recorded = yBar
+      return
+    }
+    let term = xDot.map { (x: Operand.plain($0), yBar: Operand.scaled(recorded!, by: pass.tangentWeight)) }
+    convolution.backwardWeights(.plain(x), .plain(yBar), tangent: term, into: gradients, context)
+  }
+
+  /// From the gradient of a level's average, through its bottlenecks, to that of the level.
   private func fusionBackward(
     _ saved: inout Saved, _ stage: Int, _ featureBar: Tensor<E.Accumulator>, _ first: Int, _ shape: Shape,
-    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
+    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
   ) throws -> Tensor<E> {
     var blocks = saved.blocks.removeValue(forKey: stage) ?? []
     var gradient = GlobalAverage.backward(featureBar, first: first, shape, blocks.last?.target ?? .plain, context)
-    while let block = blocks.popLast() {
-      gradient = try fusion[stage]![blocks.count].backward(
-        block, gradient, target: blocks.last?.target ?? .plain, parameters, into: gradients, context)
+    for index in blocks.indices.reversed() {
+      gradient = try fusion[stage]![index].backward(
+        &blocks[index], gradient, target: index > 0 ? blocks[index - 1].target : .plain, parameters, pass, context)
+      if pass.gradients != nil { blocks.removeLast() }
     }
+    saved.blocks[stage] = blocks
     return gradient.tensor
   }
 }

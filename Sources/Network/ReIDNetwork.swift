@@ -21,10 +21,14 @@ package final class ReIDNetwork<E: Element> {
     statistics = builder.statistics
   }
 
-  /// Packs the working weights from the masters. `training` also packs what the backward pass needs.
-  package func pack(_ parameters: Parameters<E.Accumulator>, training: Bool, _ context: Context<E>) {
+  /// Packs the working weights from the masters. `training` also packs what the backward pass needs, `inputGradient`
+  /// what the gradient of the images does.
+  package func pack(
+    _ parameters: Parameters<E.Accumulator>, training: Bool, inputGradient: Bool = false, _ context: Context<E>
+  ) {
     for convolution in convolutions {
-      convolution.pack(parameters.values, backward: training && convolution !== backbone.stem.convolution, context)
+      let backward = training && (inputGradient || convolution !== backbone.stem.convolution)
+      convolution.pack(parameters.values, backward: backward, context)
     }
     neck.fc.pack(parameters.values, backward: training, context.accumulating)
     if training { neck.classifier.pack(parameters.values, backward: true, context.accumulating) }
@@ -35,15 +39,17 @@ package final class ReIDNetwork<E: Element> {
     convolutions.reduce(0) { $0 + $1.packedBytes } + neck.fc.packedBytes + neck.classifier.packedBytes
   }
 
-  /// A training pass and what its backward pass takes apart.
+  /// What a training pass leaves to the later ones.
   package struct Saved {
     fileprivate var backbone: ResNet<E>.Saved
     fileprivate var pyramid: Pyramid<E>.Saved
-    fileprivate let neck: EmbeddingNeck<E.Accumulator>.Saved
+    fileprivate var neck: EmbeddingNeck<E.Accumulator>.Saved
     /// n × 1 × 1 × embedding
     package var embedding: Tensor<E.Accumulator> { neck.embedding }
     /// n × 1 × 1 × identities
     package var logits: Tensor<E.Accumulator> { neck.logits! }
+    /// What `forwardTangent` has stored.
+    package var tangents: [Tensor<E>] { backbone.tangents + pyramid.tangents }
   }
 
   /// Training: batch statistics of the global batch. `images`: n × height × width × 3, normalized.
@@ -56,17 +62,29 @@ package final class ReIDNetwork<E: Element> {
     return Saved(backbone: backbone, pyramid: pyramid, neck: neck)
   }
 
-  /// Adds this rank's parameter gradients to `gradients`, from those of its rows of the embedding and the logits.
+  /// From v at the places (0: the images; 1…4: the outputs of stages), times τ, to the tangents of this rank's rows of the
+  /// embedding and the logits. After a backward pass that recorded the gradients at these places.
+  package func forwardTangent(
+    _ saved: inout Saved, at v: [Int: Tensor<E>], _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
+  ) throws -> (embedding: Tensor<E.Accumulator>, logits: Tensor<E.Accumulator>) {
+    let outputs = try backbone.forwardTangent(&saved.backbone, at: v, parameters, context)
+    let feature = try pyramid.forwardTangent(&saved.pyramid, outputs, parameters, context)
+    return try neck.forwardTangent(&saved.neck, feature, parameters, context.accumulating)
+  }
+
+  /// A backward pass from the gradients of this rank's rows of the embedding and the logits: `pass` says which. One that
+  /// records returns the gradients at its places; the others add up parameter gradients and take `saved` apart.
+  @discardableResult
   package func backward(
-    _ saved: consuming Saved, embeddingBar: Tensor<E.Accumulator>, logitsBar: Tensor<E.Accumulator>,
-    _ parameters: Parameters<E.Accumulator>, into gradients: ParameterGradients, _ context: Context<E>
-  ) throws {
-    var saved = saved
+    _ saved: inout Saved, embeddingBar: Tensor<E.Accumulator>, logitsBar: Tensor<E.Accumulator>,
+    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
+  ) throws -> [Int: Tensor<E>] {
     let featureBar = try neck.backward(
-      saved.neck, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, into: gradients, context.accumulating)
+      &saved.neck, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, pass, context.accumulating)
     var (top, others) = try pyramid.backward(
-      &saved.pyramid, featureBar, topTarget: saved.backbone.topTarget, parameters, into: gradients, context)
-    try backbone.backward(&saved.backbone, top: top, others: &others, parameters, into: gradients, context)
+      &saved.pyramid, featureBar, topTarget: pass.asks(for: 4) ? .plain : saved.backbone.topTarget, parameters, pass,
+      context)
+    return try backbone.backward(&saved.backbone, top: top, others: &others, parameters, pass, context)
   }
 
   /// Evaluation: running statistics, embeddings only, nothing kept.

@@ -31,16 +31,25 @@ package final class ResNet<E: Element> {
     self.stages = stages
   }
 
-  /// A forward pass: the stages' outputs, and in training what the backward pass takes off it, last block first.
+  /// What a forward pass leaves to the later ones.
   package struct Saved {
     /// c₁ … c₄.
     package let outputs: [Tensor<E>]
+    fileprivate let input: Tensor<E>
     fileprivate var stem: NormalizedConvolution<E>.Saved?
     fileprivate var pool: MaxPool<E>.Saved?
     fileprivate var blocks: [[Bottleneck<E>.Saved]]
 
     /// The target for the gradient of c₄.
-    package var topTarget: GradientTarget<E> { blocks[3].last!.target }
+    package var topTarget: GradientTarget<E> { target(of: 4) }
+
+    /// The stored tangents of all units that were perturbed.
+    var tangents: [Tensor<E>] { [stem?.zDot].compactMap { $0 } + blocks.joined().flatMap { $0.tangents } }
+
+    /// The target for the gradient of a place: the output of a stage 1…4, or 0, the input of the first.
+    fileprivate func target(of place: Int) -> GradientTarget<E> {
+      place > 0 ? blocks[place - 1].last?.target ?? .plain : .plain
+    }
   }
 
   package func forward(
@@ -59,29 +68,80 @@ package final class ResNet<E: Element> {
       }
       outputs.append(current)
     }
-    return Saved(outputs: outputs, stem: training ? stemSaved : nil, pool: training ? pool : nil, blocks: saved)
+    return Saved(
+      outputs: outputs, input: x, stem: training ? stemSaved : nil, pool: training ? pool : nil, blocks: saved)
   }
 
-  /// `top`: the gradient of c₄, finished by `saved.topTarget`; `others`: contributions to the gradients of c₁ … c₃
-  /// from elsewhere. Takes `saved` apart, so that its memory serves again.
+  /// From v at the places (0: the input; 1…4: c₁ … c₄), times τ, to the tangents of c₁ … c₄; nil where nothing was
+  /// perturbed below. After a recording backward pass.
+  package func forwardTangent(
+    _ saved: inout Saved, at v: [Int: Tensor<E>], _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
+  ) throws -> [Tensor<E>?] {
+    var current: Tensor<E>?
+    if let input = v[0] {
+      try stem.forwardTangent(&saved.stem!, .plain(input), parameters, context)
+      current = MaxPool.forwardTangent(saved.pool!, saved.stem!.activationTangent, context)
+    }
+    return try stages.indices.map { stage in
+      guard var tangent = current else {
+        current = v[stage + 1]
+        return current
+      }
+      for (index, block) in stages[stage].enumerated() {
+        let isLast = index == stages[stage].count - 1
+        tangent = try block.forwardTangent(
+          &saved.blocks[stage][index], tangent, adding: isLast ? v[stage + 1] : nil, parameters, context)
+      }
+      current = tangent
+      return tangent
+    }
+  }
+
+  /// `top`: the gradient of c₄, finished by `saved.topTarget` unless the pass asks for it; `others`: contributions to the
+  /// gradients of c₁ … c₃ from elsewhere. Takes `saved` apart, so that its memory serves again, unless the pass only
+  /// records: then returns the gradients it asks for.
+  @discardableResult
   package func backward(
     _ saved: inout Saved, top: Gradient<E>, others: inout [Int: Tensor<E>], _ parameters: Parameters<E.Accumulator>,
-    into gradients: ParameterGradients, _ context: Context<E>
-  ) throws {
-    var gradient = top
-    let stemSaved = saved.stem!, pool = saved.pool!
+    _ pass: BackwardPass, _ context: Context<E>
+  ) throws -> [Int: Tensor<E>] {
+    var gradient = top, asked: [Int: Tensor<E>] = [:]
     for stage in (0..<4).reversed() {
-      while let block = saved.blocks[stage].popLast() {
-        let index = saved.blocks[stage].count
-        let below = saved.blocks[stage].last ?? (stage > 0 ? saved.blocks[stage - 1].last : nil)
+      // The gradient of c_{stage+1} has arrived.
+      if pass.asks(for: stage + 1) {
+        asked[stage + 1] = gradient.tensor
+        if pass.reaches(stage) { gradient = saved.target(of: stage + 1).finish(gradient.tensor, context) }
+      }
+      guard pass.reaches(stage) else { return asked }
+      for index in stages[stage].indices.reversed() {
         // Before the first block of a stage stands the output of the stage before, which the pyramid reads too.
-        let addend = index == 0 ? others.removeValue(forKey: stage) : nil
+        let isFirst = index == 0
+        let target =
+          !isFirst ? saved.blocks[stage][index - 1].target : pass.asks(for: stage) ? .plain : saved.target(of: stage)
         gradient = try stages[stage][index].backward(
-          block, gradient, addend: addend, target: below?.target ?? .plain, parameters, into: gradients, context)
+          &saved.blocks[stage][index], gradient, addend: isFirst ? others.removeValue(forKey: stage) : nil,
+          target: target, parameters, pass, context)
+        if pass.gradients != nil { saved.blocks[stage].removeLast() }
       }
     }
-    (saved.stem, saved.pool) = (nil, nil)
-    let activation = MaxPool.backward(pool, gradient.tensor, stemSaved.z.shape, stemSaved.target, context)
-    _ = try stem.backward(stemSaved, activation.tensor, sums: activation.sums, parameters, into: gradients, context)
+    asked[0] = try stemBackward(&saved, gradient.tensor, parameters, pass, context)
+    return asked
+  }
+
+  /// From the gradient of the pooled stem. Returns that of the input, if the pass asks for it.
+  private func stemBackward(
+    _ saved: inout Saved, _ pooledBar: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass,
+    _ context: Context<E>
+  ) throws -> Tensor<E>? {
+    let activation = MaxPool.backward(saved.pool!, pooledBar, saved.stem!.z.shape, saved.stem!.target, context)
+    let zBar = try stem.backward(
+      &saved.stem!, activation.tensor, sums: activation.sums, parameters, pass, context)
+    guard pass.asks(for: 0) else {
+      (saved.stem, saved.pool) = (nil, nil)
+      return nil
+    }
+    let epilogue = Epilogue(out: context.tensor(saved.input.shape))
+    stem.convolution.backwardData(zBar, epilogue, context)
+    return epilogue.out
   }
 }

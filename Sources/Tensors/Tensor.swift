@@ -1,3 +1,5 @@
+import Foundation
+
 /// Images × height × width × channels; a matrix is rows × 1 × 1 × columns.
 package struct Shape: Equatable, Hashable, Sendable, CustomStringConvertible {
   package var images: Int, height: Int, width: Int, channels: Int
@@ -35,6 +37,8 @@ package struct Tensor<Scalar: Element> {
 
   /// A copy of the values, for losses, probes and tests.
   package var array: [Scalar] { Array(UnsafeBufferPointer(start: pointer, count: shape.count)) }
+
+  package func zero() { memset(pointer, 0, shape.count * MemoryLayout<Scalar>.stride) }
 
   package func fill(_ values: [Scalar]) {
     precondition(values.count == shape.count)

@@ -8,6 +8,8 @@ package final class Workers: Sendable {
   /// Threads, the caller's among them.
   package let count: Int
   package let isRehearsal: Bool
+  /// What has been asked of them.
+  package let work = Work()
   private let pool: Pool
 
   package init(count: Int, rehearsal: Bool = false) {

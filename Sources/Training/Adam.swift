@@ -16,21 +16,25 @@ package final class Adam<A: Element> where A.Accumulator == A {
   /// t, the updates made so far.
   package var steps = 0
   private let configuration: Configuration.Optimizer
+  private let weightDecay: Double
 
-  package init(count: Int, _ configuration: Configuration.Optimizer) {
+  /// `decays`: whether the weight decay of the configuration applies.
+  package init(count: Int, _ configuration: Configuration.Optimizer, decays: Bool = true) {
     m = Buffer(count: count)
     v = Buffer(count: count)
     self.configuration = configuration
+    weightDecay = decays ? configuration.weightDecay : 0
   }
 
   /// One update of `values` from `gradients` · `gradientScale`.
   package func update(
-    _ values: Buffer<A>, _ gradients: ParameterGradients, gradientScale: Double, learningRate: Double, _ context: Context<A>
+    _ values: Buffer<A>, _ gradients: ParameterGradients, gradientScale: Double, learningRate: Double,
+    _ context: Context<A>
   ) {
     steps += 1
     let c = configuration, t = Double(steps)
     let rate = learningRate / (1 - pow(c.beta1, t)), root = 1 / (1 - pow(c.beta2, t)).squareRoot()
-    let decay = c.decay == .l2 ? c.weightDecay : 0, shrink = c.decay == .decoupled ? learningRate * c.weightDecay : 0
+    let decay = c.decay == .l2 ? weightDecay : 0, shrink = c.decay == .decoupled ? learningRate * weightDecay : 0
     let adam = context.kernels.elementwise.adam!
     let piece = 1 << 16
     context.workers.parallelFor((values.count + piece - 1) / piece) { index, _ in

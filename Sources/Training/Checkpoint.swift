@@ -7,7 +7,7 @@ import Tensors
 /// A state of training in a folder `step-00000123`, whole or not at all:
 ///
 ///     model.safetensors      parameters and running statistics, torchvision's names
-///     optimizer.safetensors  Adam's moments, m.<name> and v.<name>
+///     optimizer.safetensors  Adam's moments, m.<name> and v.<name>; with adaptive L2 also adaptiveL2.<name> and their moments
 ///     state.json             where the run stands
 ///     config.yaml            its configuration; keys that are newer than the file have their defaults
 ///     manifest.json          sizes and SHA-256 of the files
@@ -20,7 +20,11 @@ package struct Checkpoint {
     package var step: Int
     /// Updates that Adam has made.
     package var updates: Int
-    package var lossScale: LossScale
+    /// Updates of the strengths of adaptive L2.
+    package var strengthUpdates: Int?
+    package var lossScale: DynamicScale
+    /// With the gradient regularizer.
+    package var tangentScale: DynamicScale?
     /// The best evaluation so far.
     package var best: Best?
     /// Training identities in the order of their classes.
@@ -28,7 +32,9 @@ package struct Checkpoint {
     /// In a file of its own.
     package var configuration = Configuration()
 
-    private enum CodingKeys: String, CodingKey { case version, step, updates, lossScale, best, identities }
+    private enum CodingKeys: String, CodingKey {
+      case version, step, updates, strengthUpdates, lossScale, tangentScale, best, identities
+    }
 
     package struct Best: Codable, Sendable, Equatable {
       package var mAP: Double, step: Int
@@ -37,8 +43,11 @@ package struct Checkpoint {
     }
 
     package init(
-      step: Int, updates: Int, lossScale: LossScale, best: Best?, identities: [Int], configuration: Configuration
+      step: Int, updates: Int, strengthUpdates: Int? = nil, lossScale: DynamicScale, tangentScale: DynamicScale? = nil,
+      best: Best?, identities: [Int],
+      configuration: Configuration
     ) {
+      (self.strengthUpdates, self.tangentScale) = (strengthUpdates, tangentScale)
       (self.step, self.updates, self.lossScale, self.best) = (step, updates, lossScale, best)
       (self.identities, self.configuration) = (identities, configuration)
     }
@@ -46,7 +55,8 @@ package struct Checkpoint {
 
   package let folder: String
   package let state: State
-  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json", configurationFile = "config.yaml"
+  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json",
+    configurationFile = "config.yaml"
 
   /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`,
   /// `RUN`).
@@ -96,15 +106,29 @@ package struct Checkpoint {
     }
     step.adam.steps = state.updates
     step.lossScale.resume(from: state.lossScale)
+    if let scale = state.tangentScale { step.tangentScale.resume(from: scale) }
+    guard let penalty = step.penalty, moments.contains(penalty.adaptive.layout.slots[0].name) else { return }
+    for slot in penalty.adaptive.layout.slots {
+      try WeightsFile.read(moments, slot.name, slot, into: penalty.adaptive.values)
+      try WeightsFile.read(moments, "m." + slot.name, slot, into: penalty.adam.m)
+      try WeightsFile.read(moments, "v." + slot.name, slot, into: penalty.adam.v)
+    }
+    penalty.adam.steps = state.strengthUpdates ?? 0
   }
 
   /// Writes the files of a checkpoint into a folder.
   static func write<E: Element>(_ step: TrainingStep<E>, _ state: State, into folder: String) throws {
     try WeightsFile.write(step.network, step.parameters, to: "\(folder)/\(model)")
     let layout = step.network.layout
-    try SafetensorsWriter.write(
-      WeightsFile.tensors(layout, step.adam.m, prefix: "m.") + WeightsFile.tensors(layout, step.adam.v, prefix: "v."),
-      metadata: ["format": "lineup"], to: "\(folder)/\(optimizer)")
+    var tensors =
+      WeightsFile.tensors(layout, step.adam.m, prefix: "m.") + WeightsFile.tensors(layout, step.adam.v, prefix: "v.")
+    if let penalty = step.penalty {
+      let layout = penalty.adaptive.layout
+      tensors += WeightsFile.tensors(layout, penalty.adaptive.values)
+      tensors += WeightsFile.tensors(layout, penalty.adam.m, prefix: "m.")
+      tensors += WeightsFile.tensors(layout, penalty.adam.v, prefix: "v.")
+    }
+    try SafetensorsWriter.write(tensors, metadata: ["format": "lineup"], to: "\(folder)/\(optimizer)")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     try AtomicFiles.write(

@@ -94,9 +94,19 @@ package struct Configuration: Codable, Sendable, Equatable {
     package init() {}
   }
 
-  /// AdaptiveReID: a trained strength of the L2 penalty for each tensor.
+  /// AdaptiveReID: a trained strength λ_i = amplitude · hardSigmoid(r_i) of the L2 penalty λ_i ‖w_i‖² for each tensor, in
+  /// place of `optimizer.weightDecay`.
   package struct AdaptiveL2: Codable, Sendable, Equatable {
+    package enum Kind: String, Choice { case convolution, linear, bias, normScale, normShift }
     package var enabled = false
+    /// The largest strength.
+    package var amplitude = 0.005
+    /// r_i at the start; 0 is half the amplitude, −2.5 and below none, 2.5 and above all of it.
+    package var initial = 0.0
+    /// Whether r_i is trained; false keeps the constant penalty.
+    package var trained = true
+    /// The kinds of tensors that are regularized, each tensor with a strength of its own.
+    package var tensors = Kind.allCases
     package init() {}
   }
 
@@ -184,7 +194,10 @@ package struct Configuration: Codable, Sendable, Equatable {
 
   package struct Log: Codable, Sendable, Equatable {
     /// Named after swift-log's levels.
-    package enum Level: String, Choice { case trace, debug, info, notice, warning, error, critical }
+    package enum Level: String, Choice {
+      case trace, debug, info, notice, warning, error, critical
+      package var includesDebug: Bool { self == .trace || self == .debug }
+    }
     /// Steps between two log lines.
     package var everySteps = 1
     /// Whether the sample list of every step is logged.
@@ -205,7 +218,6 @@ extension DistanceMetric: Choice {}
 extension Configuration {
   /// Checks ranges and combinations; `Failure.usage` names the dotted key, its value and what is allowed.
   package func validate() throws {
-    try requireAvailable()
     try validateModel()
     try validateMethod()
 
@@ -218,12 +230,6 @@ extension Configuration {
     try require(data.loaderThreads >= 1, "data.loaderThreads", data.loaderThreads, "1 or more")
     try require(log.everySteps >= 1, "log.everySteps", log.everySteps, "1 or more")
     try require(threads >= 0, "threads", threads, "0 (all that the affinity mask allows) or more")
-  }
-
-  /// The one place that refuses what this release does not compute yet; delete a line when its method arrives.
-  private func requireAvailable() throws {
-    try require(!(msgr.lambda > 0), "msgr.lambda", msgr.lambda, "0: the gradient regularizer is not available yet")
-    try require(!adaptiveL2.enabled, "adaptiveL2.enabled", true, "false: adaptive L2 is not available yet")
   }
 
   private func validateModel() throws {
@@ -260,6 +266,13 @@ extension Configuration {
     try require(
       !places.isEmpty && Set(places).count == places.count, "msgr.at", places,
       "a list of one or more of input, 1, 2, 3, 4, each once")
+    let adaptive = adaptiveL2, kinds = adaptive.tensors.map(\.rawValue)
+    try require(
+      adaptive.amplitude > 0 && adaptive.amplitude.isFinite, "adaptiveL2.amplitude", adaptive.amplitude, "above 0")
+    try require(adaptive.initial.isFinite, "adaptiveL2.initial", adaptive.initial, "a finite number")
+    try require(
+      !kinds.isEmpty && Set(kinds).count == kinds.count, "adaptiveL2.tensors", kinds,
+      "a list of one or more of convolution, linear, bias, normScale, normShift, each once")
     // A triplet needs a second image of the anchor's identity and a second identity.
     let least = triplet.weight > 0 ? 2 : 1
     let why = triplet.weight > 0 ? "2 or more for the triplet loss" : "1 or more"

@@ -38,7 +38,8 @@ package struct MemoryAccount: Sendable {
       [UInt8](repeating: 0, count: images * height * width * 3), height: height, width: width,
       labels: [Int](repeating: 0, count: images), scale: 1)
     return MemoryAccount(
-      parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes, workingWeights: network.packedBytes,
+      parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
+      workingWeights: network.packedBytes,
       activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes)
   }
 

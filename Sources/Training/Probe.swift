@@ -34,27 +34,35 @@ package enum Probe {
     let classes = Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
     let height = configuration.input.height, width = configuration.input.width
     // Training would skip the steps that overflow float16 and halve the scale; here that is one loop.
-    var (loss, embedding, logits, _) = try step.differentiate(
-      pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
-    while GradientReduction.nonfinite(step.gradients, step.network.layout, context.accumulating) != nil,
-      loss.total.isFinite, step.lossScale.halve()
-    {
-      (loss, embedding, logits, _) = try step.differentiate(
-        pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
+    func differentiate() throws -> Differentiated<E.Accumulator> {
+      try step.differentiate(pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
     }
+    func overflows(_ result: Differentiated<E.Accumulator>) -> Bool {
+      !result.loss.total.isFinite
+        || GradientReduction.nonfinite(step.gradients, step.network.layout, context.accumulating) != nil
+    }
+    var result = try differentiate()
+    while overflows(result), result.loss.crossEntropy.isFinite, step.lossScale.halve() { result = try differentiate() }
     let scale = step.lossScale.scale
-    let embeddings = Array(try communicator.allgather(embedding.array).joined())
-    let allLogits = Array(try communicator.allgather(logits.array).joined())
+    let embeddings = Array(try communicator.allgather(result.embedding.array).joined())
+    let allLogits = Array(try communicator.allgather(result.logits.array).joined())
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       let gradients = Buffer<E.Accumulator>(count: step.network.layout.count)
       for i in 0..<gradients.count { gradients[i] = E.Accumulator(step.gradients[i] / scale) }
-      let tensors = [
-        tensor("embedding", [samples.count, embedding.shape.channels], embeddings),
-        tensor("logits", [samples.count, logits.shape.channels], allLogits),
+      let loss = result.loss
+      var tensors = [
+        tensor("embedding", [samples.count, result.embedding.shape.channels], embeddings),
+        tensor("logits", [samples.count, result.logits.shape.channels], allLogits),
         tensor("loss.total", [1], [loss.total]), tensor("loss.crossEntropy", [1], [loss.crossEntropy]),
-        tensor("loss.triplet", [1], [loss.triplet]), tensor("loss.msgr", [1], [0.0]),
+        tensor("loss.triplet", [1], [loss.triplet]), tensor("loss.msgr", [1], [loss.msgr ?? 0]),
       ]
+      if let penalty = step.penalty?.adaptive {
+        tensors.append(tensor("loss.adaptiveL2", [1], [loss.adaptiveL2 ?? 0]))
+        let strengths = Buffer<E.Accumulator>(count: penalty.layout.count)
+        for i in 0..<strengths.count { strengths[i] = E.Accumulator(penalty.gradients[i] / scale) }
+        tensors += WeightsFile.tensors(penalty.layout, strengths, prefix: "gradient.")
+      }
       try SafetensorsWriter.write(
         tensors + WeightsFile.tensors(step.network.layout, gradients, prefix: "gradient."),
         metadata: ["storage": configuration.precision.storage.rawValue, "ranks": "\(communicator.size)"], to: output)

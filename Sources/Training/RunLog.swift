@@ -22,6 +22,7 @@ package final class RunLog: Sendable {
     self.logger = logger
   }
 
+  package func debug(_ message: String) { logger.debug("\(message)") }
   package func info(_ message: String) { logger.info("\(message)") }
   package func warning(_ message: String) { logger.warning("\(message)") }
 

@@ -154,20 +154,29 @@ package final class Trainer<E: Element> {
     guard communicator.isCoordinator else { return }
     pace.add(seconds)
     let rate = Double(result.loss.rows) / seconds
-    try run.metrics?.append([
-      "step": .integer(done), "epoch": .integer(plan.epoch + 1), "loss": .number(result.loss.total),
-      "crossEntropy": .number(result.loss.crossEntropy), "triplet": .number(result.loss.triplet),
-      "learningRate": .number(plan.learningRate), "lossScale": .number(result.lossScale),
-      "skipped": .integer(step.lossScale.skipped), "images": .integer(result.loss.rows),
-      "damaged": .integer(batch.samples.count - result.loss.rows), "seconds": .number(seconds),
-      "imagesPerSecond": .number(rate), "secondsWaitedForImages": .number(waited),
-    ])
+    var fields: [(key: String, value: MetricValue)] = [
+      ("step", .integer(done)), ("epoch", .integer(plan.epoch + 1)), ("loss", .number(result.loss.total)),
+      ("crossEntropy", .number(result.loss.crossEntropy)), ("triplet", .number(result.loss.triplet)),
+      ("learningRate", .number(plan.learningRate)), ("lossScale", .number(result.lossScale)),
+      ("skipped", .integer(step.lossScale.skipped)), ("images", .integer(result.loss.rows)),
+      ("damaged", .integer(batch.samples.count - result.loss.rows)), ("seconds", .number(seconds)),
+      ("imagesPerSecond", .number(rate)), ("secondsWaitedForImages", .number(waited)),
+    ]
+    if let msgr = result.loss.msgr {
+      fields += [("msgr", .number(msgr)), ("tangentScale", .number(step.tangentScale.scale))]
+    }
+    if let penalty = result.loss.adaptiveL2 { fields += [("adaptiveL2", .number(penalty))] }
+    try run.metrics?.append(fields)
+    if let tangents = result.tangents { log.debug("step \(done): \(tangents.summary)") }
     if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
     guard isDue(done, configuration.log.everySteps) || done == coordinator.totalSteps else { return }
     let loss = result.loss, index = plan.index + 1
+    var parts = String(format: "ce %.3f triplet %.3f", loss.crossEntropy, loss.triplet)
+    if let msgr = loss.msgr { parts += String(format: " msgr %.3f", msgr) }
+    if let penalty = loss.adaptiveL2 { parts += String(format: " l2 %.3f", penalty) }
     let line = String(
-      format: "epoch %d/%d  step %d/%d  loss %.3f (ce %.3f triplet %.3f)  lr %.1e  %.1f img/s  eta %@", plan.epoch + 1,
-      configuration.schedule.epochs, index, coordinator.stepsPerEpoch, loss.total, loss.crossEntropy, loss.triplet,
+      format: "epoch %d/%d  step %d/%d  loss %.3f (%@)  lr %.1e  %.1f img/s  eta %@", plan.epoch + 1,
+      configuration.schedule.epochs, index, coordinator.stepsPerEpoch, loss.total, parts,
       plan.learningRate, rate, pace.remaining(coordinator.totalSteps - done))
     log.step(line, done: Double(index) / Double(coordinator.stepsPerEpoch))
   }
@@ -198,7 +207,8 @@ package final class Trainer<E: Element> {
   private func save() throws {
     guard !isSaved else { return }
     let state = Checkpoint.State(
-      step: done, updates: step.adam.steps, lossScale: step.lossScale, best: best,
+      step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
+      tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best,
       identities: classes.keys.sorted(), configuration: configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }

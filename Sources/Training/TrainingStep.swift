@@ -5,71 +5,118 @@ import Losses
 import Network
 import Tensors
 
-/// What a step came to; the same on every rank.
-package struct StepResult: Sendable {
-  package let loss: ReIDLoss.Value
-  /// The loss scale that the step was computed with.
-  package let lossScale: Double
-  /// The tensor whose gradient was not finite, if the step was skipped.
-  package let skippedFor: String?
-}
-
 /// One step of training, spelled out: this is the page to show a colleague.
 package final class TrainingStep<E: Element> {
+  package typealias A = E.Accumulator
   package let network: ReIDNetwork<E>
-  package let parameters: Parameters<E.Accumulator>
+  package let parameters: Parameters<A>
   package let gradients: ParameterGradients
-  package let adam: Adam<E.Accumulator>
-  package var lossScale: LossScale
+  package let adam: Adam<A>
+  /// Adaptive L2, if the run has it.
+  package let penalty: Penalty<A>?
+  package var lossScale: DynamicScale
+  /// τ of the gradient regularizer.
+  package var tangentScale: DynamicScale
   private let loss: ReIDLoss
+  private let regularizer: GradientRegularizer?
+  private let lambda: Double
+  private let measuresTangents: Bool
   private let context: Context<E>
 
   package init(
-    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
-    _ context: Context<E>
+    _ network: ReIDNetwork<E>, _ parameters: Parameters<A>, _ configuration: Configuration, _ context: Context<E>
   ) {
     self.network = network
     self.parameters = parameters
     self.context = context
     gradients = ParameterGradients(count: network.layout.count)
-    adam = Adam(count: network.layout.count, configuration.optimizer)
-    lossScale = LossScale(configuration)
+    penalty = Penalty(network.layout, configuration)
+    adam = Adam(count: network.layout.count, configuration.optimizer, decays: penalty == nil)
+    lossScale = DynamicScale(configuration)
     loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
+    regularizer = GradientRegularizer(configuration.msgr)
+    lambda = configuration.msgr.lambda
+    tangentScale = DynamicScale(tangentsOf: regularizer, configuration)
+    measuresTangents = configuration.log.level.includesDebug
   }
 
-  /// Computes the gradients of `scale` · L, summed over all ranks, of the global batch whose rows `pixels` (n × height
-  /// × width × 3 bytes) and `labels` are this rank's share. Leaves them in `gradients`; changes no parameter.
-  package func differentiate(
-    _ pixels: [UInt8], height: Int, width: Int, labels: [Int], scale: Double
-  ) throws -> (
-    loss: ReIDLoss.Value, embedding: Tensor<E.Accumulator>, logits: Tensor<E.Accumulator>, updates: RunningUpdates
-  ) {
-    network.pack(parameters, training: true, context)
-    gradients.reset(scale: scale, E.Accumulator.self)
+  /// Computes the gradients of `scale`·J, summed over all ranks, of the global batch whose rows `pixels` (n × height
+  /// × width × 3 bytes) and `labels` are this rank's share, where
+  ///
+  ///     J = L + λ Σ_s Σ_i ‖∂L/∂f_{s,i}‖ + Σ λ_i ‖w_i‖²
+  ///
+  /// as far as the configuration has these terms. Leaves them in `gradients`; changes no parameter.
+  package func differentiate(_ pixels: [UInt8], height: Int, width: Int, labels: [Int], scale: Double) throws
+    -> Differentiated<A>
+  {
+    let readsInputGradient = regularizer?.places.contains(0) ?? false
+    network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
+    gradients.reset(scale: scale, A.self)
     var updates = RunningUpdates()
     let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
-    let saved = try network.forward(images, parameters, &updates, context)
-    let (embedding, logits) = (saved.embedding, saved.logits)
+    var saved = try network.forward(images, parameters, &updates, context)
+    let outputs = (saved.embedding, saved.logits)
     let (value, embeddingBar, logitsBar) = try loss.evaluate(
-      embedding: embedding, logits: logits, labels: labels, scale: scale, in: context.arena, context.communicator)
-    try network.backward(saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, into: gradients, context)
+      embedding: outputs.0, logits: outputs.1, labels: labels, scale: scale, in: context.arena, context.communicator)
+    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: updates)
+
+    if let regularizer {
+      let h = try perturb(&saved, regularizer, (embeddingBar, logitsBar), labels: labels, scale: scale, &result)
+      let pass = BackwardPass.regularized(gradients, tangentWeight: lambda / tangentScale.scale)
+      try network.backward(&saved, embeddingBar: h.embedding, logitsBar: h.logits, parameters, pass, context)
+    } else {
+      try network.backward(
+        &saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, .plain(gradients), context)
+    }
     try GradientReduction.reduce(gradients, context.communicator)
-    return (value, embedding, logits, updates)
+    if let penalty {
+      result.loss.add(
+        adaptiveL2: penalty.adaptive.differentiate(parameters.values, scale: scale, into: gradients, context.workers))
+    }
+    return result
+  }
+
+  /// The middle of a step with the gradient regularizer, from the gradients of L with respect to the outputs to those of
+  /// J: backward down to the lowest place for g and v, and the tangents up from there.
+  private func perturb(
+    _ saved: inout ReIDNetwork<E>.Saved, _ regularizer: GradientRegularizer,
+    _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
+  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>) {
+    let recorded = try network.backward(
+      &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters,
+      .recording(places: regularizer.places), context)
+    let measured = try regularizer.measure(recorded, scale: scale, context)
+    result.loss.add(msgr: measured.value, lambda: lambda)
+    repeat {
+      let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
+      let dots = try network.forwardTangent(&saved, at: v, parameters, context)
+      let weight = lambda / tangentScale.scale
+      let h = try loss.evaluateTangent(
+        at: (result.embedding, result.logits), along: dots, from: bars, labels: labels, scale: scale, weight: weight,
+        in: context.arena, context.communicator)
+      guard let h else { continue }  // τ is too large for the storage, on every rank
+      if measuresTangents { result.tangents = try TangentReport(saved.tangents, tangentScale.scale, context) }
+      return h
+    } while measured.value.isFinite && tangentScale.halve()
+    result.loss.invalidate()
+    return bars
   }
 
   /// A whole step. One that meets an Inf or NaN on any rank changes no parameter, statistic or moment on any.
   package func run(_ batch: ImageBatch, labels: [Int], learningRate: Double) throws -> StepResult {
     let scale = lossScale.scale
-    let (value, _, _, updates) = try differentiate(
+    let result = try differentiate(
       batch.pixels, height: batch.height, width: batch.width, labels: labels, scale: scale)
     let culprit =
-      value.total.isFinite
+      result.loss.total.isFinite
       ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
     if lossScale.update(finite: culprit == nil) {
+      _ = tangentScale.update(finite: true)
       adam.update(
         parameters.values, gradients, gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
-      updates.commit()
+      penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
+      result.updates.commit()
     }
-    return StepResult(loss: value, lossScale: scale, skippedFor: culprit)
+    return StepResult(loss: result.loss, lossScale: scale, tangents: result.tangents, skippedFor: culprit)
   }
 }

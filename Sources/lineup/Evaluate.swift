@@ -60,12 +60,15 @@ enum MetricsFile {
     let plain: RankingResult?
   }
 
-  static func write(_ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil, to path: String) throws {
+  static func write(
+    _ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil, to path: String
+  ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
     let content = Content(
       mAP: result.mAP, mAPTrapezoid: result.mAPTrapezoid, mINP: result.mINP, rank1: result.rank1, rank5: result.rank5,
-      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked, plain: plain)
+      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked,
+      plain: plain)
     try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
   }
 }

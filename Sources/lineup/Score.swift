@@ -12,7 +12,8 @@ struct Score: ParsableCommand {
   @Option(name: .long, help: "Features of the queries (.npy).") var query: String
   @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
   @Option(name: .long, help: "euclidean or cosine.") var metric: DistanceMetric = .euclidean
-  @Flag(name: .long, help: "After k-reciprocal re-ranking; the file then has the metrics before it as `plain`.") var rerank = false
+  @Flag(name: .long, help: "After k-reciprocal re-ranking; the file then has the metrics before it as `plain`.")
+  var rerank = false
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
 
   func run() {

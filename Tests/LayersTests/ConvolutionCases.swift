@@ -56,10 +56,10 @@ struct NormalizedConvolutionCase: LayerCase {
       layout: layout, statistics: statistics, pack: { unit.convolution.pack($0.values, backward: true, $1) },
       run: { inputs, parameters, updates, context in
         let x = inputs[0]
-        let saved = try unit.forward(.plain(x), parameters, &updates, training: true, context)
+        var saved = try unit.forward(.plain(x), parameters, &updates, training: true, context)
         return .init(y: doubles(saved.activation.materialized(context))) { yBar, gradients in
           let yBar = finish(yBar, saved.z.shape, saved.target, context)
-          let zBar = try unit.backward(saved, yBar.tensor, sums: yBar.sums, parameters, into: gradients, context)
+          let zBar = try unit.backward(&saved, yBar.tensor, sums: yBar.sums, parameters, .plain(gradients), context)
           let xBar = Epilogue(out: context.tensor(x.shape))
           unit.convolution.backwardData(zBar, xBar, context)
           return [doubles(xBar.out)]
@@ -135,10 +135,10 @@ struct BottleneckCase: LayerCase {
         }
       },
       run: { inputs, parameters, updates, context in
-        let saved = try block.forward(inputs[0], parameters, &updates, training: true, context)
+        var saved = try block.forward(inputs[0], parameters, &updates, training: true, context)
         return .init(y: doubles(saved.y)) { yBar, gradients in
           let yBar = finish(yBar, saved.y.shape, saved.target, context)
-          let xBar = try block.backward(saved, yBar, target: .plain, parameters, into: gradients, context)
+          let xBar = try block.backward(&saved, yBar, target: .plain, parameters, .plain(gradients), context)
           return [doubles(xBar.tensor)]
         }
       })

@@ -42,10 +42,12 @@ struct ResidualJoinCase: LayerCase {
         return .init(y: doubles(y)) { yBar, gradients in
           let g = finish(yBar, y.shape, ResidualJoin.target(y: y, main, shortcut), context)
           let coefficients = try norm.backward(main.state, g.sums, parameters, into: gradients, context.communicator)
+            .coefficients
           let zBar = doubles(Operand.gradient(g.tensor, through: z, coefficients).materialized(context))
           guard let side, let other else { return [zBar, doubles(g.tensor)] }
           let sums = Array(g.sums[0..<channels] + g.sums[2 * channels..<3 * channels])
           let sideCoefficients = try side.backward(other.state, sums, parameters, into: gradients, context.communicator)
+            .coefficients
           return [zBar, doubles(Operand.gradient(g.tensor, through: x, sideCoefficients).materialized(context))]
         }
       })
@@ -74,6 +76,7 @@ struct MaxPoolCase: LayerCase {
           let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
           let g = MaxPool.backward(saved, tensor(yBar, saved.y.shape, context), z.shape, target, context)
           let coefficients = try norm.backward(state, g.sums, parameters, into: gradients, context.communicator)
+            .coefficients
           return [doubles(Operand.gradient(g.tensor, through: z, coefficients).materialized(context))]
         }
       })

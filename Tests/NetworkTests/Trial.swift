@@ -83,7 +83,7 @@ struct Trial: Sendable {
     network.pack(parameters, training: true, context)
     var updates = RunningUpdates()
     var result = Result()
-    let saved = try network.forward(images(range, context), parameters, &updates, context)
+    var saved = try network.forward(images(range, context), parameters, &updates, context)
     let (value, embeddingBar, logitsBar) = try loss.evaluate(
       embedding: saved.embedding, logits: saved.logits, labels: Array(labels[range]), scale: scale, in: context.arena,
       communicator)
@@ -93,7 +93,7 @@ struct Trial: Sendable {
     if backward {
       let gradients = ParameterGradients(count: network.layout.count)
       try network.backward(
-        saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, into: gradients, context)
+        &saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, .plain(gradients), context)
       result.gradient = gradients.values.array.map { $0 / scale }
     }
     updates.commit()

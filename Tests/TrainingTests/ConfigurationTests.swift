@@ -227,7 +227,7 @@ func message(_ kind: Failure.Kind, _ body: () throws -> Void) -> String? {
     ("checkpoint.keep=0", "checkpoint.keep"), ("data.erasing=1.5", "probability from 0 to 1"),
     ("data.loaderThreads=0", "data.loaderThreads"), ("log.everySteps=0", "log.everySteps"), ("threads=-1", "threads"),
     ("msgr.at=[]", "msgr.at"), ("msgr.at=[1, 1]", "each once"), ("msgr.lambda=-1", "msgr.lambda is -1.0"),
-    ("msgr.lambda=0.01", "not available yet"), ("adaptiveL2.enabled=true", "not available yet"),
+    ("adaptiveL2.amplitude=0", "above 0"), ("adaptiveL2.tensors=[bias,bias]", "each once"),
   ])
   func outOfRange(setting: String, part: String) {
     let text = refusal(setting)

@@ -10,17 +10,26 @@
 
 enum lineup_precision { LINEUP_FLOAT16, LINEUP_FLOAT32, LINEUP_FLOAT64 };
 enum lineup_instructions { LINEUP_BASELINE, LINEUP_AVX2, LINEUP_AVX512 };
-enum lineup_reading { LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT };
+enum lineup_reading {
+  LINEUP_PLAIN,
+  LINEUP_AFFINE,
+  LINEUP_ACTIVATION,
+  LINEUP_NORM_GRADIENT,
+  LINEUP_ACTIVATION_TANGENT,
+  LINEUP_REGULARIZED_NORM_GRADIENT,
+};
 enum lineup_sums { LINEUP_NO_SUMS, LINEUP_FORWARD_SUMS, LINEUP_BACKWARD_SUMS };
 
 // What a GEMM reads: a stored tensor and what is still to be done to it while it is packed.
 typedef struct {
   enum lineup_reading reading;
   int bfloat16;            // round the result to bfloat16
-  const void *x;           // T: stored values, or (norm gradient) the gradient g of the normalized output
-  const void *z;           // T: the raw convolution output (norm gradient only)
+  const void *x;           // T: stored values: a tensor, a gradient, or a tangent
+  const void *z, *g, *t;   // T: the raw convolution output, the gradient of its normalization, its tangent
   const void *a, *b, *c;   // A per channel. affine: a x + b; activation: max(0, a x + b);
-                           // norm gradient: a g + b z + c
+  const void *d, *e;       // norm gradient (and tangent): a x + b z + c;
+                           // activation tangent: a x + b z + c where d z + e > 0, else 0;
+                           // regularized norm gradient: a x + b z + c + d g + e t
 } lineup_operand;
 
 // What becomes of a row of accumulators: v = acc (+ bias) (+ addend), gated, rounded to T, stored, summed.
@@ -31,7 +40,7 @@ typedef struct {
   const void *gate;                       // T, or NULL: v is kept where gate > 0 …
   const void *gate_scale, *gate_shift;    // A per channel, or NULL: … or where scale·gate + shift > 0
   enum lineup_sums sums;                  // of the rounded v
-  const void *z1, *mean1, *z2, *mean2;    // backward sums: T tensors and their A means (z2 may be NULL)
+  const void *z1, *mean1, *z2, *mean2;    // backward sums: T tensors and their A means (z2 or mean2 may be NULL)
 } lineup_epilogue;
 
 typedef struct {
@@ -44,6 +53,10 @@ typedef struct {
   // y = max(0, a1 z1 + b1 + shortcut), where shortcut = x, or a2 x + b2 with a2 not NULL
   void (*join)(const void *z1, const void *a1, const void *b1, const void *x, const void *a2, const void *b2,
                size_t count, size_t channels, void *y);
+  // the tangent of a join: (pending z + shortcut) where y > 0, else 0; plus v (T) where v is not NULL. The shortcut is
+  // a pending tangent of a normalization, or plain
+  void (*join_tangent)(const void *y, const lineup_operand *z, const lineup_operand *shortcut, const void *v,
+                       size_t pixel, size_t count, size_t channels, void *out);
   // sums (float64, channels) += x at `count` pixels: those listed, or with pixels NULL those from `first` on
   void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels,
                      double *sums);
@@ -53,6 +66,13 @@ typedef struct {
   // the gradient (A, width × channels) of one row of inputs from gradient and index of one image of outputs
   void (*max_pool_backward)(const void *gradient, const uint8_t *index, size_t height, size_t width,
                             size_t channels, size_t row, void *out);
+  // the pending tangent at the winning tap, for one row of outputs of one image
+  void (*max_pool_tangent)(const lineup_operand *image, const uint8_t *index, size_t first, size_t height,
+                           size_t width, size_t channels, size_t row, void *out);
+  // Σ|x|, Σx², max|x| and how many are 0, to magnitudes[0…3]; returns where the first of the largest stands
+  size_t (*magnitudes)(const void *x, size_t count, double *magnitudes);
+  // out = factor · x, or with `sign` factor · sign(x)
+  void (*scale)(const void *x, size_t count, double factor, int sign, void *out);
   // RGB bytes → (value / 255 − mean) / deviation
   void (*normalize)(const uint8_t *rgb, size_t pixels, const double *mean, const double *deviation, void *out);
   // K × N weights, w[k·row_stride + n·column_stride] (A), rounded to T (and bfloat16), to panels

@@ -3,8 +3,8 @@ import Testing
 import Training
 
 @Suite struct LossScaleTests {
-  private func scale(_ settings: String...) throws -> LossScale {
-    LossScale(try Configuration.resolve(settings: settings))
+  private func scale(_ settings: String...) throws -> DynamicScale {
+    DynamicScale(try Configuration.resolve(settings: settings))
   }
 
   @Test func doublesAfterCleanStepsAndHalvesAtOnce() throws {
@@ -44,7 +44,7 @@ import Training
   @Test func survivesItsCheckpoint() throws {
     var scale = try scale("lossScale.initial=64", "lossScale.growthInterval=5")
     for finite in [true, false, true, true] { _ = scale.update(finite: finite) }
-    var restored = try JSONDecoder().decode(LossScale.self, from: try JSONEncoder().encode(scale))
+    var restored = try JSONDecoder().decode(DynamicScale.self, from: try JSONEncoder().encode(scale))
     #expect(restored == scale)
     for _ in 0..<3 {
       _ = restored.update(finite: true)
@@ -55,8 +55,8 @@ import Training
 }
 
 @Suite struct LossScaleResumeTests {
-  private func scale(_ settings: String...) throws -> LossScale {
-    LossScale(try Configuration.resolve(settings: settings))
+  private func scale(_ settings: String...) throws -> DynamicScale {
+    DynamicScale(try Configuration.resolve(settings: settings))
   }
 
   @Test func resumesOnlyWhereBothAreDynamic() throws {

@@ -1,0 +1,88 @@
+import CKernels
+import Collectives
+import Kernels
+import Layers
+import Losses
+import Tensors
+
+/// The parts of J = L + λR + P of a step; the same on every rank.
+package struct StepLoss: Sendable {
+  package private(set) var total: Double
+  package let crossEntropy: Double, triplet: Double
+  /// R, before λ; nil without the gradient regularizer.
+  package private(set) var msgr: Double?
+  /// P; nil without adaptive L2.
+  package private(set) var adaptiveL2: Double?
+  /// Images, over all ranks.
+  package let rows: Int
+
+  init(_ value: ReIDLoss.Value) {
+    (total, crossEntropy, triplet, rows) = (value.total, value.crossEntropy, value.triplet, value.rows)
+  }
+
+  mutating func add(msgr value: Double, lambda: Double) {
+    msgr = value
+    total += lambda * value
+  }
+
+  mutating func add(adaptiveL2 value: Double) {
+    adaptiveL2 = value
+    total += value
+  }
+
+  /// The gradients that belong to it could not be computed.
+  mutating func invalidate() { total = .nan }
+}
+
+/// What `TrainingStep.differentiate` returns beside the gradients.
+package struct Differentiated<A: Element> {
+  package var loss: StepLoss
+  /// n × 1 × 1 × embedding, of this rank's rows.
+  package let embedding: Tensor<A>
+  /// n × 1 × 1 × identities, of this rank's rows.
+  package let logits: Tensor<A>
+  /// The statistics to move if the step counts.
+  package let updates: RunningUpdates
+  /// Where asked for.
+  package var tangents: TangentReport?
+}
+
+/// What a step came to; the same on every rank.
+package struct StepResult: Sendable {
+  package let loss: StepLoss
+  /// The loss scale that the step was computed with.
+  package let lossScale: Double
+  /// With the gradient regularizer, at log level debug.
+  package let tangents: TangentReport?
+  /// The tensor whose gradient was not finite, if the step was skipped.
+  package let skippedFor: String?
+}
+
+/// How the tangents of a step, over all ranks, fit the storage.
+package struct TangentReport: Sendable {
+  /// τ.
+  package let scale: Double
+  /// The share of elements that are zero: what is too small for float16 is among them.
+  package let zeros: Double
+  /// The largest magnitude as stored, τ times the true one.
+  package let largest: Double
+
+  init<E: Element>(_ tensors: [Tensor<E>], _ scale: Double, _ context: Context<E>) throws {
+    let magnitudes = context.kernels.elementwise.magnitudes!
+    var counts = [0.0, 0.0], largest = [0.0]
+    for tensor in tensors where !context.workers.isRehearsal {
+      var m = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
+      _ = magnitudes(tensor.pointer, tensor.shape.count, &m)
+      largest[0] = max(largest[0], m[2])
+      counts[0] += m[3]
+      counts[1] += Double(tensor.shape.count)
+    }
+    try context.communicator.allreduce(&counts, .sum)
+    try context.communicator.allreduce(&largest, .max)
+    (self.scale, zeros, self.largest) = (scale, counts[0] / max(1, counts[1]), largest[0])
+  }
+
+  package var summary: String {
+    "tangents ×\(scale): zeros \((1000 * zeros).rounded() / 10) %, largest \(Float(largest))"
+  }
+}
