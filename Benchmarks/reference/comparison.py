@@ -11,6 +11,12 @@ from torch import Tensor
 
 from losses import Step
 
+# How far a float64 step may be from PyTorch's, relative, in any tensor; with MSGR, PyTorch's is the double backward.
+EXACT_LIMIT = 1e-7
+MSGR_EXACT_LIMIT = 1e-6
+# How far N ranks may be from one.
+RANK_LIMITS = {"float64": 1e-10, "float32": 1e-4, "float16": 1e-4}
+MSGR_RANK_LIMITS = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-4}
 # A gradient tensor this small beside the whole gradient is zero in exact arithmetic (a bias that the next batch
 # norm removes): only rounding is in it, and a relative error of rounding says nothing.
 ZERO_SHARE = 1e-10
@@ -24,9 +30,9 @@ class Report:
 
     failures: list[str] = field(default_factory=list)
 
-    def check(self, name: str, passed: bool, detail: str) -> None:
+    def check(self, name: str, passed: bool, detail: str, width: int = 34) -> None:
         """One line of the table."""
-        print(f"  {'pass' if passed else 'FAIL'}  {name:34} {detail}")
+        print(f"  {'pass' if passed else 'FAIL'}  {name:{width}} {detail}", flush=True)
         if not passed:
             self.failures.append(name)
 
@@ -38,6 +44,11 @@ class Report:
         """Ends the program: exit code 1 where a check failed."""
         print("all passed" if not self.failures else f"FAILED: {', '.join(self.failures)}")
         raise SystemExit(1 if self.failures else 0)
+
+
+def rank_limit(precision: str, regularized: bool) -> float:
+    """How far N ranks may be from one in any tensor; `regularized` with MSGR."""
+    return (MSGR_RANK_LIMITS if regularized else RANK_LIMITS)[precision]
 
 
 def relative(a: Tensor, reference: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The losses and one training step: cross-entropy, batch-hard triplet, the gradient regularizer (MSGR)."""
+"""The losses and one training step: cross-entropy, batch-hard triplet, the gradient regularizer (MSGR), adaptive L2."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adaptive import AdaptiveL2
 from model import ReIDNetwork
 from settings import Settings
 
@@ -49,9 +50,12 @@ def sample_norms(gradient: Tensor, norm: float) -> Tensor:
 
 
 def objective(
-    model: ReIDNetwork, images: Tensor, classes: Tensor, settings: Settings, scale: float = 1.0
+    model: ReIDNetwork, images: Tensor, classes: Tensor, settings: Settings, adaptive: AdaptiveL2, scale: float = 1.0
 ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
-    """`scale`·J, its parts (unscaled), the embedding and the logits. With MSGR on, J = L + λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖."""
+    """`scale`·J, its parts (unscaled), the embedding and the logits.
+
+    J = L, with MSGR on + λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖, and the term of adaptive L2 where there is one.
+    """
     at: list[int | str] = settings["msgr.at"] if settings["msgr.lambda"] else []
     if "input" in at:
         images = images.detach().requires_grad_(True)
@@ -69,6 +73,9 @@ def objective(
         scaled = torch.stack([sample_norms(g.to(wide), norm).sum() for g in gradients]).sum()
         parts["msgr"] = scaled / scale
         total = total + settings["msgr.lambda"] * scaled
+    if adaptive:
+        parts["adaptiveL2"] = adaptive.term().to(wide)
+        total = total + scale * parts["adaptiveL2"]
     parts["total"] = total / scale
     return total, parts, embedding, logits
 
@@ -115,10 +122,11 @@ def step(
     if reduced == torch.float16:
         store_float16(model)
     scale = INITIAL_SCALE if reduced == torch.float16 else 1.0
-    names, parameters = zip(*model.named_parameters())
+    adaptive = AdaptiveL2(model, settings)
+    names, parameters = zip(*model.named_parameters(), *adaptive.named_parameters().items())
     while True:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced == torch.bfloat16):
-            total, parts, embedding, logits = objective(model, images, classes, settings, scale)
+            total, parts, embedding, logits = objective(model, images, classes, settings, adaptive, scale)
         gradients = torch.autograd.grad(total, parameters)
         if reduced != torch.float16 or all(bool(g.isfinite().all()) for g in gradients) or scale < 1:
             break

@@ -26,6 +26,10 @@ DEFAULTS: dict[str, Any] = {
     "msgr.lambda": 0.0,  # 0 switches the regularizer off
     "msgr.norm": 2,
     "msgr.at": [1, 2],
+    "adaptiveL2.enabled": False,
+    "adaptiveL2.amplitude": 0.005,
+    "adaptiveL2.initial": 0.0,
+    "adaptiveL2.tensors": ["convolution", "linear", "bias", "normScale", "normShift"],
     "optimizer.learningRate": 3.5e-4,
     "optimizer.weightDecay": 5e-4,
 }
@@ -114,7 +118,7 @@ def resolve(config: str | None = None, overrides: list[str] | None = None) -> Se
         if not separator:
             raise SystemExit(f"--set {pair}: expected key=value")
         values[key] = parse_value(text)
-    for key in ("model.stages", "msgr.at"):
+    for key in ("model.stages", "msgr.at", "adaptiveL2.tensors"):
         if not isinstance(values[key], list):
             values[key] = [values[key]]
     return Settings(values, config, tuple(overrides or []))

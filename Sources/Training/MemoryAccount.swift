@@ -1,10 +1,4 @@
-import Dataset
-import Kernels
-import Layers
-import Network
-import Tensors
-
-/// The memory of one rank, in bytes: found by rehearsing a step, which allocates but computes nothing.
+/// The memory of one rank, in bytes.
 package struct MemoryAccount: Sendable {
   /// Masters, gradients and Adam's two moments.
   package let parameters: Int
@@ -23,25 +17,6 @@ package struct MemoryAccount: Sendable {
   }
 
   package var total: Int { parameters + workingWeights + activations + scratch }
-
-  /// For a training step with `images` images on this rank.
-  package static func training<E: Element>(
-    _: E.Type, images: Int, identities: Int, _ configuration: Configuration, _ machine: Machine
-  ) throws -> MemoryAccount {
-    let rehearsal = machine.rehearsal
-    let context = rehearsal.context(E.self, configuration)
-    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: identities))
-    let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
-    let step = TrainingStep(network, parameters, configuration, context)
-    let height = configuration.input.height, width = configuration.input.width
-    _ = try step.differentiate(
-      [UInt8](repeating: 0, count: images * height * width * 3), height: height, width: width,
-      labels: [Int](repeating: 0, count: images), scale: 1)
-    return MemoryAccount(
-      parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
-      workingWeights: network.packedBytes,
-      activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes)
-  }
 
   package var summary: String {
     "\(Self.format(total)) a rank: parameters and moments \(Self.format(parameters)), working weights "

@@ -3,14 +3,15 @@ import Evaluation
 import Foundation
 import Tensors
 
-/// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`, and with `log.samples`
-/// `samples.jsonl`.
+/// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`; with `log.samples` `samples.jsonl`, with
+/// adaptive L2 `strengths.jsonl`.
 package final class RunFolder {
   package let path: String
   package let checkpoints: CheckpointFolder
   /// On rank 0, after `open`.
   package private(set) var metrics: MetricsLog?
   private var samples: OutputFile?
+  private var strengths: MetricsLog?
 
   package init(path: String) {
     self.path = path
@@ -36,11 +37,17 @@ package final class RunFolder {
   /// again, are removed first.
   package func open(_ configuration: Configuration, afterStep step: Int) throws {
     try AtomicFiles.write(try configuration.yaml(), to: "\(path)/config.yaml")
-    for name in ["metrics.jsonl", "samples.jsonl"] { try MetricsLog.truncate("\(path)/\(name)", afterStep: step) }
+    for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl"] { try MetricsLog.truncate("\(path)/\(name)", afterStep: step) }
     metrics = try MetricsLog(path: "\(path)/metrics.jsonl")
+    if configuration.adaptiveL2.enabled { strengths = try MetricsLog(path: "\(path)/strengths.jsonl") }
     if configuration.log.samples {
       samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND)
     }
+  }
+
+  /// λ of every regularized tensor after a step, by the tensor's name.
+  package func record(_ step: Int, _ values: [(name: String, strength: Double)]) throws {
+    try strengths?.append([("step", .integer(step))] + values.map { ($0.name, .number($0.strength)) })
   }
 
   /// The samples of a step, one object a line.

@@ -165,9 +165,19 @@ package final class Trainer<E: Element> {
     if let msgr = result.loss.msgr {
       fields += [("msgr", .number(msgr)), ("tangentScale", .number(step.tangentScale.scale))]
     }
-    if let penalty = result.loss.adaptiveL2 { fields += [("adaptiveL2", .number(penalty))] }
+    if let penalty = result.loss.adaptiveL2 {
+      let strengths = step.penalty!.adaptive.strengths.map(\.strength)
+      fields += [
+        ("adaptiveL2", .number(penalty)), ("smallestStrength", .number(strengths.min()!)),
+        ("meanStrength", .number(strengths.reduce(0, +) / Double(strengths.count))),
+        ("largestStrength", .number(strengths.max()!)),
+      ]
+    }
     try run.metrics?.append(fields)
     if let tangents = result.tangents { log.debug("step \(done): \(tangents.summary)") }
+    if let penalty = step.penalty, done % coordinator.stepsPerEpoch == 0 || done == coordinator.totalSteps {
+      try run.record(done, penalty.adaptive.strengths)
+    }
     if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
     guard isDue(done, configuration.log.everySteps) || done == coordinator.totalSteps else { return }
     let loss = result.loss, index = plan.index + 1

@@ -45,11 +45,31 @@ struct Describe: ParsableCommand {
         format: "%.2f M parameters, %.2f G multiply-adds an image", Double(parameters) / 1e6, Double(multiplyAdds) / 1e9
       ))
     let batch = configuration.sampling.identities * configuration.sampling.images, images = (batch + ranks - 1) / ranks
-    func account<E: Element>(_ element: E.Type) throws -> MemoryAccount {
-      try MemoryAccount.training(element, images: images, identities: identities, configuration, machine)
+    func rehearse<E: Element>(_ element: E.Type, _ configuration: Configuration) throws -> Rehearsal {
+      try Rehearsal.step(element, images: images, identities: identities, configuration, machine)
     }
-    let memory = try account(configuration.precision.storage.element)
-    print("memory to train on \(images) images a rank, \(configuration.precision.storage.rawValue): \(memory.summary)")
+    let storage = configuration.precision.storage
+    let step = try rehearse(storage.element, configuration)
+    print(work("multiply-adds of a step, an image", step, images))
+    if configuration.msgr.lambda > 0 {
+      var without = configuration
+      without.msgr.lambda = 0
+      let plain = try rehearse(storage.element, without)
+      print(work("without the gradient regularizer", plain, images))
+      print(
+        String(
+          format: "with it %.2f times the multiply-adds and %.2f times the memory",
+          Double(step.totalMultiplyAdds) / Double(plain.totalMultiplyAdds),
+          Double(step.memory.total) / Double(plain.memory.total)))
+    }
+    print("memory to train on \(images) images a rank, \(storage.rawValue): \(step.memory.summary)")
+  }
+
+  /// What a step multiplies, by pass.
+  private func work(_ title: String, _ step: Rehearsal, _ images: Int) -> String {
+    func giga(_ count: Int) -> String { String(format: "%.2f G", Double(count) / Double(images) / 1e9) }
+    let parts = Work.Pass.allCases.compactMap { pass in step.multiplyAdds[pass].map { "\(pass.rawValue) \(giga($0))" } }
+    return "\(title): \(parts.joined(separator: ", ")); together \(giga(step.totalMultiplyAdds))"
   }
 
   private func row(_ name: String, _ output: String, _ parameters: String, _ multiplyAdds: String) -> String {

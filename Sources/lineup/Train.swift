@@ -69,10 +69,10 @@ struct Train: ParsableCommand {
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
     let batch = configuration.sampling.identities * configuration.sampling.images
-    let memory = try MemoryAccount.training(
+    let rehearsal = try Rehearsal.step(
       element, images: (batch + ranks - 1) / ranks, identities: Sample.classes(of: dataset.train).count, configuration,
       machine)
-    log.info("memory: \(memory.summary)")
+    log.info("memory: \(rehearsal.memory.summary)")
     guard let checkpoint else {
       if resume { log.info("\(output): no checkpoint yet, starting from the first step") }
       return

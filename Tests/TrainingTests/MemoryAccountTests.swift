@@ -4,8 +4,9 @@ import Training
 
 @Suite struct MemoryAccountTests {
   private func account<E: Element>(_: E.Type, images: Int, _ training: TinyTraining<E>) throws -> MemoryAccount {
-    try MemoryAccount.training(
-      E.self, images: images, identities: TinyTraining<E>.identities, training.configuration, training.machine)
+    try Rehearsal.step(
+      E.self, images: images, identities: TinyTraining<E>.identities, training.configuration, training.machine
+    ).memory
   }
 
   /// The rehearsal computes nothing, and must come to what a step takes.

@@ -1,0 +1,59 @@
+"""Adaptive L2 regularization: J += Σ A·hardsigmoid(r_i)·‖w_i‖², with a trainable r_i for each regularized tensor w_i."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from settings import Settings
+
+# hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
+HALF_WIDTH = 2.5
+KINDS = ("convolution", "linear", "bias", "normScale", "normShift")
+# Gradients with respect to r_i stand among those of the parameters, as this and the tensor's name.
+PREFIX = "adaptiveL2."
+
+
+def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
+    """The kind of every parameter, by its name."""
+    kinds: dict[str, str] = {}
+    for place, module in model.named_modules():
+        for name, _ in module.named_parameters(recurse=False):
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                kind = "normScale" if name == "weight" else "normShift"
+            elif name == "bias":
+                kind = "bias"
+            else:
+                kind = "convolution" if isinstance(module, nn.Conv2d) else "linear"
+            kinds[f"{place}.{name}"] = kind
+    return kinds
+
+
+class AdaptiveL2:
+    """The scalars r_i by the name of their tensor, none where the term is off."""
+
+    def __init__(self, model: nn.Module, settings: Settings) -> None:
+        wanted: list[str] = settings["adaptiveL2.tensors"] if settings["adaptiveL2.enabled"] else []
+        unknown = [kind for kind in wanted if kind not in KINDS]
+        if unknown:
+            raise SystemExit(f"adaptiveL2.tensors: {unknown[0]} is none of {', '.join(KINDS)}")
+        kinds = kinds_of_tensors(model)
+        self.amplitude: float = settings["adaptiveL2.amplitude"]
+        initial = float(settings["adaptiveL2.initial"])
+        self.regularized = {name: w for name, w in model.named_parameters() if kinds[name] in wanted}
+        self.raw = {
+            name: torch.full((1,), initial, dtype=w.dtype, requires_grad=True) for name, w in self.regularized.items()
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self.raw)
+
+    def named_parameters(self) -> dict[str, Tensor]:
+        """The r_i as they are named among gradients."""
+        return {PREFIX + name: r for name, r in self.raw.items()}
+
+    def term(self) -> Tensor:
+        """Σ A·hardsigmoid(r_i)·‖w_i‖²."""
+        strengths = {name: (r / (2 * HALF_WIDTH) + 0.5).clamp(0, 1) for name, r in self.raw.items()}
+        terms = [strengths[name] * w.square().sum() for name, w in self.regularized.items()]
+        return self.amplitude * torch.cat(terms).sum()

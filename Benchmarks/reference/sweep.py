@@ -1,0 +1,111 @@
+"""`check_probe.py --sweep`: one step in float64 in every corner of MSGR and of adaptive L2, a line each.
+
+The network is fresh but for noise on its vectors (`disturb_vectors`), without which biases and shifts would be zero and
+say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import settings as configuration
+from adaptive import KINDS
+from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, gradient_errors, rank_limit, relative,
+                        worst)
+from images import Row
+from losses import Step
+from probing import Bench
+
+SMALL = ["model.width=0.125", "input.height=64", "input.width=32"]
+NORMS = ("1", "2", "inf")
+PLACES = ("[input]", "[1]", "[2]", "[3]", "[4]", "[1,2]", "[input,1,2,3,4]")
+ALL_PLACES = PLACES[-1]
+# λ such that the regularizer's gradient is of the size of the plain one.
+LAMBDAS = {"1": 0.001, "2": 0.05, "inf": 1.0}
+ABLATIONS = (
+    ["model.head=baseline"],
+    ["model.sharedPyramid=false"],
+    ["model.stages=[3,4]"],
+    ["model.stages=[2,4]"],
+    ["model.lateral=false"],
+    ["model.topDown=false"],
+    ["model.lateral=false", "model.topDown=false"],
+    ["model.fusion=false"],
+    ["model.lastStride=1"],
+    ["losses.triplet.weight=0"],
+)
+INITIAL_STRENGTHS = (0, 1.3, -2, 3, -3)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line of the sweep: its name and its settings."""
+
+    name: str
+    overrides: list[str]
+
+
+def msgr(norm: str, at: str) -> list[str]:
+    """The settings that switch MSGR on."""
+    return [f"msgr.lambda={LAMBDAS[norm]}", f"msgr.norm={norm}", f"msgr.at={at}"]
+
+
+def adaptive(initial: float, tensors: list[str] | None = None, amplitude: float = 0.005) -> list[str]:
+    """The settings that switch adaptive L2 on, for all tensors where none are named."""
+    chosen = [f"adaptiveL2.tensors=[{','.join(tensors)}]"] if tensors else []
+    return ["adaptiveL2.enabled=true", f"adaptiveL2.initial={initial}", f"adaptiveL2.amplitude={amplitude}"] + chosen
+
+
+def cases() -> list[Case]:
+    """Every norm at every place; every ablation; every kind of tensor and state of r, with and without MSGR."""
+    found = [Case("plain", [])]
+    found += [Case(f"norm {norm} at {at}", msgr(norm, at)) for norm in NORMS for at in PLACES]
+    for ablation in ABLATIONS:
+        name = " ".join(pair.removeprefix("model.").removeprefix("losses.") for pair in ablation)
+        found += [Case(f"{name}, norm 2 at {at}", ablation + msgr("2", at)) for at in ("[1,2]", ALL_PLACES)]
+    for also in ([], msgr("2", "[1,2]")):
+        after = ", MSGR" if also else ""
+        found += [Case(f"r {initial}{after}", adaptive(initial) + also) for initial in INITIAL_STRENGTHS]
+        found += [Case(f"r 1.3 of {kind}{after}", adaptive(1.3, [kind]) + also) for kind in KINDS]
+        found.append(Case(f"r -2 of convolution, bias{after}", adaptive(-2, ["convolution", "bias"], 0.02) + also))
+        for ablation in ("model.head=baseline", "model.sharedPyramid=false"):
+            found.append(Case(f"r -2, {ablation.removeprefix('model.')}{after}", [ablation] + adaptive(-2) + also))
+    return found
+
+
+def distance(one: Step, other: Step, limit: float) -> tuple[bool, list[float], str]:
+    """Whether two steps agree; the worst distances of activations, losses, gradients and zeros; the worst tensor."""
+    activations = max(relative(one.embedding, other.embedding), relative(one.logits, other.logits))
+    losses = max(relative(one.losses[name], b) if name in one.losses else math.inf for name, b in other.losses.items())
+    real, zero = gradient_errors(one.gradients, other.gradients)
+    name, gradient = worst(real, 1)[0]
+    nothing = worst(zero, 1)[0][1] if zero else 0.0
+    agree = all(error <= limit for error in (activations, losses, gradient)) and nothing <= ZERO_LIMIT
+    return agree, [activations, losses, gradient, nothing], name
+
+
+def run_cases(
+    report: Report, chosen: list[Case], binary: str, config: str | None, overrides: list[str], rows: list[Row],
+    folder: Path, ranks: list[int],
+) -> None:
+    """Checks each case and prints its line. What the user set (`overrides`) comes last and wins in every case."""
+    several = [number for number in ranks if number > 1]
+    columns = ["forward", "losses", "gradient", "zero", *(f"{number} ranks" for number in several)]
+    print(f"        {'':42}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
+    for case in chosen:
+        settings = configuration.resolve(config, SMALL + case.overrides + overrides)
+        bench = Bench(binary, settings, rows, folder, None, disturb=True)
+        one, exact = bench.probe(report, "float64"), bench.reference("float64")
+        if one.gradients.keys() != exact.gradients.keys():
+            continue
+        regularized = bool(settings["msgr.lambda"])
+        passed, errors, tensor = distance(one, exact, MSGR_EXACT_LIMIT if regularized else EXACT_LIMIT)
+        for number in several:
+            many = bench.probe(report, "float64", number)
+            agree, apart, _ = distance(many, one, rank_limit("float64", regularized))
+            passed &= agree
+            errors.append(max(apart))
+        report.check(case.name, passed, "".join(f"{error:10.1e}" for error in errors) + f"  {tensor}", width=42)
+    print(f"{len(chosen)} cases")
