@@ -48,15 +48,20 @@ package final class ReIDNetwork<E: Element> {
     package var embedding: Tensor<E.Accumulator> { neck.embedding }
     /// n × 1 × 1 × identities
     package var logits: Tensor<E.Accumulator> { neck.logits! }
+    /// The feature at a stage, 1…4.
+    package func feature(_ stage: Int) -> Tensor<E> { backbone.outputs[stage - 1] }
     /// What `forwardTangent` has stored.
     package var tangents: [Tensor<E>] { backbone.tangents + pyramid.tangents }
   }
 
-  /// Training: batch statistics of the global batch. `images`: n × height × width × 3, normalized.
+  /// Training: batch statistics of the global batch. `images`: n × height × width × 3, normalized. `perturbations` are added
+  /// to the features at their places (0: the images; 1…4: stages); what is saved then serves no backward pass.
   package func forward(
-    _ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, _ context: Context<E>
+    _ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates,
+    adding perturbations: [Int: Tensor<E>] = [:], _ context: Context<E>
   ) throws -> Saved {
-    let backbone = try backbone.forward(images, parameters, &updates, training: true, context)
+    let backbone = try backbone.forward(
+      images, parameters, &updates, training: true, adding: perturbations, context)
     let pyramid = try pyramid.forward(backbone.outputs, parameters, &updates, training: true, context)
     let neck = try neck.forward(pyramid.feature, parameters, &updates, training: true, context.accumulating)
     return Saved(backbone: backbone, pyramid: pyramid, neck: neck)

@@ -52,10 +52,12 @@ package final class ResNet<E: Element> {
     }
   }
 
+  /// `perturbations` are added to the outputs of their stages; then only the outputs of the pass mean anything.
   package func forward(
     _ x: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
-    _ context: Context<E>
+    adding perturbations: [Int: Tensor<E>] = [:], _ context: Context<E>
   ) throws -> Saved {
+    let x = perturbations[0].map { Addition.forward(x, $0, context) } ?? x
     let stemSaved = try stem.forward(.plain(x), parameters, &updates, training: training, context)
     let pool = MaxPool.forward(stemSaved.activation, context)
     var current = pool.y, outputs: [Tensor<E>] = [], saved: [[Bottleneck<E>.Saved]] = []
@@ -65,6 +67,9 @@ package final class ResNet<E: Element> {
         let one = try block.forward(current, parameters, &updates, training: training, context)
         if training { saved[saved.count - 1].append(one) }
         current = one.y
+      }
+      if let perturbation = perturbations[outputs.count + 1] {
+        current = Addition.forward(current, perturbation, context)
       }
       outputs.append(current)
     }

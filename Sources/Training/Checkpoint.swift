@@ -107,11 +107,19 @@ package struct Checkpoint {
     step.adam.steps = state.updates
     step.lossScale.resume(from: state.lossScale)
     if let scale = state.tangentScale { step.tangentScale.resume(from: scale) }
-    guard let penalty = step.penalty, moments.contains(penalty.adaptive.layout.slots[0].name) else { return }
+    try restorePenalty(into: step)
+  }
+
+  /// Puts the strengths of adaptive L2, if the checkpoint has them, into a training step.
+  package func restorePenalty<E: Element>(into step: TrainingStep<E>) throws {
+    let file = try SafetensorsFile(path: "\(folder)/\(Self.optimizer)")
+    guard let penalty = step.penalty, let first = penalty.adaptive.layout.slots.first, file.contains(first.name) else {
+      return
+    }
     for slot in penalty.adaptive.layout.slots {
-      try WeightsFile.read(moments, slot.name, slot, into: penalty.adaptive.values)
-      try WeightsFile.read(moments, "m." + slot.name, slot, into: penalty.adam.m)
-      try WeightsFile.read(moments, "v." + slot.name, slot, into: penalty.adam.v)
+      try WeightsFile.read(file, slot.name, slot, into: penalty.adaptive.values)
+      try WeightsFile.read(file, "m." + slot.name, slot, into: penalty.adam.m)
+      try WeightsFile.read(file, "v." + slot.name, slot, into: penalty.adam.v)
     }
     penalty.adam.steps = state.strengthUpdates ?? 0
   }

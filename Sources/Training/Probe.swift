@@ -8,10 +8,10 @@ import Tensors
 /// One step on exactly these images, without augmentation and without an update: what `lineup probe` writes for
 /// comparison with other implementations and other numbers of ranks.
 package enum Probe {
-  /// `samples` in this order are the global batch, of which each rank takes a contiguous share. Rank 0 writes `output`.
+  /// `weights` are those of `checkpoint`, if there is one, whose strengths of adaptive L2 are taken too. `samples` in this order are the global batch, of which each rank takes a contiguous share. Rank 0 writes `output`.
   package static func run<E: Element>(
-    _: E.Type, weights: SafetensorsFile, samples: [Sample], output: String, _ configuration: Configuration,
-    _ machine: Machine
+    _: E.Type, weights: SafetensorsFile, checkpoint: Checkpoint? = nil, samples: [Sample], output: String,
+    _ configuration: Configuration, _ machine: Machine
   ) throws {
     let communicator = machine.communicator
     let (step, context): (TrainingStep<E>, Context<E>) = try communicator.agree {
@@ -27,7 +27,9 @@ package enum Probe {
       let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes))
       let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
       try WeightsFile.loadAll(weights, into: network, parameters)
-      return (TrainingStep(network, parameters, configuration, context), context)
+      let step = TrainingStep(network, parameters, configuration, context)
+      try checkpoint?.restorePenalty(into: step)
+      return (step, context)
     }
     let own = Share.batch(samples.count, communicator)
     let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }

@@ -26,7 +26,8 @@ package struct Rehearsal: Sendable {
       labels: [Int](repeating: 0, count: images), scale: 1)
     let memory = MemoryAccount(
       parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
-      workingWeights: network.packedBytes, activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes)
+      workingWeights: network.packedBytes, activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes
+    )
     return Rehearsal(memory: memory, multiplyAdds: rehearsal.workers.work.multiplyAdds)
   }
 }

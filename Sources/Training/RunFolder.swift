@@ -37,7 +37,9 @@ package final class RunFolder {
   /// again, are removed first.
   package func open(_ configuration: Configuration, afterStep step: Int) throws {
     try AtomicFiles.write(try configuration.yaml(), to: "\(path)/config.yaml")
-    for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl"] { try MetricsLog.truncate("\(path)/\(name)", afterStep: step) }
+    for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl"] {
+      try MetricsLog.truncate("\(path)/\(name)", afterStep: step)
+    }
     metrics = try MetricsLog(path: "\(path)/metrics.jsonl")
     if configuration.adaptiveL2.enabled { strengths = try MetricsLog(path: "\(path)/strengths.jsonl") }
     if configuration.log.samples {

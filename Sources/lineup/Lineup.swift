@@ -11,7 +11,8 @@ struct Lineup: ParsableCommand {
     discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 70 internal, 75 checkpointed and asked to stop.",
     version: "0.1.0",
     subcommands: [
-      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Doctor.self,
+      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
+      Doctor.self,
     ]
   )
 

@@ -9,6 +9,8 @@ struct Probe: ParsableCommand {
     abstract: "Write embedding, losses and gradients of one step on given images; or a fresh network.")
 
   @Option(name: .long, help: "Weights by torchvision's names (safetensors).") var weights: String?
+  @Option(name: .long, help: "A checkpoint's folder, or a run's, instead of --weights; with its configuration.")
+  var checkpoint: String?
   @Option(name: .long, help: "A CSV path,identity,camera: the global batch, in this order.") var images: String?
   @Option(name: .long, help: "Where to write the results (safetensors).") var output: String?
   @Option(name: .long, help: "Write a freshly initialized network here instead.") var initialize: String?
@@ -18,19 +20,21 @@ struct Probe: ParsableCommand {
   func validate() throws {
     if initialize != nil {
       guard let identities, identities > 0 else { throw ValidationError("--initialize needs --identities N") }
-      guard weights == nil, images == nil, output == nil else {
+      guard weights == nil, checkpoint == nil, images == nil, output == nil else {
         throw ValidationError("--initialize goes with --identities, --config and --set only")
       }
     } else {
-      guard weights != nil, images != nil, output != nil else {
-        throw ValidationError("probe needs --weights, --images and --output (or --initialize and --identities)")
+      guard (weights == nil) != (checkpoint == nil), images != nil, output != nil else {
+        throw ValidationError(
+          "probe needs --weights or --checkpoint, --images and --output (or --initialize and --identities)")
       }
     }
   }
 
   func run() {
     Job.run { communicator in
-      let configuration = try communicator.agree { try options.resolve() }
+      let saved = try communicator.agree { try checkpoint.map { try Checkpoint(path: $0) } }
+      let configuration = try communicator.agree { try options.resolve(saved) }
       let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       if let initialize {
         return try communicator.agree {
@@ -39,10 +43,11 @@ struct Probe: ParsableCommand {
         }
       }
       let (file, samples) = try communicator.agree {
-        (try SafetensorsFile(path: weights!), try ImageList.read(path: images!))
+        (try SafetensorsFile(path: weights ?? saved!.modelPath), try ImageList.read(path: images!))
       }
       func run<E: Element>(_ element: E.Type) throws {
-        try Training.Probe.run(element, weights: file, samples: samples, output: output!, configuration, machine)
+        try Training.Probe.run(
+          element, weights: file, checkpoint: saved, samples: samples, output: output!, configuration, machine)
       }
       try run(configuration.precision.storage.element)
     }

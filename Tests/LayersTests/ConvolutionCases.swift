@@ -22,16 +22,10 @@ struct ConvolutionCase: LayerCase {
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { convolution.pack($0.values, backward: true, $1) },
       run: { inputs, parameters, _, context in
-        let x = inputs[0]
-        let epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
-        convolution.forward(.plain(x), parameters, epilogue, context)
-        return .init(y: doubles(epilogue.out)) { yBar, gradients in
-          let yBar = tensor(yBar, epilogue.out.shape, context)
-          convolution.backwardWeights(.plain(x), .plain(yBar), into: gradients, context)
-          let xBar = Epilogue(out: context.tensor(x.shape))
-          convolution.backwardData(.plain(yBar), xBar, context)
-          return [doubles(xBar.out)]
-        }
+        let passes = ConvolutionPasses(convolution, inputs[0], parameters, context)
+        return .init(
+          y: doubles(passes.y), forwardTangent: { doubles(passes.forwardTangent($0[0])) },
+          backward: { yBar, pass in [doubles(passes.backward(tensor(yBar, passes.y.shape, context), pass))] })
       })
   }
 }
@@ -57,13 +51,19 @@ struct NormalizedConvolutionCase: LayerCase {
       run: { inputs, parameters, updates, context in
         let x = inputs[0]
         var saved = try unit.forward(.plain(x), parameters, &updates, training: true, context)
-        return .init(y: doubles(saved.activation.materialized(context))) { yBar, gradients in
-          let yBar = finish(yBar, saved.z.shape, saved.target, context)
-          let zBar = try unit.backward(&saved, yBar.tensor, sums: yBar.sums, parameters, .plain(gradients), context)
-          let xBar = Epilogue(out: context.tensor(x.shape))
-          unit.convolution.backwardData(zBar, xBar, context)
-          return [doubles(xBar.out)]
-        }
+        return .init(
+          y: doubles(saved.activation.materialized(context)),
+          forwardTangent: { xDots in
+            try unit.forwardTangent(&saved, .plain(xDots[0]), parameters, context)
+            return doubles(saved.activationTangent.materialized(context))
+          },
+          backward: { yBar, pass in
+            let yBar = finish(yBar, saved.z.shape, saved.target, context)
+            let zBar = try unit.backward(&saved, yBar.tensor, sums: yBar.sums, parameters, pass, context)
+            let xBar = Epilogue(out: context.tensor(x.shape))
+            unit.convolution.backwardData(zBar, xBar, context)
+            return [doubles(xBar.out)]
+          })
       })
   }
 }
@@ -83,21 +83,14 @@ struct LateralCase: LayerCase {
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { lateral.pack($0.values, backward: true, $1) },
       run: { inputs, parameters, _, context in
-        let x = inputs[0]
-        let coarse = inputs[1].shape
-        var epilogue = Epilogue(out: context.tensor(lateral.outputShape(x.shape)))
-        epilogue.addend = inputs[1]
-        lateral.forward(.plain(x), parameters, epilogue, context)
-        let shape = epilogue.out.shape
-        return .init(y: doubles(epilogue.out)) { yBar, gradients in
-          let yBar = tensor(yBar, shape, context)
-          lateral.backwardWeights(.plain(x), .plain(yBar), into: gradients, context)
-          let xBar = Epilogue(out: context.tensor(x.shape))
-          lateral.backwardData(.plain(yBar), xBar, context)
-          return [
-            doubles(xBar.out), doubles(Upsample.backward(yBar, height: coarse.height, width: coarse.width, context)),
-          ]
-        }
+        let passes = ConvolutionPasses(lateral, inputs[0], adding: inputs[1], parameters, context)
+        return .init(
+          y: doubles(passes.y), forwardTangent: { doubles(passes.forwardTangent($0[0], adding: $0[1])) },
+          backward: { yBar, pass in
+            let yBar = tensor(yBar, passes.y.shape, context)
+            let coarseBar = Upsample.backward(yBar, height: coarseHeight, width: coarseWidth, context)
+            return [doubles(passes.backward(yBar, pass)), doubles(coarseBar)]
+          })
       })
   }
 }
@@ -136,11 +129,13 @@ struct BottleneckCase: LayerCase {
       },
       run: { inputs, parameters, updates, context in
         var saved = try block.forward(inputs[0], parameters, &updates, training: true, context)
-        return .init(y: doubles(saved.y)) { yBar, gradients in
-          let yBar = finish(yBar, saved.y.shape, saved.target, context)
-          let xBar = try block.backward(&saved, yBar, target: .plain, parameters, .plain(gradients), context)
-          return [doubles(xBar.tensor)]
-        }
+        return .init(
+          y: doubles(saved.y),
+          forwardTangent: { doubles(try block.forwardTangent(&saved, $0[0], parameters, context)) },
+          backward: { yBar, pass in
+            let yBar = finish(yBar, saved.y.shape, saved.target, context)
+            return [doubles(try block.backward(&saved, yBar, target: .plain, parameters, pass, context).tensor)]
+          })
       })
   }
 }

@@ -1,10 +1,8 @@
-import Collectives
-import Kernels
 import Layers
 import Tensors
 import Testing
 
-/// A layer as the generic checks see it: tensors in, a tensor out, and the way back.
+/// A layer as the generic checks see it: tensors in, a tensor out, and the passes that follow.
 protocol LayerCase: Sendable, CustomTestStringConvertible {
   var name: String { get }
   /// The inputs of one image.
@@ -22,10 +20,14 @@ extension LayerCase {
 /// A layer with storage `E`; one a rank.
 struct BuiltLayer<E: Element> {
   typealias A = E.Accumulator
-  /// An output with its layout image by image, and from its gradient to those of the inputs and the parameters.
+  /// What a forward pass leaves to the others.
   struct Pass {
+    /// The output, image by image.
     let y: [Double]
-    let pullback: (_ yBar: [Double], _ gradients: ParameterGradients) throws -> [[Double]]
+    /// From the tangents of the inputs to that of the output; after a recording backward pass.
+    let forwardTangent: (_ xDots: [Tensor<E>]) throws -> [Double]
+    /// From the gradient of the output to those of the inputs; what becomes of those of the parameters, `pass` says.
+    let backward: (_ yBar: [Double], _ pass: BackwardPass) throws -> [[Double]]
   }
 
   let layout: ParameterLayout, statistics: ParameterLayout
@@ -33,19 +35,19 @@ struct BuiltLayer<E: Element> {
   let run: ([Tensor<E>], Parameters<A>, inout RunningUpdates, Context<E>) throws -> Pass
 }
 
-/// y, the gradients of the inputs and those of the parameters (by slot).
-struct Outcome: Sendable {
-  var y: [Double]
-  var inputs: [[Double]]
-  var parameters: [[Double]]
-}
-
 /// Values of a whole batch, all float16 numbers, so that every precision starts from the same.
 struct Values: Sendable {
   var inputs: [[Double]]
   var parameters: [[Double]]
+  /// ẋ.
+  let tangents: [[Double]]
   let images: Int
   let seed: UInt64
+  /// Where these values stand on a line along (ẋ, ȳ˙).
+  private var step = 0.0
+
+  /// κ: what tangents count in the regularized loss.
+  static var tangentWeight: Double { 0.5 }
 
   init(_ layer: some LayerCase, images: Int, seed: UInt64 = 1) {
     var random = CounterRandom(seed: seed, purpose: .probing)
@@ -60,69 +62,32 @@ struct Values: Sendable {
         }
       }
     }
+    tangents = layer.inputs.map { shape in (0..<images * shape.count).map { _ in half(random.normal()) } }
     (self.images, self.seed) = (images, seed)
   }
 
-  /// The gradient of y, for a y of `count` values over all images.
+  /// x + step·ẋ, and ȳ + step·ȳ˙.
+  func moved(by step: Double) -> Values {
+    var moved = self
+    moved.inputs = zip(inputs, tangents).map { zip($0, $1).map { $0 + step * $1 } }
+    moved.step = step
+    return moved
+  }
+
+  /// ȳ, for a y of `count` values over all images.
   func cotangent(_ count: Int) -> [Double] {
-    var random = CounterRandom(seed: seed, position: 1, purpose: .probing)
+    let yBar = normals(count, position: 1)
+    guard step != 0 else { return yBar }
+    return zip(yBar, regularizedCotangent(count)).map { $0 + step * ($1 - $0) / Self.tangentWeight }
+  }
+
+  /// h = ȳ + κȳ˙. It is h that is drawn, and ȳ˙ follows.
+  func regularizedCotangent(_ count: Int) -> [Double] { normals(count, position: 2) }
+
+  private func normals(_ count: Int, position: Int) -> [Double] {
+    var random = CounterRandom(seed: seed, position: position, purpose: .probing)
     return (0..<count).map { _ in Double(Float16(random.normal())) }
   }
-}
-
-/// Runs a layer forward and backward on a share of the images.
-func outcome<E: Element>(
-  _ layer: some LayerCase, _: E.Type, _ values: Values, images: Range<Int>? = nil, path: KernelPath = .blas,
-  threads: Int = 1,
-  _ communicator: any Communicator = SoloCommunicator()
-) throws -> Outcome {
-  let built = layer.build(E.self)
-  let images = images ?? 0..<values.images
-  let context = Context<E>(
-    workers: Workers(count: threads), communicator: communicator, arena: Arena(), kernels: Kernels(path: path))
-  let parameters = Parameters<E.Accumulator>(layout: built.layout, statistics: built.statistics)
-  for (slot, list) in zip(built.layout.slots, values.parameters) {
-    for (i, value) in zip(slot.range, list) { parameters.values[i] = E.Accumulator(value) }
-  }
-  built.pack(parameters, context)
-  let inputs = zip(layer.inputs, values.inputs).map { shape, list in
-    let share = Array(list[images.lowerBound * shape.count..<images.upperBound * shape.count])
-    return tensor(share, Shape(images.count, shape.height, shape.width, shape.channels), context)
-  }
-  var updates = RunningUpdates()
-  let pass = try built.run(inputs, parameters, &updates, context)
-  let perImage = images.isEmpty ? 0 : pass.y.count / images.count
-  let cotangent = values.cotangent(perImage * values.images)
-  let gradients = ParameterGradients(count: built.layout.count)
-  let yBar = Array(cotangent[perImage * images.lowerBound..<perImage * images.upperBound])
-  let inputBars = try pass.pullback(yBar, gradients)
-  return Outcome(
-    y: pass.y, inputs: inputBars,
-    parameters: built.layout.slots.map { slot in slot.range.map { Double(gradients[$0]) } })
-}
-
-func tensor<E: Element>(_ values: [Double], _ shape: Shape, _ context: Context<E>) -> Tensor<E> {
-  let tensor = context.tensor(shape)
-  tensor.fill(values.map { E($0) })
-  return tensor
-}
-
-func doubles<T: Element>(_ tensor: Tensor<T>) -> [Double] { tensor.array.map { Double($0) } }
-
-/// A gradient as the pass above leaves it for `target`: through a convolution by the identity.
-func finish<E: Element>(_ values: [Double], _ shape: Shape, _ target: GradientTarget<E>, _ context: Context<E>)
-  -> Gradient<E>
-{
-  var layout = ParameterLayout()
-  let channels = shape.channels
-  let identity = Convolution<E>(&layout, "identity", inputs: channels, outputs: channels)
-  let weights = Buffer<E.Accumulator>(count: layout.count)
-  for i in 0..<channels { weights[identity.weight.range.lowerBound + i * channels + i] = 1 }
-  identity.pack(weights, backward: true, context)
-  var epilogue = Epilogue(out: context.tensor(shape))
-  epilogue.target = target
-  let sums = identity.backwardData(.plain(tensor(values, shape, context)), epilogue, context)
-  return Gradient(tensor: epilogue.out, sums: sums)
 }
 
 func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }

@@ -1,16 +1,37 @@
 import Layers
 import Tensors
 
-/// This rank's Σz and Σz² a channel.
-private func moments<E: Element>(_ z: Tensor<E>) -> [Double] {
-  let channels = z.shape.channels
-  let values = doubles(z)
-  var sums = [Double](repeating: 0, count: 2 * channels)
-  for (i, value) in values.enumerated() {
-    sums[i % channels] += value
-    sums[channels + i % channels] += value * value
+/// Batch norm by itself, of the rows of a matrix of accumulators, as in the neck.
+struct BatchNormCase: LayerCase {
+  let channels: Int
+
+  var name: String { "batch norm of \(channels) channels" }
+  var inputs: [Shape] { [Shape(1, 1, 1, channels)] }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let norm = BatchNorm<E.Accumulator>(&layout, &statistics, "bn", channels: channels)
+    return BuiltLayer(
+      layout: layout, statistics: statistics, pack: { _, _ in },
+      run: { inputs, parameters, _, context in
+        let context = context.accumulating
+        let x = tensor(doubles(inputs[0]), inputs[0].shape, context)
+        let stored = try StoredNorm(norm, of: x, sums: RowSums.forward(x, context), parameters, context)
+        let normalized = stored.normalized
+        return .init(
+          y: doubles(Operand.normalized(x, normalized.state).materialized(context)),
+          forwardTangent: { xDots in
+            let xDot = tensor(doubles(xDots[0]), x.shape, context)
+            try stored.forwardTangent(xDot) { RowSums.tangent(xDot, of: $0, $1, context) }
+            return doubles(stored.yDot.materialized(context))
+          },
+          backward: { yBar, pass in
+            let g = finish(yBar, x.shape, GradientTarget(gate: .open, norms: [normalized]), context)
+            return [try stored.backward(g.tensor, sums: g.sums, pass)]
+          })
+      })
   }
-  return sums
 }
 
 /// The end of a block, on two raw tensors: the shortcut as it is, or normalized too.
@@ -24,32 +45,31 @@ struct ResidualJoinCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: shape.channels)
-    let side = normalizedShortcut ? BatchNorm<E>(&layout, &statistics, "side", channels: shape.channels) : nil
+    let channels = shape.channels
+    let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: channels)
+    let side = normalizedShortcut ? BatchNorm<E>(&layout, &statistics, "side", channels: channels) : nil
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
       run: { inputs, parameters, _, context in
-        let (z, x) = (inputs[0], inputs[1])
-        let channels = z.shape.channels
-        let main = GradientTarget<E>.Normalized(
-          z, try norm.normalize(moments(z), count: z.shape.pixels, parameters, context.communicator))
-        let other = try side.map { side in
-          GradientTarget<E>.Normalized(
-            x, try side.normalize(moments(x), count: x.shape.pixels, parameters, context.communicator))
-        }
-        let shortcut: ResidualJoin<E>.Shortcut = other.map { .normalized($0) } ?? .identity(x)
-        let y = ResidualJoin.forward(main, shortcut, context)
-        return .init(y: doubles(y)) { yBar, gradients in
-          let g = finish(yBar, y.shape, ResidualJoin.target(y: y, main, shortcut), context)
-          let coefficients = try norm.backward(main.state, g.sums, parameters, into: gradients, context.communicator)
-            .coefficients
-          let zBar = doubles(Operand.gradient(g.tensor, through: z, coefficients).materialized(context))
-          guard let side, let other else { return [zBar, doubles(g.tensor)] }
-          let sums = Array(g.sums[0..<channels] + g.sums[2 * channels..<3 * channels])
-          let sideCoefficients = try side.backward(other.state, sums, parameters, into: gradients, context.communicator)
-            .coefficients
-          return [zBar, doubles(Operand.gradient(g.tensor, through: x, sideCoefficients).materialized(context))]
-        }
+        let main = try StoredNorm(norm, of: inputs[0], parameters, context)
+        let other = try side.map { try StoredNorm($0, of: inputs[1], parameters, context) }
+        let shortcut: ResidualJoin<E>.Shortcut = other.map { .normalized($0.normalized) } ?? .identity(inputs[1])
+        let y = ResidualJoin.forward(main.normalized, shortcut, context)
+        return .init(
+          y: doubles(y),
+          forwardTangent: { xDots in
+            try main.forwardTangent(xDots[0])
+            try other?.forwardTangent(xDots[1])
+            return doubles(
+              ResidualJoin.forwardTangent(
+                y: y, main.yDot, shortcut: other?.yDot ?? .plain(xDots[1]), adding: nil, context))
+          },
+          backward: { yBar, pass in
+            let g = finish(yBar, y.shape, ResidualJoin.target(y: y, main.normalized, shortcut), context)
+            let zBar = try main.backward(g.tensor, sums: g.sums, pass)
+            let sums = Array(g.sums[0..<channels] + g.sums[2 * channels..<3 * channels])
+            return [zBar, try other?.backward(g.tensor, sums: sums, pass) ?? doubles(g.tensor)]
+          })
       })
   }
 }
@@ -68,17 +88,21 @@ struct MaxPoolCase: LayerCase {
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
       run: { inputs, parameters, _, context in
-        let z = inputs[0]
-        let state = try norm.normalize(moments(z), count: z.shape.pixels, parameters, context.communicator)
-        let normalized = GradientTarget<E>.Normalized(z, state)
-        let saved = MaxPool.forward(.activation(z, state), context)
-        return .init(y: doubles(saved.y)) { yBar, gradients in
-          let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
-          let g = MaxPool.backward(saved, tensor(yBar, saved.y.shape, context), z.shape, target, context)
-          let coefficients = try norm.backward(state, g.sums, parameters, into: gradients, context.communicator)
-            .coefficients
-          return [doubles(Operand.gradient(g.tensor, through: z, coefficients).materialized(context))]
-        }
+        let stored = try StoredNorm(norm, of: inputs[0], parameters, context)
+        let normalized = stored.normalized
+        let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
+        let saved = MaxPool.forward(.activation(normalized.z, normalized.state), context)
+        return .init(
+          y: doubles(saved.y),
+          forwardTangent: { xDots in
+            try stored.forwardTangent(xDots[0])
+            return doubles(MaxPool.forwardTangent(saved, stored.activationDot, context))
+          },
+          backward: { yBar, pass in
+            let yBar = tensor(yBar, saved.y.shape, context)
+            let g = MaxPool.backward(saved, yBar, normalized.z.shape, target, context)
+            return [try stored.backward(g.tensor, sums: g.sums, pass)]
+          })
       })
   }
 }
@@ -95,14 +119,20 @@ struct GlobalAverageCase: LayerCase {
     BuiltLayer(
       layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
       run: { inputs, _, _, context in
-        let x = inputs[0]
-        let y = context.accumulating.tensor(Shape(x.shape.images, 1, 1, x.shape.channels + 5))
-        y.fill([E.Accumulator](repeating: 0, count: y.shape.count))
-        GlobalAverage.forward(x, into: y, first: 2, context)
-        return .init(y: doubles(y)) { yBar, _ in
-          let yBar = tensor(yBar, y.shape, context.accumulating)
-          return [doubles(GlobalAverage.backward(yBar, first: 2, x.shape, .plain, context).tensor)]
+        let x = inputs[0].shape
+        func forward(_ x: Tensor<E>) -> Tensor<E.Accumulator> {
+          let y = context.accumulating.tensor(Shape(x.shape.images, 1, 1, x.shape.channels + 5))
+          y.zero()
+          GlobalAverage.forward(x, into: y, first: 2, context)
+          return y
         }
+        let y = forward(inputs[0])
+        return .init(
+          y: doubles(y), forwardTangent: { doubles(forward($0[0])) },
+          backward: { yBar, _ in
+            let yBar = tensor(yBar, y.shape, context.accumulating)
+            return [doubles(GlobalAverage.backward(yBar, first: 2, x, .plain, context).tensor)]
+          })
       })
   }
 }
@@ -119,13 +149,14 @@ struct UpsampleCase: LayerCase {
     BuiltLayer(
       layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
       run: { inputs, _, _, context in
-        let x = inputs[0]
-        let y = Upsample.forward(x, height: height, width: width, context)
-        return .init(y: doubles(y)) { yBar, _ in
-          let xBar = Upsample.backward(
-            tensor(yBar, y.shape, context), height: shape.height, width: shape.width, context)
-          return [doubles(xBar)]
-        }
+        let y = Upsample.forward(inputs[0], height: height, width: width, context)
+        return .init(
+          y: doubles(y),
+          forwardTangent: { doubles(Upsample.forward($0[0], height: height, width: width, context)) },
+          backward: { yBar, _ in
+            let yBar = tensor(yBar, y.shape, context)
+            return [doubles(Upsample.backward(yBar, height: shape.height, width: shape.width, context))]
+          })
       })
   }
 }

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Collectives
+import Dataset
+import Foundation
+import Tensors
+import Training
+
+/// How far a checkpoint's embeddings move under small changes of features, the quantity that MSGR bounds.
+struct Robustness: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract:
+      "Perturb features of training images slightly: change of loss and embeddings; under mpirun, on all ranks.",
+    discussion:
+      "Each image's feature is moved by a share of its own length, along the gradient of the loss and at random.")
+
+  @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
+  @Option(name: .long, help: "The data set's folder: that of the training.") var data: String
+  @Option(name: .long, help: "Where to perturb: input, 1, 2, 3, 4, separated by commas.") var at = "1,2"
+  @Option(name: .long, help: "Lengths of the perturbations, as shares of the feature's, separated by commas.")
+  var sizes = "0.001,0.01,0.1"
+  @Option(name: .long, help: "Training batches to take the mean over.") var batches = 4
+  @Option(name: .long, help: "Write the numbers here too, as one JSON object.") var json: String?
+  @OptionGroup var options: ConfigurationOptions
+
+  func validate() throws {
+    guard batches > 0 else { throw ValidationError("--batches must be 1 or more") }
+    guard !places.isEmpty, !places.contains(nil) else {
+      throw ValidationError("--at is \(at); it must be one or more of input, 1, 2, 3, 4")
+    }
+    guard !lengths.isEmpty, lengths.allSatisfy({ $0.map { $0 > 0 && $0.isFinite } ?? false }) else {
+      throw ValidationError("--sizes is \(sizes); it must be one or more positive numbers")
+    }
+  }
+
+  private var places: [Int?] {
+    at.split(separator: ",").map { $0 == "input" ? 0 : Int($0).flatMap { (1...4).contains($0) ? $0 : nil } }
+  }
+
+  private var lengths: [Double?] { sizes.split(separator: ",").map { Double($0) } }
+
+  func run() {
+    Job.run { communicator in
+      let (saved, configuration, dataset, classes) = try communicator.agree {
+        let saved = try Checkpoint(path: checkpoint)
+        let configuration = try options.resolve(saved)
+        let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
+        try dataset.require(.train)
+        let classes = Sample.classes(of: dataset.train)
+        try saved.requireIdentities(classes)
+        return (saved, configuration, dataset, classes)
+      }
+      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+      func measure<E: Element>(_: E.Type) throws {
+        let (network, parameters) = try communicator.agree { try saved.network(E.self) }
+        let probe = RobustnessProbe(
+          network, parameters, places: Array(Set(places.map { $0! })), sizes: lengths.map { $0! }, configuration,
+          machine.context(E.self, configuration))
+        let result = try probe.run(dataset.train, classes: classes, batches: batches)
+        try communicator.agree {
+          guard communicator.isCoordinator else { return }
+          report(result)
+          if let json { try write(result, to: json) }
+        }
+      }
+      try measure(configuration.precision.storage.element)
+    }
+  }
+
+  private func report(_ result: Training.Robustness) {
+    print(String(format: "loss %.4f", result.loss))
+    for (place, value) in result.gradientNorms {
+      print(String(format: "sum of gradient norms at %@: %.4f", name(place), value))
+    }
+    print("at     size    loss: gradient     random    embedding: gradient     random")
+    for row in result.rows {
+      print(
+        name(row.place).padding(toLength: 5, withPad: " ", startingAt: 0)
+          + String(
+            format: "%6.4f %+16.4f %+10.4f %21.2f %% %8.2f %%", row.size, row.lossAlong, row.lossRandom,
+            100 * row.embeddingAlong, 100 * row.embeddingRandom))
+    }
+  }
+
+  private func name(_ place: Int) -> String { place == 0 ? "input" : "\(place)" }
+
+  private func write(_ result: Training.Robustness, to path: String) throws {
+    struct Row: Encodable {
+      let at: String, size: Double, lossGradient: Double, lossRandom: Double, embeddingGradient: Double
+      let embeddingRandom: Double
+    }
+    struct Content: Encodable { let loss: Double, gradientNorms: [String: Double], rows: [Row] }
+    let norms = result.gradientNorms.map { (name($0.place), $0.value) }
+    let content = Content(
+      loss: result.loss, gradientNorms: Dictionary(uniqueKeysWithValues: norms),
+      rows: result.rows.map {
+        Row(
+          at: name($0.place), size: $0.size, lossGradient: $0.lossAlong, lossRandom: $0.lossRandom,
+          embeddingGradient: $0.embeddingAlong, embeddingRandom: $0.embeddingRandom)
+      })
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
+  }
+}
