@@ -119,12 +119,13 @@ package final class BatchNorm<E: Element> {
       count: count)
   }
 
-  /// ẏ from `sums`, this rank's Σẋ, Σẋ(x − mean), Σẋȳ, where ȳ is the gradient that `backward` was told of.
+  /// ẏ from `sums`, which have to be finite (`TangentOverflow`): this rank's Σẋ, Σẋ(x − mean), Σẋȳ, where ȳ is the gradient that `backward` was told of.
   package func forwardTangent(
     _ state: State, _ sums: [Double], _ parameters: Parameters<A>, _ communicator: any Communicator
   ) throws -> Tangent {
     var packed = Array(sums[0..<3 * channels])
     try communicator.allreduce(&packed, .sum)
+    guard packed.allSatisfy(\.isFinite) else { throw TangentOverflow() }
     let (means, products) = centred(state, packed)
     let cross = packed[2 * channels..<3 * channels].map { $0 / state.count }
     // The Jacobian of x̂ is symmetric, so ẏ follows from ẋ as x̄ does from ȳ.
@@ -240,4 +241,9 @@ package struct RunningUpdates {
   }
 
   package func commit() { for update in updates { update() } }
+}
+
+/// A tangent is too large for its storage, or not a number: thrown on every rank alike, because all see the same sums.
+package struct TangentOverflow: Error {
+  package init() {}
 }

@@ -66,15 +66,14 @@ package struct ReIDLoss: Sendable {
   }
 
   /// The gradients of `scale`·(L + weight·L˙) with respect to this rank's rows, L˙ being the derivative of L along the
-  /// tangents of the rows, from those of `scale`·L. Nil, on all ranks, where a tangent of an embedding is not finite.
+  /// tangents of the rows, from those of `scale`·L.
   package func evaluateTangent<A: Element>(
     at outputs: (embedding: Tensor<A>, logits: Tensor<A>), along dots: (embedding: Tensor<A>, logits: Tensor<A>),
     from bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, weight: Double, in arena: Arena,
     _ communicator: any Communicator
-  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>)? {
+  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>) {
     let (embedding, logits) = outputs
     let batch = try Batch(embedding, labels, communicator), tangents = try Batch.gather(dots.embedding, communicator)
-    guard tangents.allSatisfy(\.isFinite) else { return nil }
     let cross = SoftmaxCrossEntropy.gradientTangent(
       logits.array.map { Double($0) }, tangents: dots.logits.array.map { Double($0) }, classes: logits.shape.channels,
       globalRows: batch.labels.count)

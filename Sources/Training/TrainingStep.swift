@@ -88,15 +88,16 @@ package final class TrainingStep<E: Element> {
     let measured = try regularizer.measure(recorded, scale: scale, context)
     result.loss.add(msgr: measured.value, lambda: lambda)
     repeat {
-      let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
-      let dots = try network.forwardTangent(&saved, at: v, parameters, context)
-      let weight = lambda / tangentScale.scale
-      let h = try loss.evaluateTangent(
-        at: (result.embedding, result.logits), along: dots, from: bars, labels: labels, scale: scale, weight: weight,
-        in: context.arena, context.communicator)
-      guard let h else { continue }  // τ is too large for the storage, on every rank
-      if measuresTangents { result.tangents = try TangentReport(saved.tangents, tangentScale.scale, context) }
-      return h
+      do {
+        let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
+        let dots = try network.forwardTangent(&saved, at: v, parameters, context)
+        if measuresTangents { result.tangents = try TangentReport(saved.tangents, tangentScale.scale, context) }
+        return try loss.evaluateTangent(
+          at: (result.embedding, result.logits), along: dots, from: bars, labels: labels, scale: scale,
+          weight: lambda / tangentScale.scale, in: context.arena, context.communicator)
+      } catch is TangentOverflow {
+        // On every rank alike: once more with smaller tangents, unless the gradients themselves have overflown.
+      }
     } while measured.value.isFinite && tangentScale.halve()
     result.loss.invalidate()
     return bars
@@ -111,7 +112,7 @@ package final class TrainingStep<E: Element> {
       result.loss.total.isFinite
       ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
     if lossScale.update(finite: culprit == nil) {
-      _ = tangentScale.update(finite: true)
+      if regularizer != nil { _ = tangentScale.update(finite: true) }
       adam.update(
         parameters.values, gradients, gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
       penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)

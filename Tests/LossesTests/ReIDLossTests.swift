@@ -16,13 +16,23 @@ import Testing
     let total: Double, crossEntropy: Double, triplet: Double
     let rows: Int
     let embeddingBar: [Double], logitsBar: [Double]
+    /// Of L + weight·L˙.
+    let tangentBars: [[Double]]
+  }
+
+  /// The batch, on the line through it along its tangents.
+  private func outputs(_ step: Double) -> (embeddings: [Double], logits: [Double]) {
+    func moved(_ count: Int, _ seed: UInt64) -> [Double] {
+      zip(normals(count, seed: seed), normals(count, seed: seed + 2)).map { $0 + step * $1 }
+    }
+    return (moved(labels.count * length, 1), moved(labels.count * classes, 2))
   }
 
   private func evaluate<A: Element>(
-    _: A.Type, _ loss: ReIDLoss, _ counts: [Int], scale: Double = 1
+    _: A.Type, _ loss: ReIDLoss, _ counts: [Int], scale: Double = 1, weight: Double = 0.25, step: Double = 0
   ) throws -> [Share] {
-    let embeddings = normals(labels.count * length, seed: 1)
-    let logits = normals(labels.count * classes, seed: 2)
+    let (embeddings, logits) = outputs(step)
+    let dots = normals(labels.count * length, seed: 3), logitsDots = normals(labels.count * classes, seed: 4)
     let labels = labels
     let length = length
     let classes = classes
@@ -35,13 +45,17 @@ import Testing
         tensor.fill(values[own.lowerBound * columns..<own.upperBound * columns].map { A($0) })
         return tensor
       }
+      let (embedding, logits) = (rows(embeddings, length), rows(logits, classes))
       let (value, embeddingBar, logitsBar) = try loss.evaluate(
-        embedding: rows(embeddings, length), logits: rows(logits, classes), labels: Array(labels[own]), scale: scale,
-        in: arena,
+        embedding: embedding, logits: logits, labels: Array(labels[own]), scale: scale, in: arena, communicator)
+      let h = try loss.evaluateTangent(
+        at: (embedding, logits), along: (rows(dots, length), rows(logitsDots, classes)),
+        from: (embeddingBar, logitsBar), labels: Array(labels[own]), scale: scale, weight: weight, in: arena,
         communicator)
       return Share(
         total: value.total, crossEntropy: value.crossEntropy, triplet: value.triplet, rows: value.rows,
-        embeddingBar: embeddingBar.array.map { Double($0) }, logitsBar: logitsBar.array.map { Double($0) })
+        embeddingBar: embeddingBar.array.map { Double($0) }, logitsBar: logitsBar.array.map { Double($0) },
+        tangentBars: [h.embedding, h.logits].map { $0.array.map { Double($0) } })
     }
   }
 
@@ -77,5 +91,42 @@ import Testing
     let share = try evaluate(Double.self, ReIDLoss(tripletWeight: 0, margin: 0.3), [7])[0]
     #expect(share.total == share.crossEntropy && share.triplet == 0)
     #expect(share.embeddingBar.allSatisfy { $0 == 0 })
+  }
+
+  /// The gradients of scale·(L + weight·L˙): scale·weight times the derivative of L's, added to those of scale·L.
+  @Test func tangentsAreTheDerivativeOfTheGradients() throws {
+    let loss = ReIDLoss(tripletWeight: 1.5, margin: 3)
+    let share = try evaluate(Double.self, loss, [7], scale: 8, weight: 0.25)[0]
+    let up = try evaluate(Double.self, loss, [7], step: 1e-6)[0]
+    let down = try evaluate(Double.self, loss, [7], step: -1e-6)[0]
+    let bars = share.tangentBars
+    let parts = [
+      (bars[0], share.embeddingBar, up.embeddingBar, down.embeddingBar),
+      (bars[1], share.logitsBar, up.logitsBar, down.logitsBar),
+    ]
+    for (h, bar, up, down) in parts {
+      var size = 0.0
+      for i in h.indices {
+        let tangent = (up[i] - down[i]) / 2e-6
+        #expect(abs(h[i] - (bar[i] + 8 * 0.25 * tangent)) < 1e-8)
+        size += abs(tangent)
+      }
+      #expect(h.count == bar.count && size > 0.1)
+    }
+  }
+
+  @Test(arguments: [[3, 4], [2, 0, 5], [1, 1, 4, 1], [0, 7]]) func tangentsOfUnevenRanksEqualOne(_ counts: [Int]) throws {
+    let loss = ReIDLoss(tripletWeight: 1, margin: 3)
+    let one = try evaluate(Double.self, loss, [7])[0].tangentBars
+    let many = try evaluate(Double.self, loss, counts).map(\.tangentBars)
+    for i in 0..<2 { #expect(many.flatMap { $0[i] } == one[i]) }
+    let single = try evaluate(Float.self, loss, counts).map(\.tangentBars)
+    for i in 0..<2 { #expect(zip(single.flatMap { $0[i] }, one[i]).allSatisfy { abs($0 - $1) < 1e-6 }) }
+  }
+
+  @Test func withoutTripletTheEmbeddingHasNoTangent() throws {
+    let share = try evaluate(Double.self, ReIDLoss(tripletWeight: 0, margin: 0.3), [3, 4])[1]
+    let bars = share.tangentBars
+    #expect(bars[0].allSatisfy { $0 == 0 } && bars[1] != share.logitsBar)
   }
 }

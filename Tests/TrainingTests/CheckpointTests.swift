@@ -1,3 +1,4 @@
+import Collectives
 import Foundation
 import Tensors
 import Testing
@@ -8,20 +9,21 @@ import Training
     Set(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/checkpoints"))
   }
 
-  private func roundTrip<E: Element>(_: E.Type) throws {
+  private func roundTrip<E: Element>(_: E.Type, _ settings: [String] = []) throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
-    let first = try TinyTraining(E.self)
+    let first = try TinyTraining(E.self, settings, SoloCommunicator())
     for number in 0..<3 { #expect(try first.run(number).skippedFor == nil) }
     let path = try checkpoints.save(first.step, first.state(3), keep: 2)
     #expect(path == folder.path + "/checkpoints/step-00000003")
 
-    let second = try TinyTraining(E.self, seed: 2)
+    let second = try TinyTraining(E.self, seed: 2, settings, SoloCommunicator())
     #expect(second.everything != first.everything)
     let checkpoint = try Checkpoint(path: folder.path)
     #expect(checkpoint.folder == path && checkpoint.state == first.state(3))
     try checkpoint.restore(into: second.step)
     #expect(second.everything == first.everything)
     #expect(second.step.adam.steps == 3 && second.step.lossScale == first.step.lossScale)
+    #expect(second.step.tangentScale == first.step.tangentScale)
     _ = try first.run(3)
     _ = try second.run(3)
     #expect(second.everything == first.everything && second.step.adam.steps == 4)
@@ -35,6 +37,13 @@ import Training
     try roundTrip(Float16.self)
     try roundTrip(Float.self)
     try roundTrip(Double.self)
+  }
+
+  @Test func theRegularizersAreRestoredToo() throws {
+    let both = ["msgr.lambda=0.05", "adaptiveL2.enabled=true", "lossScale.initial=1"]
+    try roundTrip(Float16.self, both)
+    try roundTrip(Float.self, both)
+    try roundTrip(Float16.self, ["adaptiveL2.enabled=true", "adaptiveL2.trained=false"])
   }
 
   @Test func theLastAndTheBestAreKept() throws {

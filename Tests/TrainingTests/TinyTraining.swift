@@ -5,7 +5,7 @@ import Network
 import Tensors
 import Training
 
-/// A training step so small that it takes milliseconds, on one rank and one thread.
+/// A training step so small that it takes milliseconds, on one thread a rank.
 struct TinyTraining<E: Element> {
   let configuration: Configuration
   let machine: Machine
@@ -14,12 +14,16 @@ struct TinyTraining<E: Element> {
   static var identities: Int { 3 }
 
   init(_: E.Type, seed: Int = 1, _ settings: String...) throws {
+    try self.init(E.self, seed: seed, settings, SoloCommunicator())
+  }
+
+  init(_: E.Type, seed: Int = 1, _ settings: [String], _ communicator: any Communicator) throws {
     configuration = try Configuration.resolve(
       settings: [
         "model.width=0.0625", "model.embedding=16", "input.height=64", "input.width=32", "threads=1", "seed=\(seed)",
         "precision.storage=\(E.precision.rawValue)", "lossScale.initial=64",
       ] + settings)
-    machine = try Machine(SoloCommunicator(), threads: 1)
+    machine = try Machine(communicator, threads: 1)
     context = machine.context(E.self, configuration)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: Self.identities))
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
@@ -34,6 +38,15 @@ struct TinyTraining<E: Element> {
     return try step.run(batch, labels: samples.map(\.identity), learningRate: 1e-3)
   }
 
+  /// The loss of step 0 and the gradients in `step.gradients`, of these of its six images.
+  func differentiate(_ images: Range<Int> = 0..<6) throws -> StepLoss {
+    let size = 64 * 32 * 3
+    return try step.differentiate(
+      Array(pixels(0)[images.lowerBound * size..<images.upperBound * size]), height: 64, width: 32,
+      labels: images.map { $0 / 2 }, scale: step.lossScale.scale
+    ).loss
+  }
+
   func pixels(_ number: Int, images: Int = 6) -> [UInt8] {
     var random = CounterRandom(seed: 5, epoch: 0, position: number, purpose: .synthesis)
     return (0..<images * 64 * 32 * 3).map { _ in UInt8(random.integer(below: 256)) }
@@ -42,12 +55,14 @@ struct TinyTraining<E: Element> {
   /// The state of a run after `done` steps.
   func state(_ done: Int, best: Checkpoint.State.Best? = nil) -> Checkpoint.State {
     Checkpoint.State(
-      step: done, updates: step.adam.steps, lossScale: step.lossScale, best: best, identities: [4, 8, 15],
+      step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
+      tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best, identities: [4, 8, 15],
       configuration: configuration)
   }
 
   /// Everything that a step changes.
   var everything: [[E.Accumulator]] {
-    [step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v].map { Array($0.span) }
+    let penalty = step.penalty.map { [$0.adaptive.values, $0.adam.m, $0.adam.v] } ?? []
+    return ([step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v] + penalty).map { Array($0.span) }
   }
 }

@@ -69,7 +69,8 @@ typedef struct {
   // the pending tangent at the winning tap, for one row of outputs of one image
   void (*max_pool_tangent)(const lineup_operand *image, const uint8_t *index, size_t first, size_t height,
                            size_t width, size_t channels, size_t row, void *out);
-  // Σ|x|, Σx², max|x| and how many are 0, to magnitudes[0…3]; returns where the first of the largest stands
+  // Σ|x|, Σx², max|x| (NaN if there is one) and how many are 0, to magnitudes[0…3]; returns where the first of
+  // the largest (or of the NaN) stands
   size_t (*magnitudes)(const void *x, size_t count, double *magnitudes);
   // out = factor · x, or with `sign` factor · sign(x)
   void (*scale)(const void *x, size_t count, double factor, int sign, void *out);
