@@ -37,3 +37,19 @@ enum RowStore<E: Element> {
     return SumConversion.total(partial, parts: lines, count: 3 * channels, rounding: epilogue.rounding)
   }
 }
+
+extension GradientTarget {
+  /// Finishes a gradient that was written as it came.
+  package func finish(_ raw: Tensor<E>, _ context: Context<E>) -> Gradient<E> {
+    var epilogue = Epilogue(out: context.tensor(raw.shape))
+    epilogue.addend = raw
+    epilogue.target = self
+    let rowBytes = raw.shape.channels * MemoryLayout<E.Accumulator>.size
+    let lines = raw.shape.images * raw.shape.height
+    let sums = RowStore.run(epilogue, lines: lines, columns: raw.shape.width, context) { _, rows in
+      rows.initializeMemory(as: UInt8.self, repeating: 0, count: rowBytes)
+      return 0
+    }
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
+}

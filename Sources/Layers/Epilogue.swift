@@ -1,0 +1,92 @@
+import CKernels
+import Tensors
+
+/// How the gradient of a tensor is finished when its last contribution is written: through the ReLU that the
+/// tensor came out of, with the sums that the batch norms below need.
+package struct GradientTarget<E: Element> {
+  /// A raw convolution output and its normalization.
+  package struct Normalized {
+    package let z: Tensor<E>
+    package let state: BatchNorm<E>.State
+
+    package init(_ z: Tensor<E>, _ state: BatchNorm<E>.State) { (self.z, self.state) = (z, state) }
+  }
+
+  /// Where the gradient passes.
+  package enum Gate {
+    /// Everywhere: nothing rectified the tensor.
+    case open
+    /// Where this stored tensor is positive.
+    case positive(Tensor<E>)
+    /// Where the pending activation is positive.
+    case activation(Normalized)
+  }
+
+  package let gate: Gate
+  /// The batch norms whose outputs were added to the tensor: none, one, or two (a block with a downsample).
+  package let norms: [Normalized]
+
+  package init(gate: Gate, norms: [Normalized]) { (self.gate, self.norms) = (gate, norms) }
+
+  /// A tensor that nothing was done to.
+  package static var plain: GradientTarget { GradientTarget(gate: .open, norms: []) }
+}
+
+/// A gradient, gated, with Σg, Σg(z₁ − mean₁), Σg(z₂ − mean₂) of this rank (empty if the target has no norm).
+package struct Gradient<E: Element> {
+  package let tensor: Tensor<E>
+  package let sums: [Double]
+
+  package init(tensor: Tensor<E>, sums: [Double]) { (self.tensor, self.sums) = (tensor, sums) }
+}
+
+/// What becomes of the accumulators of a GEMM: out = gate(acc + bias + addend), rounded, stored, summed.
+package struct Epilogue<E: Element> {
+  package let out: Tensor<E>
+  package var bias: UnsafePointer<E.Accumulator>?
+  /// Added before gating; of `out`'s shape, or smaller and then read at the nearest pixel.
+  package var addend: Tensor<E>?
+  package var target: GradientTarget<E> = .plain
+  /// Σv and Σv² for the statistics of the batch norm above.
+  package var forwardSums = false
+  /// For a tangent v of z: Σv, Σv(z − mean) and Σvg, where g is the gradient of z's normalization.
+  package var tangentOf: (normalized: GradientTarget<E>.Normalized, gradient: Tensor<E>)?
+
+  package init(out: Tensor<E>) { self.out = out }
+
+  var hasSums: Bool { forwardSums || tangentOf != nil || !target.norms.isEmpty }
+
+  /// See `SumConversion`.
+  var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums) }
+
+  /// The C view; valid while the epilogue is referenced.
+  var view: lineup_epilogue {
+    var view = lineup_epilogue()
+    view.out = UnsafeMutableRawPointer(out.pointer)
+    view.bias = bias.map { UnsafeRawPointer($0) }
+    view.addend = addend.map { UnsafeRawPointer($0.pointer) }
+    switch target.gate {
+    case .open: break
+    case .positive(let tensor): view.gate = UnsafeRawPointer(tensor.pointer)
+    case .activation(let normalized):
+      view.gate = UnsafeRawPointer(normalized.z.pointer)
+      view.gate_scale = UnsafeRawPointer(normalized.state.scale.pointer)
+      view.gate_shift = UnsafeRawPointer(normalized.state.shift.pointer)
+    }
+    view.sums = forwardSums ? LINEUP_FORWARD_SUMS : hasSums ? LINEUP_BACKWARD_SUMS : LINEUP_NO_SUMS
+    if let tangentOf {
+      view.z1 = UnsafeRawPointer(tangentOf.normalized.z.pointer)
+      view.mean1 = UnsafeRawPointer(tangentOf.normalized.state.mean.pointer)
+      view.z2 = UnsafeRawPointer(tangentOf.gradient.pointer)
+    }
+    if let first = target.norms.first {
+      view.z1 = UnsafeRawPointer(first.z.pointer)
+      view.mean1 = UnsafeRawPointer(first.state.mean.pointer)
+    }
+    if target.norms.count > 1 {
+      view.z2 = UnsafeRawPointer(target.norms[1].z.pointer)
+      view.mean2 = UnsafeRawPointer(target.norms[1].state.mean.pointer)
+    }
+    return view
+  }
+}
