@@ -61,7 +61,8 @@ package final class TrainingStep<E: Element> {
     var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: updates)
 
     if let regularizer {
-      let h = try perturb(&saved, regularizer, (embeddingBar, logitsBar), labels: labels, scale: scale, &result)
+      let bars = (embeddingBar, logitsBar)
+      guard let h = try perturb(&saved, regularizer, bars, labels: labels, scale: scale, &result) else { return result }
       let pass = BackwardPass.regularized(gradients, tangentWeight: lambda / tangentScale.scale)
       try network.backward(&saved, embeddingBar: h.embedding, logitsBar: h.logits, parameters, pass, context)
     } else {
@@ -77,11 +78,12 @@ package final class TrainingStep<E: Element> {
   }
 
   /// The middle of a step with the gradient regularizer, from the gradients of L with respect to the outputs to those of
-  /// J: backward down to the lowest place for g and v, and the tangents up from there.
+  /// J: backward down to the lowest place for g and v, and the tangents up from there. Nil, and a loss that is not a
+  /// number, on every rank alike where the gradients of L overflow.
   private func perturb(
     _ saved: inout ReIDNetwork<E>.Saved, _ regularizer: GradientRegularizer,
     _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
-  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>) {
+  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>)? {
     let recorded = try network.backward(
       &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters,
       .recording(places: regularizer.places), context)
@@ -100,7 +102,7 @@ package final class TrainingStep<E: Element> {
       }
     } while measured.value.isFinite && tangentScale.halve()
     result.loss.invalidate()
-    return bars
+    return nil
   }
 
   /// A whole step. One that meets an Inf or NaN on any rank changes no parameter, statistic or moment on any.

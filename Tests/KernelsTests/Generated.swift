@@ -18,7 +18,7 @@ final class Memory {
   }
 
   /// A copy at an address that is aligned to the element only, followed by `slack` elements of `filler`.
-  func place<T>(_ values: [T], slack: Int = 0, filler: T? = nil) -> UnsafeMutablePointer<T> {
+  func place<T: BitwiseCopyable>(_ values: [T], slack: Int = 0, filler: T? = nil) -> UnsafeMutablePointer<T> {
     let pointer = UnsafeMutablePointer<T>.allocate(capacity: values.count + slack + 1)
     owned.append(UnsafeMutableRawPointer(pointer))
     (pointer + 1).initialize(from: values, count: values.count)

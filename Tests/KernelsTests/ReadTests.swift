@@ -2,40 +2,57 @@ import CKernels
 import Tensors
 import Testing
 
-/// What a pass reads: the four readings of a stored tensor.
+/// What a pass reads: the six readings of a stored tensor.
 @Suite struct ReadTests {
+  private static let readings = [
+    LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT, LINEUP_ACTIVATION_TANGENT,
+    LINEUP_REGULARIZED_NORM_GRADIENT,
+  ]
+
+  /// The terms of a reading's sum, by its definition in float64; `gate` is that of an activation's tangent.
+  private func terms(
+    _ reading: lineup_reading, _ x: Double, _ z: Double, _ g: Double, _ t: Double, _ v: [Double]
+  ) -> (terms: [Double], isOpen: Bool) {
+    let (a, b, c, d, e) = (v[0], v[1], v[2], v[3], v[4])
+    switch reading {
+    case LINEUP_PLAIN: return ([x], true)
+    case LINEUP_AFFINE: return ([a * x, b], true)
+    case LINEUP_ACTIVATION: return ([a * x, b], a * x + b > 0)
+    case LINEUP_NORM_GRADIENT: return ([a * x, b * z, c], true)
+    case LINEUP_ACTIVATION_TANGENT: return ([a * x, b * z, c], d * z + e > 0)
+    default: return ([a * x, b * z, c, d * g, e * t], true)
+    }
+  }
+
   private func check<E: Element>(_: E.Type) {
     typealias A = E.Accumulator
     for (name, kernels) in elementwiseTables(E.self) {
       for (pixels, channels) in [(1, 1), (3, 5), (2, 64), (4, 67), (1, 300)] {
         let memory = Memory(seed: UInt64(pixels * channels))
-        let x: [E] = memory.normals((pixels + 2) * channels)
-        let z: [E] = memory.normals((pixels + 2) * channels)
-        let a: [A] = memory.normals(channels)
-        let b: [A] = memory.normals(channels)
-        let c: [A] = memory.normals(channels)
-        var operand = lineup_operand()
-        operand.x = UnsafeRawPointer(memory.place(x))
-        operand.a = UnsafeRawPointer(memory.place(a))
-        operand.b = UnsafeRawPointer(memory.place(b))
-        operand.c = UnsafeRawPointer(memory.place(c))
-        for reading in [LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT] {
+        let tensors: [[E]] = (0..<4).map { _ in memory.normals((pixels + 2) * channels) }
+        let vectors: [[A]] = (0..<5).map { _ in memory.normals(channels) }
+        for reading in Self.readings {
+          var operand = lineup_operand()
           operand.reading = reading
-          operand.z = reading == LINEUP_NORM_GRADIENT ? UnsafeRawPointer(memory.place(z)) : nil
+          func place(_ needed: [lineup_reading], _ index: Int) -> UnsafeRawPointer? {
+            needed.contains(reading) ? UnsafeRawPointer(memory.place(tensors[index])) : nil
+          }
+          operand.x = UnsafeRawPointer(memory.place(tensors[0]))
+          operand.z = place(Array(Self.readings[3...]), 1)
+          operand.g = place([LINEUP_REGULARIZED_NORM_GRADIENT], 2)
+          operand.t = place([LINEUP_REGULARIZED_NORM_GRADIENT], 3)
+          let placed = vectors.map { UnsafeRawPointer(memory.place($0)) }
+          (operand.a, operand.b, operand.c, operand.d, operand.e) = (
+            placed[0], placed[1], placed[2], placed[3], placed[4]
+          )
           var expected: [Double] = []
           var magnitudes: [Double] = []
           for i in channels..<(pixels + 1) * channels {
-            let j = i % channels
-            let xi = Double(x[i])
-            let zi = Double(z[i])
-            let (ai, bi, ci) = (Double(a[j]), Double(b[j]), Double(c[j]))
-            switch reading {
-            case LINEUP_PLAIN: expected.append(xi)
-            case LINEUP_AFFINE: expected.append(ai * xi + bi)
-            case LINEUP_ACTIVATION: expected.append(max(0, ai * xi + bi))
-            default: expected.append(ai * xi + bi * zi + ci)
-            }
-            magnitudes.append(reading == LINEUP_PLAIN ? 0 : abs(ai * xi) + abs(bi) + abs(bi * zi) + abs(ci))
+            let at = tensors.map { Double($0[i]) }
+            let (terms, isOpen) = terms(
+              reading, at[0], at[1], at[2], at[3], vectors.map { Double($0[i % channels]) })
+            expected.append(isOpen ? terms.reduce(0, +) : 0)
+            magnitudes.append(reading == LINEUP_PLAIN ? 0 : terms.reduce(0) { $0 + abs($1) })
           }
           let out = memory.place([A](repeating: 9, count: pixels * channels + 1))
           kernels.read(&operand, 1, pixels, channels, out)
@@ -51,33 +68,42 @@ import Testing
   @Test func float32() { check(Float.self) }
   @Test func float64() { check(Double.self) }
 
+  /// What is not finite in any of the tensors that a reading takes, at one place, comes out there and nowhere else.
   private func checkNonfinite<E: Element>(_: E.Type) {
     typealias A = E.Accumulator
+    let tensorsRead = [
+      LINEUP_PLAIN: 1, LINEUP_AFFINE: 1, LINEUP_ACTIVATION: 1, LINEUP_NORM_GRADIENT: 2, LINEUP_ACTIVATION_TANGENT: 1,
+      LINEUP_REGULARIZED_NORM_GRADIENT: 4,
+    ]
     for (name, kernels) in elementwiseTables(E.self) {
-      let memory = Memory(seed: 1)
       let channels = 37
-      for position in [0, 20, 36] {
-        for bad in [E.nan, .infinity, -.infinity] {
-          var x: [E] = memory.normals(channels)
-          x[position] = bad
-          var operand = lineup_operand()
-          operand.x = UnsafeRawPointer(memory.place(x))
-          operand.z = operand.x
-          operand.a = UnsafeRawPointer(memory.place([A](repeating: 2, count: channels)))
-          operand.b = UnsafeRawPointer(memory.place([A](repeating: 1, count: channels)))
-          operand.c = operand.b
-          let out = memory.place([A](repeating: 0, count: channels))
-          for reading in [LINEUP_PLAIN, LINEUP_AFFINE, LINEUP_ACTIVATION, LINEUP_NORM_GRADIENT] {
-            operand.reading = reading
-            kernels.read(&operand, 0, 1, channels, out)
-            let value = out[position]
-            if bad.isNaN {
-              #expect(value.isNaN, "\(name) reading \(reading.rawValue)")
-            } else {
-              #expect(
-                value == (reading == LINEUP_ACTIVATION && bad < 0 ? 0 : A(bad)), "\(name) reading \(reading.rawValue)")
+      for (reading, count) in tensorsRead {
+        for tensor in 0..<count {
+          for position in [0, 20, 36] {
+            for bad in [E.nan, .infinity, -.infinity] {
+              let memory = Memory(seed: 1)
+              // Small next to the shifts, so that the gates are open.
+              var tensors: [[E]] = (0..<4).map { _ in memory.normals(channels, deviation: 0.1) }
+              tensors[tensor][position] = bad
+              let placed = tensors.map { UnsafeRawPointer(memory.place($0)) }
+              var operand = lineup_operand()
+              operand.reading = reading
+              (operand.x, operand.z, operand.g, operand.t) = (placed[0], placed[1], placed[2], placed[3])
+              let twos = UnsafeRawPointer(memory.place([A](repeating: 2, count: channels)))
+              let ones = UnsafeRawPointer(memory.place([A](repeating: 1, count: channels)))
+              (operand.a, operand.b, operand.c, operand.d, operand.e) = (twos, ones, ones, ones, ones)
+              let out = memory.place([A](repeating: 0, count: channels))
+              kernels.read(&operand, 0, 1, channels, out)
+              let value = out[position]
+              if bad.isNaN {
+                #expect(value.isNaN, "\(name) reading \(reading.rawValue), tensor \(tensor)")
+              } else {
+                #expect(
+                  value == (reading == LINEUP_ACTIVATION && bad < 0 ? 0 : A(bad)),
+                  "\(name) reading \(reading.rawValue), tensor \(tensor)")
+              }
+              for i in 0..<channels where i != position { #expect(out[i].isFinite) }
             }
-            for i in 0..<channels where i != position { #expect(out[i].isFinite) }
           }
         }
       }

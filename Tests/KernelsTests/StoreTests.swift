@@ -5,7 +5,11 @@ import Testing
 /// The epilogue: bias, addend, gate, rounding and sums, in every combination.
 @Suite struct StoreTests {
   private enum Gate: CaseIterable { case open, positive, affine }
-  private enum Sums: CaseIterable { case none, forward, backward, backwardOfTwo }
+  private enum Sums: CaseIterable {
+    case none, forward, backward, backwardOfTwo
+    /// Σv, Σv(z1 − mean1), Σv·z2: of a tangent, with the gradient for z2.
+    case tangent
+  }
 
   private struct Layout {
     let channels: Int
@@ -74,14 +78,12 @@ import Testing
     switch sums {
     case .none: epilogue.sums = LINEUP_NO_SUMS
     case .forward: epilogue.sums = LINEUP_FORWARD_SUMS
-    case .backward, .backwardOfTwo:
+    case .backward, .backwardOfTwo, .tangent:
       epilogue.sums = LINEUP_BACKWARD_SUMS
       epilogue.z1 = UnsafeRawPointer(memory.place(zs[0]))
       epilogue.mean1 = UnsafeRawPointer(memory.place(means[0]))
-      if sums == .backwardOfTwo {
-        epilogue.z2 = UnsafeRawPointer(memory.place(zs[1]))
-        epilogue.mean2 = UnsafeRawPointer(memory.place(means[1]))
-      }
+      if sums != .backward { epilogue.z2 = UnsafeRawPointer(memory.place(zs[1])) }
+      if sums == .backwardOfTwo { epilogue.mean2 = UnsafeRawPointer(memory.place(means[1])) }
     }
     kernels.store(
       &epilogue, memory.place(rows), layout.ld, memory.place(layout.to), memory.place(layout.from), count, channels, sum
@@ -127,7 +129,8 @@ import Testing
           add(channels + i, v * v)
         } else {
           add(channels + i, v * (Double(zs[0][at]) - Double(means[0][i])))
-          if sums == .backwardOfTwo { add(2 * channels + i, v * (Double(zs[1][at]) - Double(means[1][i]))) }
+          let mean2 = sums == .backwardOfTwo ? Double(means[1][i]) : 0
+          if sums != .backward { add(2 * channels + i, v * (Double(zs[1][at]) - mean2)) }
         }
       }
     }
@@ -161,10 +164,42 @@ import Testing
     }
   }
 
+  /// A tangent's sums: of a value that is not finite all three, of such a gradient the third.
+  private func checkNonfiniteTangent<E: Element>(_: E.Type) {
+    typealias A = E.Accumulator
+    for (name, kernels) in elementwiseTables(E.self) {
+      let memory = Memory(seed: 6)
+      let channels = 19
+      for bad in [A.nan, .infinity] {
+        for inGradient in [false, true] {
+          var row: [A] = memory.normals(channels)
+          var gradient: [E] = memory.normals(channels)
+          if inGradient { gradient[11] = E(bad) } else { row[11] = bad }
+          let sums = memory.place([A](repeating: 0, count: 3 * channels))
+          var epilogue = lineup_epilogue()
+          epilogue.out = UnsafeMutableRawPointer(memory.place([E](repeating: 0, count: channels)))
+          epilogue.sums = LINEUP_BACKWARD_SUMS
+          epilogue.z1 = UnsafeRawPointer(memory.place(memory.normals(channels) as [E]))
+          epilogue.mean1 = UnsafeRawPointer(memory.place(memory.normals(channels) as [A]))
+          epilogue.z2 = UnsafeRawPointer(memory.place(gradient))
+          kernels.store(&epilogue, memory.place(row), channels, memory.place([0]), memory.place([0]), 1, channels, sums)
+          for i in 0..<channels {
+            #expect(sums[i].isFinite == (i != 11 || inGradient), "\(name)")
+            #expect(sums[channels + i].isFinite == (i != 11 || inGradient), "\(name)")
+            #expect(sums[2 * channels + i].isFinite == (i != 11), "\(name)")
+          }
+        }
+      }
+    }
+  }
+
   @Test func nonfiniteValuesComeOutAndIntoTheSums() {
     checkNonfinite(Float16.self)
     checkNonfinite(Float.self)
     checkNonfinite(Double.self)
+    checkNonfiniteTangent(Float16.self)
+    checkNonfiniteTangent(Float.self)
+    checkNonfiniteTangent(Double.self)
   }
 
   /// float16 overflows to Inf above 65,520: that is what the loss scale listens for.

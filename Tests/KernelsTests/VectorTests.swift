@@ -16,7 +16,9 @@ import Testing
         for rounding in [0, 0x1.8p52 * 0x1p-8] {
           let sum = memory.place(y + [5])
           kernels.add(memory.place(x), count, rounding, sum)
-          let expected = zip(x, y).map { $1 + (rounding == 0 ? Double($0) : (Double($0) * 256).rounded(.toNearestOrEven) / 256) }
+          let expected = zip(x, y).map {
+            $1 + (rounding == 0 ? Double($0) : (Double($0) * 256).rounded(.toNearestOrEven) / 256)
+          }
           #expect(sum.array(count + 1) == expected + [5], "\(name), \(count)")
         }
       }

@@ -3,16 +3,40 @@ import Tensors
 
 // How tensors come to a layer that is tested by itself: as the passes around it would leave them.
 
+// The loops of the conversions are not generic: across modules that would be slow.
+
 func tensor<E: Element>(_ values: [Double], _ shape: Shape, _ context: Context<E>) -> Tensor<E> {
-  let tensor = context.tensor(shape)
-  tensor.fill(values.map { E($0) })
+  precondition(values.count == shape.count)
+  let tensor = context.tensor(shape), memory = UnsafeMutableRawPointer(tensor.pointer)
+  func fill<T>(_: T.Type, _ convert: (Double) -> T) {
+    let elements = memory.assumingMemoryBound(to: T.self)
+    for i in values.indices { elements[i] = convert(values[i]) }
+  }
+  switch E.precision {
+  case .float16: fill(Float16.self) { Float16($0) }
+  case .float32: fill(Float.self) { Float($0) }
+  case .float64: fill(Double.self) { $0 }
+  }
   return tensor
 }
 
-func doubles<T: Element>(_ tensor: Tensor<T>) -> [Double] { tensor.array.map { Double($0) } }
+func doubles<E: Element>(_ tensor: Tensor<E>) -> [Double] {
+  let memory = UnsafeRawPointer(tensor.pointer)
+  func values<T>(_: T.Type, _ convert: (T) -> Double) -> [Double] {
+    let elements = memory.assumingMemoryBound(to: T.self)
+    return (0..<tensor.shape.count).map { convert(elements[$0]) }
+  }
+  return withExtendedLifetime(tensor) {
+    switch E.precision {
+    case .float16: values(Float16.self) { Double($0) }
+    case .float32: values(Float.self) { Double($0) }
+    case .float64: values(Double.self) { $0 }
+    }
+  }
+}
 
 /// A convolution that changes nothing.
-private func identity<E: Element>(_ channels: Int, _ context: Context<E>) -> Convolution<E> {
+func identity<E: Element>(_ channels: Int, _ context: Context<E>) -> Convolution<E> {
   var layout = ParameterLayout()
   let identity = Convolution<E>(&layout, "identity", inputs: channels, outputs: channels)
   let weights = Buffer<E.Accumulator>(count: layout.count)

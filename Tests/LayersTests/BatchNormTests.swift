@@ -119,6 +119,34 @@ import Testing
     }
   }
 
+  /// A channel without variance: x̂ = 0 and σ = √ε, so only the means are left of the formulas, and γ̄˙ = Σx̂˙ȳ.
+  @Test func aConstantChannelHasTangents() throws {
+    let bench = Bench<Double>(channels: 1)
+    let (norm, parameters, alone) = (bench.norm, bench.parameters, SoloCommunicator())
+    parameters.values[norm.scale.range.lowerBound] = 1.5
+    let (xDot, yBar, h) = (channelA, [3.0, -1, 0.5, 2, 1], [0.25, 1, -4, 2, 0])
+    func centred(_ v: [Double]) -> [Double] { v.map { $0 - v.reduce(0, +) / 5 } }
+    func total(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+    func sum(_ v: [Double]) -> Double { v.reduce(0, +) }
+
+    let state = try norm.normalize(sums([channelB]), count: 5, parameters, alone)
+    let backward = try norm.backward(state, [sum(yBar), 0], parameters, into: nil, alone)
+    let tangent = try norm.forwardTangent(state, [sum(xDot), 0, total(xDot, yBar)], parameters, alone)
+    let gradients = ParameterGradients(count: 32)
+    let second = try norm.backwardTangent(
+      state, backward, tangent, weight: 0.25, [sum(h), 0], parameters, into: gradients, alone)
+    let inverse = 1 / 1e-5.squareRoot()
+    let (first, base) = (tangent.coefficients, second.base)
+    for i in 0..<5 {
+      let yDot = first.a[0] * xDot[i] + first.b[0] * 10 + first.c[0]
+      #expect(isClose(yDot, 1.5 * inverse * centred(xDot)[i], 1e-9))
+      let xBar = base.a[0] * h[i] + base.b[0] * 10 + base.c[0] + second.d[0] * yBar[i] + second.e[0] * xDot[i]
+      #expect(isClose(xBar, 1.5 * inverse * centred(h)[i], 1e-9))
+    }
+    #expect(isClose(gradients[norm.scale.range.lowerBound], 0.25 * inverse * total(centred(xDot), yBar), 1e-12))
+    #expect(isClose(gradients[norm.shift.range.lowerBound], sum(h)))
+  }
+
   /// A NaN in the batch makes the channel's normalization NaN, not that of a constant channel.
   @Test func nonfiniteSumsComeOut() throws {
     let bench = Bench<Float16>(channels: 3)
@@ -127,5 +155,52 @@ import Testing
     #expect(!state.scale[0].isFinite && !state.shift[0].isFinite)
     #expect(!state.shift[1].isFinite)
     #expect(state.scale[2].isFinite && state.shift[2].isFinite)
+  }
+
+  /// A tangent that is not finite on one rank is an overflow on all, so that all try again with smaller ones.
+  @Test func aNonfiniteTangentOverflowsOnEveryRank() throws {
+    let (channelA, channelB) = (channelA, channelB)
+    for bad in [Double.nan, .infinity, -.infinity] {
+      for index in 0..<6 {  // Σẋ, Σẋ(x − mean), Σẋȳ of two channels
+        let overflown = try ThreadCommunicator.run(3) { communicator in
+          let bench = Bench<Float16>(channels: 2)
+          let sums =
+            [channelA, channelB].map { $0.reduce(0, +) } + [channelA, channelB].map { $0.reduce(0) { $0 + $1 * $1 } }
+          let state = try bench.norm.normalize(sums, count: 5, bench.parameters, communicator)
+          var tangentSums: [Double] = [1, 2, 3, 4, 5, 6]
+          _ = try bench.norm.forwardTangent(state, tangentSums, bench.parameters, communicator)
+          if communicator.rank == 1 { tangentSums[index] = bad }
+          do {
+            _ = try bench.norm.forwardTangent(state, tangentSums, bench.parameters, communicator)
+            return false
+          } catch is TangentOverflow {
+            return true
+          }
+        }
+        #expect(overflown == [true, true, true], "\(bad) in sum \(index)")
+      }
+    }
+  }
+
+  /// What is not finite in the gradient of J comes out of its coefficients, in its channel alone.
+  @Test func nonfiniteSecondSumsComeOut() throws {
+    let bench = Bench<Float16>(channels: 2)
+    let (norm, parameters, alone) = (bench.norm, bench.parameters, SoloCommunicator())
+    let state = try norm.normalize(sums([channelA, channelA]), count: 5, parameters, alone)
+    let backward = try norm.backward(state, [1, 2, 3, 4], parameters, into: nil, alone)
+    let tangent = try norm.forwardTangent(state, [1, 2, 3, 4, 5, 6], parameters, alone)
+    for bad in [Double.nan, .infinity] {
+      for index in [0, 2] {  // channel 0 of Σh, Σh(x − mean)
+        var sums: [Double] = [1, 2, 3, 4]
+        sums[index] = bad
+        let gradients = ParameterGradients(count: 32)
+        let base = try norm.backwardTangent(
+          state, backward, tangent, weight: 0.1, sums, parameters, into: gradients, alone
+        ).base
+        #expect(!(base.a[0] + base.b[0] + base.c[0]).isFinite && (base.a[1] + base.b[1] + base.c[1]).isFinite)
+        #expect(!gradients[norm.scale.range.lowerBound].isFinite)
+        #expect(gradients[norm.scale.range.lowerBound + 1].isFinite)
+      }
+    }
   }
 }

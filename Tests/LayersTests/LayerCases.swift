@@ -24,6 +24,7 @@ enum LayerCases {
     + [convolutions[1], convolutions[4], convolutions[6], convolutions[11]].map {
       NormalizedConvolutionCase(convolution: $0)
     } + [
+      BatchNormCase(channels: 5), BatchNormCase(channels: 37),
       ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: false),
       ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: true),
       MaxPoolCase(shape: Shape(1, 6, 4, 5)), MaxPoolCase(shape: Shape(1, 5, 7, 3)),

@@ -33,12 +33,14 @@ struct Outcome: Sendable {
 /// Runs passes of a layer on a share of the images.
 func outcome<E: Element>(
   _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Passes = .plain, images: Range<Int>? = nil,
-  path: KernelPath = .blas, threads: Int = 1, _ communicator: any Communicator = SoloCommunicator()
+  path: KernelPath = .blas, multiplication: Multiplication = .exact, threads: Int = 1,
+  _ communicator: any Communicator = SoloCommunicator()
 ) throws -> Outcome {
   let built = layer.build(E.self)
   let images = images ?? 0..<values.images
   let context = Context<E>(
-    workers: Workers(count: threads), communicator: communicator, arena: Arena(), kernels: Kernels(path: path))
+    workers: Workers(count: threads), communicator: communicator, arena: Arena(),
+    kernels: Kernels(path: path, multiplication: multiplication))
   let parameters = Parameters<E.Accumulator>(layout: built.layout, statistics: built.statistics)
   for (slot, list) in zip(built.layout.slots, values.parameters) {
     for (i, value) in zip(slot.range, list) { parameters.values[i] = E.Accumulator(value) }
@@ -53,8 +55,7 @@ func outcome<E: Element>(
   var updates = RunningUpdates()
   let pass = try built.run(share(values.inputs), parameters, &updates, context)
   let perImage = images.isEmpty ? 0 : pass.y.count / images.count, count = perImage * values.images
-  let own = perImage * images.lowerBound..<perImage * images.upperBound
-  let yBar = Array(values.cotangent(count)[own]), h = Array(values.regularizedCotangent(count)[own])
+  let yBar = Array(values.cotangent(count)[perImage * images.lowerBound..<perImage * images.upperBound])
   let gradients = ParameterGradients(count: built.layout.count)
   gradients.reset(scale: 1, E.Accumulator.self)
 
@@ -68,6 +69,7 @@ func outcome<E: Element>(
   case .tangent(let scale):
     _ = try pass.backward(yBar, .recording(places: []))
     y = try pass.forwardTangent(share(values.tangents, times: scale))
+    let h = Array(values.regularizedCotangent(count)[perImage * images.lowerBound..<perImage * images.upperBound])
     inputBars = try pass.backward(h, .regularized(gradients, tangentWeight: Values.tangentWeight / scale))
   }
   return Outcome(

@@ -115,7 +115,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [[3, 4], [2, 0, 5], [1, 1, 4, 1], [0, 7]]) func tangentsOfUnevenRanksEqualOne(_ counts: [Int]) throws {
+  @Test(arguments: [[3, 4], [2, 0, 5], [1, 1, 4, 1], [0, 7]]) func tangentsOfUnevenRanksEqualOne(_ counts: [Int]) throws
+  {
     let loss = ReIDLoss(tripletWeight: 1, margin: 3)
     let one = try evaluate(Double.self, loss, [7])[0].tangentBars
     let many = try evaluate(Double.self, loss, counts).map(\.tangentBars)

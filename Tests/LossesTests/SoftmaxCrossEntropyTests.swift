@@ -73,4 +73,53 @@ import Testing
       }
     }
   }
+
+  /// z̄˙ is the derivative of z̄ along ż, and within a row sums to zero like z̄.
+  @Test(arguments: [(1, 2), (5, 7), (3, 1), (8, 40)]) func gradientTangentIsTheDerivative(_ rows: Int, _ classes: Int) {
+    let logits = normals(rows * classes)
+    let tangents = normals(rows * classes, seed: 2, deviation: 1)
+    let labels = (0..<rows).map { $0 * 3 % classes }
+    func gradient(_ step: Double) -> [Double] {
+      let moved = zip(logits, tangents).map { $0 + step * $1 }
+      return SoftmaxCrossEntropy.evaluate(moved, classes: classes, labels: labels, globalRows: rows + 2).gradient
+    }
+    let tangent = SoftmaxCrossEntropy.gradientTangent(
+      logits, tangents: tangents, classes: classes, globalRows: rows + 2)
+    #expect(tangent.count == logits.count)
+    for (value, (up, down)) in zip(tangent, zip(gradient(1e-5), gradient(-1e-5))) {
+      #expect(abs((up - down) / 2e-5 - value) < 1e-10)
+    }
+    for row in 0..<rows { #expect(abs(tangent[row * classes..<(row + 1) * classes].reduce(0, +)) < 1e-16) }
+  }
+
+  /// Rows are independent: a rank's part of z̄˙ is a slice of the whole.
+  @Test func tangentSharesAreSlices() {
+    let (logits, tangents) = (normals(6 * 4), normals(6 * 4, seed: 3))
+    func part(_ range: Range<Int>) -> [Double] {
+      SoftmaxCrossEntropy.gradientTangent(
+        Array(logits[range]), tangents: Array(tangents[range]), classes: 4, globalRows: 6)
+    }
+    #expect(part(0..<8) + part(8..<8) + part(8..<24) == part(0..<24))
+  }
+
+  @Test func largeLogitsKeepTheirTangent() {
+    // p = (1, 0, 0) and (0, ½, ½)
+    let tangent = SoftmaxCrossEntropy.gradientTangent(
+      [1e4, 0, -1e4, 0, 1e4, 1e4], tangents: [7, 8, 9, 5, 1, 3], classes: 3, globalRows: 2)
+    #expect(tangent == [0, 0, 0, 0, -0.25, 0.25])
+  }
+
+  @Test func nonfiniteTangentsComeOut() {
+    for bad in [Double.nan, .infinity] {
+      for position in 0..<3 {
+        var (logits, tangents) = ([1.0, 2, 3], [1.0, 0, -1])
+        tangents[position] = bad
+        let of = SoftmaxCrossEntropy.gradientTangent(logits, tangents: tangents, classes: 3, globalRows: 1)
+        #expect(of.allSatisfy { !$0.isFinite })
+        (logits[position], tangents[position]) = (bad, 0.5)
+        let at = SoftmaxCrossEntropy.gradientTangent(logits, tangents: tangents, classes: 3, globalRows: 1)
+        #expect(at.contains { !$0.isFinite })
+      }
+    }
+  }
 }

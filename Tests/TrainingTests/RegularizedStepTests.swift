@@ -87,7 +87,10 @@ import Training
     }
   }
 
-  @Test(arguments: [["msgr.at=[1,2]"], ["msgr.at=[input]", "msgr.norm=inf"], ["msgr.norm=1", "msgr.lambda=1e-4", "adaptiveL2.enabled=true"]])
+  @Test(arguments: [
+    ["msgr.at=[1,2]"], ["msgr.at=[input]", "msgr.norm=inf"],
+    ["msgr.norm=1", "msgr.lambda=1e-4", "adaptiveL2.enabled=true"],
+  ])
   func ranksComputeWhatOneComputes(_ settings: [String]) throws {
     let settings = ["msgr.lambda=0.05"] + settings
     let exact = try sharded(Double.self, settings, [6])[0]
@@ -129,6 +132,16 @@ import Training
     #expect(relativeError(large.step.gradients.values.array, expected) < 0.1)
     let result = try large.run(1)
     #expect(result.skippedFor == nil && result.tangents == nil, "\(result)")
+  }
+
+  /// Where the gradients themselves overflow, the step is skipped, and the tangents' scale is not to blame.
+  @Test(arguments: ["1", "2", "inf"]) func gradientsThatOverflowSkipTheStep(_ norm: String) throws {
+    let training = try TinyTraining(
+      Float16.self, "msgr.lambda=0.05", "msgr.norm=\(norm)", "lossScale.initial=\(0x1p24)")
+    let before = training.everything, scale = training.step.tangentScale
+    let result = try training.run(0)
+    #expect(result.skippedFor != nil && training.everything == before && training.step.tangentScale == scale)
+    #expect(training.step.lossScale.scale == 0x1p23)
   }
 
   @Test func debugReportsHowTheTangentsFit() throws {
