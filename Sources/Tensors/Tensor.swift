@@ -32,9 +32,6 @@ package struct Tensor<Scalar: Element> {
   /// The values; valid while the tensor is referenced.
   package var pointer: UnsafeMutablePointer<Scalar> { block.pointer.assumingMemoryBound(to: Scalar.self) }
 
-  /// Whether both are the same memory.
-  package func isSame(as other: Tensor) -> Bool { block === other.block }
-
   /// A copy of the values, for losses, probes and tests.
   package var array: [Scalar] { Array(UnsafeBufferPointer(start: pointer, count: shape.count)) }
 

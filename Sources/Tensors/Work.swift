@@ -9,7 +9,5 @@ package final class Work: @unchecked Sendable {
 
   package init() {}
 
-  package var total: Int { multiplyAdds.values.reduce(0, +) }
-
   package func add(_ pass: Pass, _ count: Int) { multiplyAdds[pass, default: 0] += count }
 }

@@ -31,12 +31,12 @@ package struct DynamicScale: Codable, Sendable, Equatable {
   }
 
   /// The scale of the tangents of a regularizer. Wide storage takes one too, because the grid that sums are rounded to
-  /// suits elements about 1; float64 rounds nothing.
+  /// suits elements about 1; float64 rounds nothing. It grows back soon, because an overflow costs no step.
   package init(tangentsOf regularizer: GradientRegularizer?, _ configuration: Configuration) {
     let storage = configuration.precision.storage
     self.init(
       initial: storage == .float64 ? 1 : regularizer?.initialTangentScale ?? 1,
-      growthInterval: configuration.lossScale.growthInterval, isDynamic: storage == .float16)
+      growthInterval: min(100, configuration.lossScale.growthInterval), isDynamic: storage == .float16)
   }
 
   /// Goes on from a saved one, as far as this configuration's storage has a use for it.

@@ -8,7 +8,8 @@ import Tensors
 /// One step on exactly these images, without augmentation and without an update: what `lineup probe` writes for
 /// comparison with other implementations and other numbers of ranks.
 package enum Probe {
-  /// `weights` are those of `checkpoint`, if there is one, whose strengths of adaptive L2 are taken too. `samples` in this order are the global batch, of which each rank takes a contiguous share. Rank 0 writes `output`.
+  /// `weights` are those of `checkpoint`, if there is one, whose classes and strengths of adaptive L2 are taken too; without
+  /// one, identities are classes in ascending order. `samples` in this order are the global batch, of which each rank takes a contiguous share. Rank 0 writes `output`.
   package static func run<E: Element>(
     _: E.Type, weights: SafetensorsFile, checkpoint: Checkpoint? = nil, samples: [Sample], output: String,
     _ configuration: Configuration, _ machine: Machine
@@ -19,6 +20,10 @@ package enum Probe {
         throw Failure.usage("\(communicator.size) ranks for \(samples.count) images: each rank needs at least one")
       }
       let identities = Sample.classes(of: samples).count
+      if let checkpoint, let stranger = samples.first(where: { !checkpoint.state.identities.contains($0.identity) }) {
+        throw Failure.data(
+          "\(stranger.path): identity \(stranger.identity) is not one that \(checkpoint.folder) was trained on")
+      }
       let classes = weights.contains("classifier.weight") ? try weights.shape("classifier.weight")[0] : identities
       guard classes >= identities else {
         throw Failure.data("\(weights.path): the classifier has \(classes) identities, the images \(identities)")
@@ -33,14 +38,15 @@ package enum Probe {
     }
     let own = Share.batch(samples.count, communicator)
     let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
-    let classes = Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
+    let trained = checkpoint.map { Dictionary(uniqueKeysWithValues: zip($0.state.identities, 0...)) }
+    let classes = trained ?? Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
     let height = configuration.input.height, width = configuration.input.width
     // Training would skip the steps that overflow float16 and halve the scale; here that is one loop.
     func differentiate() throws -> Differentiated<E.Accumulator> {
       try step.differentiate(pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
     }
     func overflows(_ result: Differentiated<E.Accumulator>) -> Bool {
-      !result.loss.total.isFinite
+      result.overflowed || !result.loss.total.isFinite
         || GradientReduction.nonfinite(step.gradients, step.network.layout, context.accumulating) != nil
     }
     var result = try differentiate()

@@ -28,7 +28,8 @@ package struct Robustness: Sendable {
   package let rows: [Row]
 }
 
-/// Measures `Robustness` on training batches without augmentation.
+/// Measures `Robustness` on training batches without augmentation. Storage has to be wider than float16, in which small
+/// changes drown.
 package struct RobustnessProbe<E: Element> {
   package typealias A = E.Accumulator
   private let network: ReIDNetwork<E>
@@ -37,7 +38,6 @@ package struct RobustnessProbe<E: Element> {
   private let context: Context<E>
   private let loss: ReIDLoss
   private let places: [Int], sizes: [Double]
-  private let scale: Double
 
   package init(
     _ network: ReIDNetwork<E>, _ parameters: Parameters<A>, places: [Int], sizes: [Double],
@@ -46,17 +46,18 @@ package struct RobustnessProbe<E: Element> {
     (self.network, self.parameters, self.configuration, self.context) = (network, parameters, configuration, context)
     (self.places, self.sizes) = (places.sorted(), sizes)
     loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
-    // Only directions of gradients count, so a scale that float16 surely holds will do.
-    scale = E.precision == .float16 ? 1024 : 1
+    precondition(E.precision != .float16)
     network.pack(parameters, training: true, inputGradient: true, context)
   }
 
   /// The mean over the first `batches` batches of the sampler. `classes` by identity.
   package func run(_ training: [Sample], classes: [Int: Int], batches: Int) throws -> Robustness {
     let communicator = context.communicator, sampling = configuration.sampling
-    let sampler = try IdentitySampler(
-      samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
-      seed: configuration.seed)
+    let sampler = try communicator.agree {
+      try IdentitySampler(
+        samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
+        seed: configuration.seed)
+    }
     let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
     var total: [Double] = []
     let count = min(batches, sampler.batchesPerEpoch)
@@ -71,6 +72,11 @@ package struct RobustnessProbe<E: Element> {
       total = total.isEmpty ? numbers : zip(total, numbers).map(+)
     }
     total = total.map { $0 / Double(count) }
+    try communicator.agree {
+      guard total.allSatisfy(\.isFinite) else {
+        throw Failure.data("a loss or an embedding is not finite: the network is damaged, or a perturbation too large")
+      }
+    }
     var rows: [Robustness.Row] = [], next = 1 + places.count
     for place in places {
       for size in sizes {
@@ -100,7 +106,7 @@ package struct RobustnessProbe<E: Element> {
     for place in places {
       let feature = place == 0 ? images : saved.feature(place), g = gradients[place]!
       norms.append(
-        try GradientRegularizer(norm: .two, places: [place]).measure([place: g], scale: scale, context).value)
+        try GradientRegularizer(norm: .two, places: [place]).measure([place: g], scale: 1, context).value)
       let directions = [g, random(feature.shape, batch: batch, firstRow: firstRow)]
       for size in sizes {
         for direction in directions {
@@ -118,7 +124,7 @@ package struct RobustnessProbe<E: Element> {
     value: ReIDLoss.Value, embeddingBar: Tensor<A>, logitsBar: Tensor<A>
   ) {
     try loss.evaluate(
-      embedding: saved.embedding, logits: saved.logits, labels: labels, scale: scale, in: context.arena,
+      embedding: saved.embedding, logits: saved.logits, labels: labels, scale: 1, in: context.arena,
       context.communicator)
   }
 

@@ -100,6 +100,11 @@ extension Checkpoint {
     if let other = differences.first(where: { $0.key.hasPrefix("model.") && $0.key != "model.weights" }) {
       throw Failure.usage("\(folder): \(other.key) is \(other.old) in this checkpoint, \(other.new) was asked for")
     }
+    let tensors = differences.first { $0.key == "adaptiveL2.tensors" }
+    if let tensors, configuration.adaptiveL2.enabled, state.configuration.adaptiveL2.enabled {
+      throw Failure.usage(
+        "\(folder): adaptiveL2.tensors is \(tensors.old) in this checkpoint, \(tensors.new) was asked for")
+    }
     return configuration
   }
 

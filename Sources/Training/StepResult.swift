@@ -29,9 +29,6 @@ package struct StepLoss: Sendable {
     adaptiveL2 = value
     total += value
   }
-
-  /// The gradients that belong to it could not be computed.
-  mutating func invalidate() { total = .nan }
 }
 
 /// What `TrainingStep.differentiate` returns beside the gradients.
@@ -45,6 +42,8 @@ package struct Differentiated<A: Element> {
   package let updates: RunningUpdates
   /// Where asked for.
   package var tangents: TangentReport?
+  /// The gradients of features overflowed the storage, and there are none of parameters.
+  package var overflowed = false
 }
 
 /// What a step came to; the same on every rank.
@@ -52,6 +51,8 @@ package struct StepResult: Sendable {
   package let loss: StepLoss
   /// The loss scale that the step was computed with.
   package let lossScale: Double
+  /// τ that the step was computed with.
+  package let tangentScale: Double
   /// With the gradient regularizer, at log level debug.
   package let tangents: TangentReport?
   /// The tensor whose gradient was not finite, if the step was skipped.

@@ -163,12 +163,12 @@ package final class Trainer<E: Element> {
       ("imagesPerSecond", .number(rate)), ("secondsWaitedForImages", .number(waited)),
     ]
     if let msgr = result.loss.msgr {
-      fields += [("msgr", .number(msgr)), ("tangentScale", .number(step.tangentScale.scale))]
+      fields += [("msgr", .number(msgr)), ("tangentScale", .number(result.tangentScale))]
     }
-    if let penalty = result.loss.adaptiveL2 {
-      let strengths = step.penalty!.adaptive.strengths.map(\.strength)
+    if let penalty = step.penalty {
+      let strengths = penalty.adaptive.strengths.map(\.strength)
       fields += [
-        ("adaptiveL2", .number(penalty)), ("smallestStrength", .number(strengths.min()!)),
+        ("adaptiveL2", .number(result.loss.adaptiveL2 ?? .nan)), ("smallestStrength", .number(strengths.min()!)),
         ("meanStrength", .number(strengths.reduce(0, +) / Double(strengths.count))),
         ("largestStrength", .number(strengths.max()!)),
       ]

@@ -78,8 +78,8 @@ package final class TrainingStep<E: Element> {
   }
 
   /// The middle of a step with the gradient regularizer, from the gradients of L with respect to the outputs to those of
-  /// J: backward down to the lowest place for g and v, and the tangents up from there. Nil, and a loss that is not a
-  /// number, on every rank alike where the gradients of L overflow.
+  /// J: backward down to the lowest place for g and v, and the tangents up from there. Nil, on every rank
+  /// alike, where the gradients of L overflow.
   private func perturb(
     _ saved: inout ReIDNetwork<E>.Saved, _ regularizer: GradientRegularizer,
     _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
@@ -101,7 +101,7 @@ package final class TrainingStep<E: Element> {
         // On every rank alike: once more with smaller tangents, unless the gradients themselves have overflown.
       }
     } while measured.value.isFinite && tangentScale.halve()
-    result.loss.invalidate()
+    result.overflowed = true
     return nil
   }
 
@@ -111,8 +111,11 @@ package final class TrainingStep<E: Element> {
     let result = try differentiate(
       batch.pixels, height: batch.height, width: batch.width, labels: labels, scale: scale)
     let culprit =
-      result.loss.total.isFinite
-      ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
+      result.overflowed
+      ? "a gradient of a feature (msgr.at)"
+      : result.loss.total.isFinite
+        ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
+    let tangentScaleOfStep = tangentScale.scale
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }
       adam.update(
@@ -120,6 +123,8 @@ package final class TrainingStep<E: Element> {
       penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
       result.updates.commit()
     }
-    return StepResult(loss: result.loss, lossScale: scale, tangents: result.tangents, skippedFor: culprit)
+    return StepResult(
+      loss: result.loss, lossScale: scale, tangentScale: tangentScaleOfStep, tangents: result.tangents,
+      skippedFor: culprit)
   }
 }

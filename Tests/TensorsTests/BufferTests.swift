@@ -37,7 +37,7 @@ import Testing
     c.fill([5, 6, 7, 8])
     b.pointer[3] = 9
     #expect(a.array == [1, 2, 3, 9] && c.array == [5, 6, 7, 8])
-    #expect(a.isSame(as: b) && !a.isSame(as: c))
+    #expect(a.pointer == b.pointer && a.pointer != c.pointer)
   }
 
   @Test func elementsKnowTheirAccumulators() {

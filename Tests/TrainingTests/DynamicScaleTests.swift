@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Training
 
-@Suite struct LossScaleTests {
+@Suite struct DynamicScaleTests {
   private func scale(_ settings: String...) throws -> DynamicScale {
     DynamicScale(try Configuration.resolve(settings: settings))
   }
@@ -54,7 +54,7 @@ import Training
   }
 }
 
-@Suite struct LossScaleResumeTests {
+@Suite struct DynamicScaleResumeTests {
   private func scale(_ settings: String...) throws -> DynamicScale {
     DynamicScale(try Configuration.resolve(settings: settings))
   }
