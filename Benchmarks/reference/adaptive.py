@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,8 @@ class AdaptiveL2:
         kinds = kinds_of_tensors(model)
         self.amplitude: float = settings["adaptiveL2.amplitude"]
         initial = float(settings["adaptiveL2.initial"])
-        self.regularized = {name: w for name, w in model.named_parameters() if kinds[name] in wanted}
+        self.parameters = dict(model.named_parameters())
+        self.regularized = {name: w for name, w in self.parameters.items() if kinds[name] in wanted}
         self.raw = {
             name: torch.full((1,), initial, dtype=w.dtype, requires_grad=True) for name, w in self.regularized.items()
         }
@@ -51,6 +54,12 @@ class AdaptiveL2:
     def named_parameters(self) -> dict[str, Tensor]:
         """The r_i as they are named among gradients."""
         return {PREFIX + name: r for name, r in self.raw.items()}
+
+    def adam(self, settings: Settings, **options: Any) -> torch.optim.Adam:
+        """Adam for the parameters and the r_i. This term replaces weight decay, of all parameters."""
+        trained = self.raw.values() if settings["adaptiveL2.trained"] else []
+        decay = 0.0 if self else settings["optimizer.weightDecay"]
+        return torch.optim.Adam([*self.parameters.values(), *trained], weight_decay=decay, **options)
 
     def term(self) -> Tensor:
         """Σ A·hardsigmoid(r_i)·‖w_i‖²."""

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 import settings as configuration
+from adaptive import AdaptiveL2
 from comparison import Report
 from images import classes_of, load_pixels, locate
 from losses import objective, store_float16
@@ -80,8 +81,9 @@ def train(batches: list[Batch], known: list[int], weights: str, settings: Settin
     model.to(kind).train()
     if precision == "float16":
         store_float16(model)
-    # As a whole: betas 0.9 and 0.999, ε 1e-8, and the decay added to every parameter's gradient (L2).
-    adam = torch.optim.Adam(model.parameters(), weight_decay=settings["optimizer.weightDecay"])
+    adaptive = AdaptiveL2(model, settings)
+    # As a whole: betas 0.9 and 0.999, ε 1e-8, and the decay added to the gradient (L2).
+    adam = adaptive.adam(settings)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**15, growth_interval=1000, enabled=precision == "float16")
     losses = []
     for batch in batches:
@@ -89,7 +91,7 @@ def train(batches: list[Batch], known: list[int], weights: str, settings: Settin
         classes = classes_of(batch.identities, known)
         before = {name: buffer.clone() for name, buffer in model.named_buffers()} if batch.skipped else {}
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-            total, parts, _, _ = objective(model, images, classes, settings)
+            total, parts, _, _ = objective(model, images, classes, settings, adaptive)
         losses.append(float(parts["total"].detach()))
         if batch.skipped:
             for name, buffer in model.named_buffers():

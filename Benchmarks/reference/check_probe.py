@@ -9,7 +9,8 @@ float16 storage (see losses.py); with MSGR, at most 0.05 below the cosine of Lin
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+import torch
 
 import settings as configuration
 import sweep
@@ -138,8 +139,11 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true",
                         help="every norm, place and ablation in float64, in a small network of its own")
     parser.add_argument("--only", default="", help="with --sweep: the cases whose name has this in it")
+    parser.add_argument("--threads", type=int, default=1,
+                        help="PyTorch's; where others compute too, its second thread makes it many times slower")
     parser.add_argument("--work", help="keep the files here")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.sweep and options.weights:
         parser.error("--sweep makes up its networks: it takes no --weights")
     settings = configuration.resolve(options.config, (sweep.SMALL if options.sweep else []) + options.set)

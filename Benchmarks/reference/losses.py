@@ -62,8 +62,10 @@ def objective(
     embedding, logits, maps = model(images)
     wide = torch.float64 if images.dtype == torch.float64 else torch.float32
     cross_entropy = F.cross_entropy(logits.to(wide), classes)
-    hard = triplet(embedding.to(wide), classes, settings["losses.triplet.margin"])
-    total = scale * (cross_entropy + settings["losses.triplet.weight"] * hard)
+    weight: float = settings["losses.triplet.weight"]
+    margin: float = settings["losses.triplet.margin"]
+    hard = triplet(embedding.to(wide), classes, margin) if weight else torch.zeros((), dtype=wide)
+    total = scale * (cross_entropy + weight * hard)
     parts = {"crossEntropy": cross_entropy, "triplet": hard}
     if at:
         features = [images if s == "input" else maps[int(s)] for s in at]

@@ -51,17 +51,19 @@ class Bottleneck(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Lateral 1×1 convolutions and the top-down path: p_s = lateral_s(c_s) + smooth(upsample2(p_{s+1}))."""
+    """Lateral 1×1 convolutions and the top-down path: p_s = lateral_s(c_s) + smooth(upsample(p_above)).
+
+    Above s is the next fused stage: s + 1, unless `model.stages` has a gap.
+    """
 
     def __init__(self, inputs: dict[int, int], channels: int, settings: Settings) -> None:
         super().__init__()
         self.stages: list[int] = sorted(settings["model.stages"])
         self.top_down: bool = settings["model.topDown"]
         self.shared: bool = settings["model.sharedPyramid"]
-        levels = range(min(self.stages), 5) if self.top_down else self.stages
-        with_lateral = levels if settings["model.lateral"] else [4]
+        with_lateral = self.stages if settings["model.lateral"] else [4]
         self.lateral = nn.ModuleDict({str(s): nn.Conv2d(inputs[s], channels, 1) for s in with_lateral})
-        targets = [s for s in levels if s < 4] if self.top_down else []
+        targets = [s for s in self.stages if s < 4] if self.top_down else []
         if targets and self.shared:
             self.smooth: nn.Module = nn.Conv2d(channels, channels, 1)
         elif targets:
@@ -70,16 +72,15 @@ class Pyramid(nn.Module):
     def forward(self, maps: dict[int, Tensor]) -> dict[int, Tensor]:
         if not self.top_down:
             return {s: self.lateral[str(s)](maps[s]) for s in self.stages}
-        levels = {4: self.lateral["4"](maps[4])}
-        for s in range(3, min(self.stages) - 1, -1):
-            # With a last stride of 1 stages 3 and 4 have one size and there is nothing to upsample.
-            above = levels[s + 1]
-            if above.shape[2:] != maps[s].shape[2:]:
-                above = F.interpolate(above, scale_factor=2, mode="nearest")
+        above = self.lateral["4"](maps[4])
+        levels = {4: above}
+        for s in reversed(self.stages[:-1]):
+            # With a last stride of 1 stages 3 and 4 have one size, which nearest interpolation leaves alone.
+            above = F.interpolate(above, size=maps[s].shape[2:], mode="nearest")
             smooth = self.smooth if self.shared else self.smooth[str(s)]  # type: ignore[index]
-            level = smooth(above)
-            levels[s] = self.lateral[str(s)](maps[s]) + level if str(s) in self.lateral else level
-        return {s: levels[s] for s in self.stages}
+            above = smooth(above)
+            levels[s] = above = self.lateral[str(s)](maps[s]) + above if str(s) in self.lateral else above
+        return levels
 
 
 class FusionConvolutions(nn.Module):

@@ -34,5 +34,8 @@ def run(binary: str, arguments: list[str], ranks: int = 1) -> None:
     except FileNotFoundError as error:
         raise SystemExit(f"{error.filename}: not found") from None
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        # A crash's reason stands above a long backtrace.
+        reasons = [line for line in lines if "Fatal error" in line or "runtime failure: " in line][:1] or lines[-8:]
+        said = "\n".join(reasons)
         raise SystemExit(f"exit code {done.returncode} of: {' '.join(command)}\n{said}")

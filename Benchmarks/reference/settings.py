@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "adaptiveL2.enabled": False,
     "adaptiveL2.amplitude": 0.005,
     "adaptiveL2.initial": 0.0,
+    "adaptiveL2.trained": True,
     "adaptiveL2.tensors": ["convolution", "linear", "bias", "normScale", "normShift"],
     "optimizer.learningRate": 3.5e-4,
     "optimizer.weightDecay": 5e-4,
