@@ -82,8 +82,10 @@ class Contender:
     turns: list[list[float]] = field(default_factory=list)
 
     def take_turn(self, turn: int) -> None:
-        """Times the steps of one turn."""
+        """Times the steps of one turn, and prints them."""
         self.turns.append(self.measure(turn))
+        seconds = " ".join(f"{step:.3f}" for step in self.turns[-1])
+        print(f"turn {turn + 1}  {self.name:40} {seconds}", flush=True)
 
     def median(self) -> float:
         """Of the steps of all turns."""
@@ -93,7 +95,7 @@ class Contender:
         """Prints the median and the best."""
         steps = [step for turn in self.turns for step in turn]
         median, best = self.median(), min(steps)
-        print(f"{self.name:36} median {median:7.3f} s {batch / median:6.2f} images/s   best {best:7.3f} s "
+        print(f"{self.name:40} median {median:7.3f} s {batch / median:6.2f} images/s   best {best:7.3f} s "
               f"{batch / best:6.2f} images/s   {len(steps)} steps", flush=True)
 
 
