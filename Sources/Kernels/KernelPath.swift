@@ -6,7 +6,8 @@ import Tensors
 ///
 /// | path | when | how |
 /// |---|---|---|
-/// | `avx512`, `avx2` | x86-64 with FMA | float16 widened to float32 while packing, register-blocked FMA |
+/// | `amx` | AMX-BF16, granted and right | float16 split in two bfloat16 while packing (or rounded to one), tiles |
+/// | `avx512`, `avx2` | x86-64 with FMA | float16 widened to float32 while packing, register-blocked FMA; `avx512` multiplies bfloat16 by dot products of pairs where the CPU has AVX512_BF16 |
 /// | `blas` | anywhere | a panel widened, OpenBLAS; the only path of float64 |
 package enum KernelPath: String, Sendable, CaseIterable {
   case amx, avx512, avx2, blas
@@ -14,6 +15,7 @@ package enum KernelPath: String, Sendable, CaseIterable {
   /// The paths that this CPU can run, best first.
   package static var available: [KernelPath] {
     switch lineup_best_instructions() {
+    case LINEUP_AMX: [.amx, .avx512, .avx2, .blas]
     case LINEUP_AVX512: [.avx512, .avx2, .blas]
     case LINEUP_AVX2: [.avx2, .blas]
     default: [.blas]
@@ -32,7 +34,8 @@ package enum KernelPath: String, Sendable, CaseIterable {
 
   fileprivate var instructions: lineup_instructions {
     switch self {
-    case .avx512, .amx: LINEUP_AVX512
+    case .amx: LINEUP_AMX
+    case .avx512: LINEUP_AVX512
     case .avx2: LINEUP_AVX2
     case .blas: lineup_best_instructions()
     }
@@ -51,30 +54,37 @@ package enum Multiplication: String, Sendable, CaseIterable {
 package struct Kernels<E: Element>: Sendable {
   package let path: KernelPath
   package let multiplication: Multiplication
-  /// Constant tables of function pointers, in static memory of CKernels.
+  /// A constant table of function pointers, in static memory of CKernels.
   package let elementwise: lineup_elementwise
-  package let gemm: lineup_gemm
+  package let gemm: Gemm
 
+  /// `path` as far as it has a GEMM for tensors of `E`: float64 takes `blas`, and float32, whose elements two bfloat16 do not
+  /// hold, `avx512` instead of an exact `amx`.
   package init(path: KernelPath, multiplication: Multiplication = .exact) {
-    let precision = E.precision.kernelPrecision
-    let simd = path == .blas || E.precision == .float64 ? nil : lineup_simd_gemm(path.instructions)
-    self.path = simd == nil ? .blas : path
+    let rounds = multiplication == .bfloat16
+    var path = E.precision == .float64 ? .blas : path
+    if path == .amx && E.precision == .float32 && !rounds { path = .avx512 }
+    self.path = path
     self.multiplication = multiplication
+    let precision = E.precision.kernelPrecision
     elementwise = lineup_elementwise_kernels(precision, path.instructions).pointee
-    gemm = (simd ?? lineup_blas_gemm(precision)).pointee
+    let simd = path == .blas ? nil : lineup_simd_gemm(path.instructions, rounds ? 1 : 0)
+    gemm = Gemm(
+      (simd ?? lineup_blas_gemm(precision)).pointee, elementwise,
+      accumulatorBytes: MemoryLayout<E.Accumulator>.size, multiplication)
+  }
+
+  /// The `amx` path with tiles in plain C, as slow as it is available anywhere: to check the rest of it.
+  package init(emulatingAMX multiplication: Multiplication) where E.Accumulator == Float {
+    path = .amx
+    self.multiplication = multiplication
+    elementwise = lineup_elementwise_kernels(E.precision.kernelPrecision, lineup_best_instructions()).pointee
+    let gemm = lineup_emulated_amx_gemm(multiplication == .bfloat16 ? LINEUP_BFLOAT16 : LINEUP_SPLIT)!.pointee
+    self.gemm = Gemm(gemm, elementwise, accumulatorBytes: MemoryLayout<Float>.size, multiplication)
   }
 
   /// The kernels for tensors of the accumulator, always exact (losses and the neck are computed in it).
   package var accumulating: Kernels<E.Accumulator> { Kernels<E.Accumulator>(path: path) }
-
-  /// Columns of a panel of a matrix of `columns` columns.
-  package func panelWidth(columns: Int) -> Int { gemm.panel_width == 0 ? columns : gemm.panel_width }
-
-  /// `columns` filled up to whole panels.
-  package func padded(columns: Int) -> Int {
-    let width = panelWidth(columns: columns)
-    return (columns + width - 1) / width * width
-  }
 }
 
 extension Precision {

@@ -20,8 +20,8 @@ package final class Convolution<E: Element> {
   package let bias: ParameterLayout.Slot?
 
   /// The working weights, packed once a step: for `forward`, and for each residue class of pixels of `backwardData`.
-  private var forwardPanels: Buffer<E.Accumulator>?
-  private var backwardPanels: [(class: ResidueClass, panels: Buffer<E.Accumulator>?)] = []
+  private var forwardPanels: Buffer<UInt8>?
+  private var backwardPanels: [(class: ResidueClass, panels: Buffer<UInt8>?)] = []
 
   package init(
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
@@ -57,43 +57,46 @@ package final class Convolution<E: Element> {
   /// Packs the working weights from the masters: after every change of them, before any pass. `backward` also packs
   /// what `backwardData` needs.
   package func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>) {
-    let kernels = context.kernels, elementwise = kernels.elementwise
-    let rounding: Int32 = kernels.multiplication == .bfloat16 ? 1 : 0
-    let depth = kernel * kernel * inputChannels
+    let gemm = context.kernels.gemm, window = window
     let w = values.pointer + weight.range.lowerBound
-    let width = kernels.panelWidth(columns: outputChannels)
-    let panels = forwardPanels ?? Buffer(count: kernels.padded(columns: outputChannels) * depth)
+    let rows = window.panelRows(gemm, inputChannels), run = window.columns * inputChannels
+    let panels = forwardPanels ?? Buffer(count: gemm.panelBytes(columns: outputChannels, rows: rows))
     forwardPanels = panels
-    let count = (outputChannels + width - 1) / width
-    context.workers.parallelFor(count) { panel, _ in
-      let first = panel * width
-      elementwise.pack(
-        w + first, depth, min(width, outputChannels - first), outputChannels, 1, width, depth, 0, rounding,
-        panels.pointer + first * depth)
-    }
-    if backward { packBackward(w, rounding, context) }
-  }
-
-  private func packBackward(_ w: UnsafeMutablePointer<E.Accumulator>, _ rounding: Int32, _ context: Context<E>) {
-    let kernels = context.kernels, elementwise = kernels.elementwise
-    if backwardPanels.isEmpty {
-      backwardPanels = ResidueClass.all(kernel: kernel, stride: stride, padding: padding).map { residue in
-        let depth = residue.window.taps * outputChannels
-        return (residue, depth == 0 ? nil : Buffer(count: kernels.padded(columns: inputChannels) * depth))
+    let width = gemm.panelWidth(columns: outputChannels)
+    context.workers.parallelFor((outputChannels + width - 1) / width) { panel, _ in
+      let first = panel * width, base = panels.pointer + gemm.panelOffset(column: first, rows: rows)
+      for row in 0..<window.rows {
+        gemm.pack(
+          w + row * run * self.outputChannels + first, run, min(width, self.outputChannels - first),
+          rowStride: self.outputChannels, columnStride: 1, width: width, panelRows: rows,
+          row: row * gemm.padded(depth: run), into: base)
       }
     }
-    let width = kernels.panelWidth(columns: inputChannels)
-    let count = (inputChannels + width - 1) / width
+    if backward { packBackward(w, context) }
+  }
+
+  private func packBackward(_ w: UnsafeMutablePointer<E.Accumulator>, _ context: Context<E>) {
+    let gemm = context.kernels.gemm
+    if backwardPanels.isEmpty {
+      backwardPanels = ResidueClass.all(kernel: kernel, stride: stride, padding: padding).map { residue in
+        let rows = residue.window.panelRows(gemm, outputChannels)
+        return (residue, rows == 0 ? nil : Buffer(count: gemm.panelBytes(columns: inputChannels, rows: rows)))
+      }
+    }
+    let width = gemm.panelWidth(columns: inputChannels)
     for (residue, panels) in backwardPanels {
       guard let panels else { continue }
-      let depth = residue.window.taps * outputChannels
-      context.workers.parallelFor(count) { panel, _ in
-        let first = panel * width
+      let window = residue.window, rows = window.panelRows(gemm, outputChannels)
+      let run = gemm.padded(depth: window.columns * outputChannels)
+      context.workers.parallelFor((inputChannels + width - 1) / width) { panel, _ in
+        let first = panel * width, base = panels.pointer + gemm.panelOffset(column: first, rows: rows)
         for (index, tap) in residue.taps.enumerated() {
           // rows: output channels of one tap; columns: input channels
-          elementwise.pack(
-            w + (tap * inputChannels + first) * outputChannels, outputChannels, min(width, inputChannels - first), 1,
-            outputChannels, width, depth, index * outputChannels, rounding, panels.pointer + first * depth)
+          gemm.pack(
+            w + (tap * self.inputChannels + first) * self.outputChannels, self.outputChannels,
+            min(width, self.inputChannels - first), rowStride: 1, columnStride: self.outputChannels, width: width,
+            panelRows: rows, row: index / window.columns * run + index % window.columns * self.outputChannels,
+            into: base)
         }
       }
     }
@@ -166,10 +169,10 @@ package final class Convolution<E: Element> {
     let kernels = context.kernels
     let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let pass = WeightGradientPass(
-      elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
+      elementwise: kernels.elementwise, gemm: kernels.gemm,
       terms: operands.map {
         .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
-      }, input: x.shape, window: window, output: yBar.shape, panelWidth: kernels.panelWidth(columns: outputChannels),
+      }, input: x.shape, window: window, output: yBar.shape,
       weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
     context.workers.work.add(.backwardWeights, operands.count * multiplyAdds(x.shape))
     withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
@@ -181,15 +184,15 @@ package final class Convolution<E: Element> {
   }
 
   private func pass(
-    _ operand: Operand<E>, _ window: Window, rows: Int, columns: Int, channels: Int, _ panels: Buffer<E.Accumulator>?,
+    _ operand: Operand<E>, _ window: Window, rows: Int, columns: Int, channels: Int, _ panels: Buffer<UInt8>?,
     _ epilogue: Epilogue<E>, _ placement: Placement, _ context: Context<E>
   ) -> ConvolutionPass {
     let kernels = context.kernels
     return ConvolutionPass(
-      elementwise: kernels.elementwise, gemm: kernels.gemm, size: MemoryLayout<E.Accumulator>.size,
+      elementwise: kernels.elementwise, gemm: kernels.gemm,
       operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
       channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
-      panelWidth: kernels.panelWidth(columns: channels), epilogue: epilogue.view, rounding: epilogue.rounding,
+      epilogue: epilogue.view, rounding: epilogue.rounding,
       output: epilogue.out.shape,
       placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
   }

@@ -1,4 +1,5 @@
 import CKernels
+import Kernels
 import Tensors
 
 /// Which input pixels an output pixel sees: those of rows i·stride + top + t for taps t, likewise for columns.
@@ -15,23 +16,20 @@ struct Placement {
 /// A convolution of any kind as a GEMM: gather windows, multiply with packed weights, finish by an epilogue.
 ///
 /// It works on *bands*, rows of outputs of one image; their height follows from the layer's shape alone. The input
-/// rows of a band are widened, with what is pending, into zero-padded scratch; a row of the GEMM's left matrix is
-/// then just a pointer to where a window starts, and one row of taps is one contiguous run. Sums are taken in
+/// rows of a band are read, with what is pending, into zero-padded scratch, as elements of the GEMM; a row of its left
+/// matrix is then just a pointer to where a window starts, and one row of taps is one contiguous run. Sums are taken in
 /// float32 within a band, in float64 across bands in their order: neither threads nor ranks change them.
 struct ConvolutionPass {
   let elementwise: lineup_elementwise
-  let gemm: lineup_gemm
-  /// Bytes of an accumulator.
-  let size: Int
+  let gemm: Gemm
   let operand: lineup_operand
   /// The shape of the operand.
   let input: Shape
   let window: Window
   /// Rows and columns of outputs an image, and their channels.
   let rows: Int, columns: Int, channels: Int
-  /// [panel][window taps × input channels][width]
+  /// [panel][window rows][run of window columns × input channels, padded][width]
   let panels: UnsafeRawPointer?
-  let panelWidth: Int
   let epilogue: lineup_epilogue
   /// The grid of the epilogue's sums.
   let rounding: Double
@@ -47,12 +45,13 @@ struct ConvolutionPass {
     let bandsPerImage = (rows + bandRows - 1) / bandRows
     let bands = images * bandsPerImage
     // OpenBLAS rounds by the shape of a call, so there a call keeps to one band; ours may take several.
-    let perTask = gemm.panel_width == 0 ? 1 : max(1, min(8, targetRows / (bandRows * columns)))
+    let perTask = !gemm.isIndependentOfRows ? 1 : max(1, min(8, targetRows / (bandRows * columns)))
     let hasSums = epilogue.sums != LINEUP_NO_SUMS
     let partial = hasSums && !workers.isRehearsal ? Buffer<Double>(count: bands * 3 * channels) : nil
     let plan = ScratchPlan(self, bandRows: bandRows, bands: perTask)
     // Outputs that no tap reaches are all finished from one row of zeros.
     let ldc = window.taps > 0 ? plan.ldc : 0
+    let size = gemm.accumulatorBytes
     workers.reserveScratch(bytes: plan.bytes)
 
     workers.parallelFor((bands + perTask - 1) / perTask) { task, worker in
@@ -67,9 +66,9 @@ struct ConvolutionPass {
         if window.taps > 0 {
           let base = scratch.input + slot * plan.bandBytes
           window.readBand(
-            &operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
-            columns: columns, into: base)
-          let step = window.stride * input.channels * size
+            &operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: columns, into: base,
+            plane: plan.planeBytes)
+          let step = window.stride * input.channels * gemm.elementBytes
           for i in 0..<height {
             for j in 0..<columns {
               scratch.pointers[pixels + i * columns + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
@@ -107,14 +106,14 @@ struct ConvolutionPass {
 
   private func multiply(_ pixels: Int, _ plan: ScratchPlan, _ scratch: ScratchPlan.Carved) {
     guard window.taps > 0 else {
-      scratch.c.initializeMemory(as: UInt8.self, repeating: 0, count: plan.ldc * size)
+      scratch.c.initializeMemory(as: UInt8.self, repeating: 0, count: plan.ldc * gemm.accumulatorBytes)
       return
     }
     let depth = input.channels, run = window.columns * depth
     for row in 0..<window.rows {
-      gemm.multiply(
-        scratch.pointers, pixels, row * plan.width * depth, panels,
-        window.taps * depth, row * run, channels, run, row > 0 ? 1 : 0, scratch.c, plan.ldc, scratch.workspace)
+      gemm.kernels.multiply(
+        scratch.pointers, plan.planeBytes, pixels, row * plan.width * depth, panels, window.panelRows(gemm, depth),
+        row * gemm.padded(depth: run), channels, run, row > 0 ? 1 : 0, scratch.c, plan.ldc, scratch.workspace)
     }
   }
 
@@ -141,34 +140,37 @@ extension Window {
   /// Rows of a band's scratch, for `rows` outputs.
   func paddedRows(_ rows: Int) -> Int { (rows - 1) * stride + self.rows }
 
-  /// Widens the input rows that outputs firstRow ..< firstRow + rows of an image see, zeros around the image.
+  /// Rows of the panels of weights for inputs of `channels`.
+  func panelRows(_ gemm: Gemm, _ channels: Int) -> Int { rows * gemm.padded(depth: columns * channels) }
+
+  /// Reads the input rows that outputs firstRow ..< firstRow + rows of an image see, zeros around the image.
   func readBand(
-    _ operand: inout lineup_operand, _ elementwise: lineup_elementwise, size: Int, shape: Shape, image: Int,
-    firstRow: Int, rows: Int, columns: Int, into base: UnsafeMutableRawPointer
+    _ operand: inout lineup_operand, _ gemm: Gemm, shape: Shape, image: Int, firstRow: Int, rows: Int, columns: Int,
+    into base: UnsafeMutableRawPointer, plane: Int
   ) {
-    let width = paddedColumns(columns), pixel = shape.channels * size
+    let width = paddedColumns(columns), pixel = shape.channels * gemm.elementBytes
     let firstColumn = max(0, left), endColumn = max(firstColumn, min(shape.width, left + width))
     for r in 0..<paddedRows(rows) {
       if r % stride >= self.rows { continue }  // a row that no tap sees
       let row = firstRow * stride + top + r
       let line = base + r * width * pixel
       guard row >= 0 && row < shape.height else {
-        line.initializeMemory(as: UInt8.self, repeating: 0, count: width * pixel)
+        gemm.clear(line, bytes: width * pixel, plane: plane)
         continue
       }
       let before = firstColumn - left, inside = endColumn - firstColumn
-      line.initializeMemory(as: UInt8.self, repeating: 0, count: before * pixel)
-      elementwise.read(
-        &operand, image * shape.area + row * shape.width + firstColumn, inside, shape.channels, line + before * pixel)
-      (line + (before + inside) * pixel).initializeMemory(
-        as: UInt8.self, repeating: 0, count: (width - before - inside) * pixel)
+      gemm.clear(line, bytes: before * pixel, plane: plane)
+      gemm.read(
+        &operand, image * shape.area + row * shape.width + firstColumn, inside, shape.channels,
+        into: line + before * pixel, plane: plane)
+      gemm.clear(line + (before + inside) * pixel, bytes: (width - before - inside) * pixel, plane: plane)
     }
   }
 }
 
 /// How a worker's scratch is divided for one task of a pass.
 private struct ScratchPlan {
-  let width: Int, ldc: Int, bandBytes: Int, bytes: Int
+  let width: Int, ldc: Int, planeBytes: Int, bandBytes: Int, bytes: Int
   private let offsets: [Int]
 
   struct Carved {
@@ -179,14 +181,16 @@ private struct ScratchPlan {
   }
 
   init(_ pass: ConvolutionPass, bandRows: Int, bands: Int) {
-    let size = pass.size, pixels = bands * bandRows * pass.columns
+    let gemm = pass.gemm, size = gemm.accumulatorBytes, pixels = bands * bandRows * pass.columns
     width = pass.window.paddedColumns(pass.columns)
-    ldc = (pass.channels + pass.panelWidth - 1) / max(1, pass.panelWidth) * pass.panelWidth
-    bandBytes = (pass.window.paddedRows(bandRows) * width * pass.input.channels * size + 63) / 64 * 64 + 64
+    ldc = gemm.padded(columns: pass.channels)
+    let elements = pass.window.paddedRows(bandRows) * width * pass.input.channels
+    planeBytes = (elements * gemm.elementBytes + 63) / 64 * 64 + 64
+    bandBytes = gemm.planes * planeBytes
     let run = pass.window.columns * pass.input.channels
     let sizes = [
       bands * bandBytes, pixels * ldc * size, 3 * pass.channels * size,
-      pass.gemm.workspace(pixels, pass.channels, run), pixels * 8, pixels * 4, pixels * 4,
+      gemm.kernels.workspace(pixels, pass.channels, run), pixels * 8, pixels * 4, pixels * 4,
     ]
     var offsets: [Int] = [], end = 0
     for size in sizes {

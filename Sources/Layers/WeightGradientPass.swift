@@ -1,4 +1,5 @@
 import CKernels
+import Kernels
 import Tensors
 
 /// W̄ += Σ over terms and pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four
@@ -8,9 +9,7 @@ import Tensors
 /// either. Where there are more workers than groups, they split the output channels.
 struct WeightGradientPass {
   let elementwise: lineup_elementwise
-  let gemm: lineup_gemm
-  /// Bytes of an accumulator.
-  let size: Int
+  let gemm: Gemm
   /// x and ȳ of a term; all have the same shapes.
   struct Term { var operand: lineup_operand, gradient: lineup_operand }
   let terms: [Term]
@@ -18,7 +17,6 @@ struct WeightGradientPass {
   let window: Window
   /// The shape of ȳ.
   let output: Shape
-  let panelWidth: Int
   /// [window taps × input channels][output channels], added to.
   let weightGradient: UnsafeMutablePointer<Double>
   let rounding: Double
@@ -29,6 +27,7 @@ struct WeightGradientPass {
   func run(_ workers: Workers, _ arena: Arena) {
     let groups = (output.images + Self.groupImages - 1) / Self.groupImages
     guard groups > 0 else { return }
+    let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let panels = (output.channels + panelWidth - 1) / panelWidth
     let slices = min(panels, max(1, workers.count / groups))
     let atOnce = min(groups, max(1, workers.count / slices))
@@ -61,6 +60,7 @@ struct WeightGradientPass {
   ) {
     let rows = scratch + plan.inputBytes, panels = rows + plan.rowBytes, workspace = panels + plan.panelBytes
     let pointers = (workspace + plan.workspaceBytes).assumingMemoryBound(to: UnsafeRawPointer?.self)
+    let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let row = output.channels * size, run = window.columns * input.channels
     let c = c + channels.lowerBound * size
     for i in 0..<window.taps * input.channels {
@@ -76,25 +76,24 @@ struct WeightGradientPass {
           let height = min(plan.bandRows, output.height - first), count = height * output.width
           let base = scratch + (band - block) * plan.bandBytes
           window.readBand(
-            &term.operand, elementwise, size: size, shape: input, image: image, firstRow: first, rows: height,
-            columns: output.width, into: base)
-          let step = window.stride * input.channels * size
+            &term.operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: output.width,
+            into: base, plane: plan.planeBytes)
+          let step = window.stride * input.channels * gemm.elementBytes
           for i in 0..<height {
             for j in 0..<output.width {
               pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
             }
           }
           elementwise.read(&term.gradient, image * output.area + first * output.width, count, output.channels, rows)
-          elementwise.pack_rows(
-            rows + channels.lowerBound * size, output.channels, count, channels.count, panelWidth, plan.blockPixels,
-            pixels,
-            panels)
+          gemm.packRows(
+            rows + channels.lowerBound * size, ld: output.channels, count, channels.count, width: panelWidth,
+            panelRows: plan.panelRows, row: pixels, into: panels)
           pixels += count
         }
         for tapRow in 0..<window.rows {
-          gemm.multiply_transposed(
-            pointers, pixels, tapRow * plan.width * input.channels, panels, plan.blockPixels, channels.count, run,
-            c + tapRow * run * row, output.channels, workspace)
+          gemm.kernels.multiply_transposed(
+            pointers, plan.planeBytes, pixels, tapRow * plan.width * input.channels, panels, plan.panelRows,
+            channels.count, run, c + tapRow * run * row, output.channels, workspace)
         }
       }
     }
@@ -104,12 +103,14 @@ struct WeightGradientPass {
 /// How the bands of a pass are grouped into GEMM calls of about 256 pixels, and a worker's scratch for one call.
 private struct BlockPlan {
   let bandRows: Int, bandsPerImage: Int, bandsPerBlock: Int, blockPixels: Int
+  /// Rows of the panels of a block.
+  let panelRows: Int
   /// Columns of a band's scratch.
   let width: Int
-  let bandBytes: Int, inputBytes: Int, rowBytes: Int, panelBytes: Int, workspaceBytes: Int
+  let planeBytes: Int, bandBytes: Int, inputBytes: Int, rowBytes: Int, panelBytes: Int, workspaceBytes: Int
 
   init(_ pass: WeightGradientPass) {
-    let output = pass.output, size = pass.size
+    let output = pass.output, gemm = pass.gemm
     func aligned(_ bytes: Int) -> Int { (bytes + 127) / 64 * 64 }
     bandRows = ConvolutionPass.bandRows(output.height, output.width)
     bandsPerImage = (output.height + bandRows - 1) / bandRows
@@ -117,12 +118,14 @@ private struct BlockPlan {
     bandsPerBlock = max(1, 256 / bandPixels)
     blockPixels = bandsPerBlock * bandPixels
     width = pass.window.paddedColumns(output.width)
-    bandBytes = aligned(pass.window.paddedRows(bandRows) * width * pass.input.channels * size)
+    panelRows = gemm.padded(depth: blockPixels)
+    planeBytes = aligned(pass.window.paddedRows(bandRows) * width * pass.input.channels * gemm.elementBytes)
+    bandBytes = gemm.planes * planeBytes
     inputBytes = bandsPerBlock * bandBytes
-    rowBytes = aligned(bandPixels * output.channels * size)
-    panelBytes = aligned(blockPixels * (output.channels + pass.panelWidth) * size)
+    rowBytes = aligned(bandPixels * output.channels * gemm.accumulatorBytes)
+    panelBytes = aligned(gemm.panelBytes(columns: output.channels, rows: panelRows))
     workspaceBytes = aligned(
-      pass.gemm.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
+      gemm.kernels.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
   }
 
   var bytes: Int { inputBytes + rowBytes + panelBytes + workspaceBytes + blockPixels * 8 }

@@ -27,7 +27,7 @@ import Testing
       memory = Memory(seed: seed)
       panelRows = (transposed ? m : k) + 5
       step = max(1, k / 2)
-      ldc = kernels.padded(columns: n) + 3
+      ldc = kernels.gemm.padded(columns: n) + 3
       // Reading on behind the last row is allowed (see the layers' scratch), but must not be seen.
       x = memory.place(memory.normals(step * (m - 1) + offset + k), slack: 16, filler: .nan)
       let base = x
@@ -40,16 +40,17 @@ import Testing
 
     /// `multiply` on the given rows. c begins as `start`, its margins too, and must keep the margin.
     func multiply(rows chosen: Range<Int>, accumulate: Bool, start: A = 7) -> [A] {
-      let width = kernels.panelWidth(columns: n)
-      let panels = memory.place([A](repeating: .nan, count: kernels.padded(columns: n) * panelRows))
+      let width = kernels.gemm.panelWidth(columns: n)
+      let panels = memory.place([A](repeating: .nan, count: kernels.gemm.padded(columns: n) * panelRows))
       kernels.elementwise.pack(memory.place(w), k, n, n, 1, width, panelRows, first, 0, panels)
       let c = memory.place([A](repeating: start, count: chosen.count * ldc))
-      let workspace = memory.place([UInt8](repeating: 0, count: kernels.gemm.workspace(chosen.count, n, k) + 64))
-      kernels.gemm.multiply(
-        rows + chosen.lowerBound, chosen.count, offset, panels, panelRows, first, n, k, accumulate ? 1 : 0, c, ldc,
+      let workspace = memory.place(
+        [UInt8](repeating: 0, count: kernels.gemm.kernels.workspace(chosen.count, n, k) + 64))
+      kernels.gemm.kernels.multiply(
+        rows + chosen.lowerBound, 0, chosen.count, offset, panels, panelRows, first, n, k, accumulate ? 1 : 0, c, ldc,
         aligned(workspace))
       for r in 0..<chosen.count {
-        for margin in kernels.padded(columns: n)..<ldc {
+        for margin in kernels.gemm.padded(columns: n)..<ldc {
           #expect(c[r * ldc + margin] == start, "written behind a row of c")
         }
       }
@@ -58,12 +59,12 @@ import Testing
 
     /// c (k × n) += xᵀ w, with w of m rows.
     func multiplyTransposed(start: A = 7) -> [A] {
-      let width = kernels.panelWidth(columns: n)
-      let panels = memory.place([A](repeating: .nan, count: kernels.padded(columns: n) * panelRows))
+      let width = kernels.gemm.panelWidth(columns: n)
+      let panels = memory.place([A](repeating: .nan, count: kernels.gemm.padded(columns: n) * panelRows))
       kernels.elementwise.pack_rows(memory.place(w), n, m, n, width, panelRows, 0, panels)
       let c = memory.place([A](repeating: start, count: (k + 1) * ldc))
-      let workspace = memory.place([UInt8](repeating: 0, count: kernels.gemm.workspace(m, n, k) + 64))
-      kernels.gemm.multiply_transposed(rows, m, offset, panels, panelRows, n, k, c, ldc, aligned(workspace))
+      let workspace = memory.place([UInt8](repeating: 0, count: kernels.gemm.kernels.workspace(m, n, k) + 64))
+      kernels.gemm.kernels.multiply_transposed(rows, 0, m, offset, panels, panelRows, n, k, c, ldc, aligned(workspace))
       for i in 0..<(k + 1) * ldc where i % ldc >= n || i / ldc == k { #expect(c[i] == start, "written outside of c") }
       return (0..<k).flatMap { r in (0..<n).map { c[r * ldc + $0] } }
     }

@@ -46,11 +46,11 @@ import Testing
   @Test(arguments: KernelPath.available) func columnsAreFilledUpToPanels(_ path: KernelPath) {
     let kernels = Kernels<Float16>(path: path)
     for columns in [1, 15, 16, 31, 32, 33, 100, 512] {
-      let width = kernels.panelWidth(columns: columns)
-      let padded = kernels.padded(columns: columns)
+      let width = kernels.gemm.panelWidth(columns: columns)
+      let padded = kernels.gemm.padded(columns: columns)
       #expect(padded % width == 0 && padded >= columns && padded - columns < width)
       if path == .blas { #expect(width == columns && padded == columns) }
     }
-    #expect(kernels.gemm.row_quantum >= 1)
+    #expect(kernels.gemm.kernels.row_quantum >= 1)
   }
 }

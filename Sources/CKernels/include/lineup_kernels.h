@@ -9,7 +9,15 @@
 #include <stdint.h>
 
 enum lineup_precision { LINEUP_FLOAT16, LINEUP_FLOAT32, LINEUP_FLOAT64 };
-enum lineup_instructions { LINEUP_BASELINE, LINEUP_AVX2, LINEUP_AVX512 };
+enum lineup_instructions { LINEUP_BASELINE, LINEUP_AVX2, LINEUP_AVX512, LINEUP_AMX };
+// What the operands of a GEMM are made of.
+enum lineup_operand_format {
+  LINEUP_WIDE,      // accumulators: float32, float64
+  LINEUP_BFLOAT16,  // bfloat16, nearest even
+  LINEUP_SPLIT,     // two planes of bfloat16, x = hi + lo to 16 bits: 11-bit float16 exactly
+};
+// Rows of panels of bfloat16 are pairs, and each run of them is filled up with zeros to a multiple of this.
+enum { LINEUP_BFLOAT16_WIDTH = 32, LINEUP_BFLOAT16_DEPTH = 32 };
 enum lineup_reading {
   LINEUP_PLAIN,
   LINEUP_AFFINE,
@@ -46,6 +54,9 @@ typedef struct {
 typedef struct {
   // out[i] (A) = the operand at `count` pixels from `pixel` on
   void (*read)(const lineup_operand *operand, size_t pixel, size_t count, size_t channels, void *out);
+  // the same, rounded to bfloat16 (hi), and what that rounding lost, rounded likewise (lo, or NULL)
+  void (*read_bfloat16)(const lineup_operand *operand, size_t pixel, size_t count, size_t channels, uint16_t *hi,
+                        uint16_t *lo);
   // rows[r·ld …] (A) → epilogue at pixel to[r], addend at pixel from[r]. sums (A, 3 × channels) is added to:
   // forward Σv, Σv²; backward Σv, Σv(z1 − mean1), Σv(z2 − mean2)
   void (*store)(const lineup_epilogue *epilogue, const void *rows, size_t ld, const uint32_t *to,
@@ -83,6 +94,12 @@ typedef struct {
   // `count` rows (A) of n columns, ld apart, to the same panels, unchanged
   void (*pack_rows)(const void *rows, size_t ld, size_t count, size_t n, size_t width, size_t panel_rows, size_t row,
                     void *panels);
+  // `pack` and `pack_rows` for bfloat16: panels [⌈n / 32⌉][plane][panel_rows / 2][32][2] with `planes` planes, panel_rows a
+  // multiple of 32. `pack_rows_bfloat16` zeroes the rows behind its own up to the next multiple of 32.
+  void (*pack_bfloat16)(const void *w, size_t k, size_t n, size_t row_stride, size_t column_stride, size_t planes,
+                        size_t panel_rows, size_t row, uint16_t *panels);
+  void (*pack_rows_bfloat16)(const void *rows, size_t ld, size_t count, size_t n, size_t planes, size_t panel_rows,
+                             size_t row, uint16_t *panels);
   // y += x (A) rounded to the grid that adding and subtracting `rounding` rounds to (0: as it is)
   void (*add)(const void *x, size_t count, double rounding, double *y);
   // how many of x are Inf or NaN
@@ -94,24 +111,32 @@ typedef struct {
 } lineup_elementwise;
 
 typedef struct {
+  enum lineup_operand_format format;
   size_t panel_width;   // columns of a panel; 0: one panel as wide as the matrix
   size_t row_quantum;   // rows that one micro-tile takes
   // c (m × n, A, leading dimension ldc; columns up to whole panels are written) = or += Σ_k row_r[offset + k] · panel[k]
-  // panels: [panel][panel_rows][width], of which rows first … first + k are used
-  void (*multiply)(const void *const *rows, size_t m, size_t offset, const void *panels, size_t panel_rows,
-                   size_t first, size_t n, size_t k, int accumulate, void *c, size_t ldc, void *workspace);
-  // c (k × n, ldc) += Σ_p row_p[offset + i] · panel[p]; panels [panel][panel_rows][width], p < m
-  void (*multiply_transposed)(const void *const *rows, size_t m, size_t offset, const void *panels,
+  // rows: of elements of the format; `plane` bytes behind each stands its lo (split format).
+  // panels: [panel][panel_rows][width] (bfloat16: see pack_bfloat16), of which rows first … first + k are used
+  void (*multiply)(const void *const *rows, size_t plane, size_t m, size_t offset, const void *panels,
+                   size_t panel_rows, size_t first, size_t n, size_t k, int accumulate, void *c, size_t ldc,
+                   void *workspace);
+  // c (k × n, ldc) += Σ_p row_p[offset + i] · panel[p]; panels as above, p < m
+  void (*multiply_transposed)(const void *const *rows, size_t plane, size_t m, size_t offset, const void *panels,
                               size_t panel_rows, size_t n, size_t k, void *c, size_t ldc, void *workspace);
-  // bytes of workspace that one call needs
+  // bytes of workspace, 64-byte aligned, that one call needs
   size_t (*workspace)(size_t m, size_t n, size_t k);
 } lineup_gemm;
 
 // The best instruction set of this CPU (and of its operating system).
 enum lineup_instructions lineup_best_instructions(void);
+// Whether AVX-512 has dot products of bfloat16 (AVX512_BF16).
+int lineup_has_bfloat16_dots(void);
 // The elementwise kernels of a precision.
 const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision, enum lineup_instructions);
-// The SIMD GEMM of an instruction set for float32 accumulators, or NULL.
-const lineup_gemm *lineup_simd_gemm(enum lineup_instructions);
+// The SIMD GEMM of an instruction set for float32 accumulators, or NULL; `bfloat16`: one that multiplies operands rounded
+// to bfloat16 faster, where there is one.
+const lineup_gemm *lineup_simd_gemm(enum lineup_instructions, int bfloat16);
+// The GEMM of AMX on tiles in plain C, for any CPU: what the one on real tiles is checked against. Split or bfloat16.
+const lineup_gemm *lineup_emulated_amx_gemm(enum lineup_operand_format);
 // The OpenBLAS GEMM, float32 or float64 accumulators. Keeps OpenBLAS to one thread.
 const lineup_gemm *lineup_blas_gemm(enum lineup_precision);
