@@ -10,12 +10,18 @@ package protocol Communicator: AnyObject, Sendable {
   func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws
   /// Element-wise sum over all ranks, in place.
   func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws
+  /// Element-wise sum over all ranks, in place: each addition in float32, rounded to float16.
+  func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws
   /// The bytes of rank `root` on every rank; the count is the same everywhere.
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
   /// The bytes of all ranks one after the other; `counts` are the bytes of each rank, the same on every rank.
   func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
   /// Returns when every rank has called it.
   func barrier() throws
+  /// The same, asleep while it waits, and so up to a tenth of a millisecond late: for a thread that shares its core.
+  func rendezvous() throws
+  /// The same ranks in a communicator of its own, for another thread.
+  func duplicate() throws -> any Communicator
   /// Ends the whole job at once with this exit code, whatever the other ranks are doing.
   func abort(_ code: Int32) -> Never
 }
@@ -27,20 +33,6 @@ extension Communicator {
 
   package func allreduce(_ values: inout [Double], _ operation: Reduction) throws {
     try values.withUnsafeMutableBufferPointer { try allreduce($0, operation) }
-  }
-
-  /// The sum over ranks of a flat buffer of gradients, in place, in pieces of a bounded size.
-  package func sum<A: Element>(_ values: UnsafeMutableBufferPointer<A>) throws {
-    let piece = 4 << 20
-    for start in stride(from: 0, to: values.count, by: piece) {
-      let part = UnsafeMutableRawBufferPointer(
-        UnsafeMutableBufferPointer(rebasing: values[start..<min(values.count, start + piece)]))
-      switch A.precision {
-      case .float32: try allreduce(part.bindMemory(to: Float.self))
-      case .float64: try allreduce(part.bindMemory(to: Double.self), .sum)
-      case .float16: preconditionFailure("sums are kept in accumulators")
-      }
-    }
   }
 
   /// The bytes of rank 0 on every rank, whatever their number. The argument counts on rank 0 only.

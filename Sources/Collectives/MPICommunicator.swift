@@ -56,6 +56,11 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     )
   }
 
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {
+    try checkMPI(
+      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_HALF, LINEUP_MPI_SUM), "allreduce")
+  }
+
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
     try checkMPI(lineup_mpi_broadcast(comm, bytes.baseAddress, Int32(bytes.count), Int32(root)), "broadcast")
   }
@@ -75,6 +80,10 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   package func barrier() throws { try checkMPI(lineup_mpi_barrier(comm), "barrier") }
+
+  package func rendezvous() throws { try checkMPI(lineup_mpi_rendezvous(comm), "barrier") }
+
+  package func duplicate() throws -> any Communicator { try MPICommunicator() }
 
   package func abort(_ code: Int32) -> Never {
     lineup_mpi_abort(code)

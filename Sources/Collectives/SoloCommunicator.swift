@@ -9,11 +9,14 @@ package final class SoloCommunicator: Communicator {
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {}
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws {}
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {}
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {}
   package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
   {
     all.copyMemory(from: bytes)
   }
   package func barrier() throws {}
+  package func rendezvous() throws {}
+  package func duplicate() throws -> any Communicator { SoloCommunicator() }
   package func abort(_ code: Int32) -> Never { exit(code) }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Tensors
 
 /// Several ranks in one process, a thread each: SyncBatchNorm and all that crosses ranks, without mpirun.
@@ -8,6 +9,8 @@ package final class ThreadCommunicator: Communicator {
   package let rank: Int
   package var size: Int { room.size }
   private let room: Room
+  /// Duplicates made so far; the same number on every rank.
+  private let duplicates = Atomic<Int>(0)
 
   private init(rank: Int, room: Room) { (self.rank, self.room) = (rank, room) }
 
@@ -38,6 +41,10 @@ package final class ThreadCommunicator: Communicator {
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws { try reduce(values, +) }
+
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {
+    try reduce(values) { Float16(Float($0) + Float($1)) }
+  }
 
   private func reduce<T>(_ values: UnsafeMutableBufferPointer<T>, _ operation: (T, T) -> T) throws {
     let mine = UnsafeMutableRawBufferPointer(values)
@@ -73,6 +80,12 @@ package final class ThreadCommunicator: Communicator {
   }
 
   package func barrier() throws { try room.meet() }
+  package func rendezvous() throws { try room.meet() }
+
+  package func duplicate() throws -> any Communicator {
+    let number = duplicates.add(1, ordering: .relaxed).oldValue
+    return ThreadCommunicator(rank: rank, room: room.other(number))
+  }
 
   package func abort(_ code: Int32) -> Never { exit(code) }
 }
@@ -84,6 +97,8 @@ private final class Room: @unchecked Sendable {
   private let condition = NSCondition()
   private var waiting = 0, generation = 0
   private var buffers: [UnsafeMutableRawBufferPointer]
+  /// The rooms of duplicates; they fail with this one.
+  private var others: [Room] = []
 
   init(size: Int) {
     self.size = size
@@ -93,8 +108,20 @@ private final class Room: @unchecked Sendable {
   func fail(_ error: any Error) {
     condition.lock()
     if self.error == nil { self.error = error }
+    for other in others { other.fail(error) }
     condition.broadcast()
     condition.unlock()
+  }
+
+  /// The room of the duplicate of this number, made by the first rank that asks.
+  func other(_ number: Int) -> Room {
+    condition.lock()
+    defer { condition.unlock() }
+    if others.count == number {
+      others.append(Room(size: size))
+      if let error { others[number].fail(error) }
+    }
+    return others[number]
   }
 
   func meet() throws {

@@ -73,10 +73,10 @@ package struct ImageBatch: Sendable, Equatable {
 package final class BatchLoader: Sendable {
   private let queue: LoaderQueue
 
-  /// `threads` decode; `seed` is the run's, for the augmentation.
-  package init(threads: Int = 1, seed: UInt64) {
+  /// `threads` decode; `seed` is the run's, for the augmentation. Decoding is recorded on the timeline, if there is one.
+  package init(threads: Int = 1, seed: UInt64, timeline: Timeline? = nil) {
     precondition(threads > 0)
-    queue = LoaderQueue(seed: seed)
+    queue = LoaderQueue(seed: seed, timeline)
     queue.start(threads: threads)
   }
 
@@ -114,6 +114,7 @@ private final class LoaderQueue: @unchecked Sendable {
   }
 
   private let seed: UInt64
+  private let timeline: Timeline?
   private let condition = NSCondition()
   /// The oldest is first. `taken` batches have left, so a job is known by its number for as long as it lives.
   private var jobs: [Work] = [], taken = 0
@@ -121,7 +122,7 @@ private final class LoaderQueue: @unchecked Sendable {
   private var running = 0
   private var waited = Duration.zero
 
-  init(seed: UInt64) { self.seed = seed }
+  init(seed: UInt64, _ timeline: Timeline?) { (self.seed, self.timeline) = (seed, timeline) }
 
   var secondsWaited: Double { condition.withLock { waited / .seconds(1) } }
   var pending: Int { condition.withLock { jobs.count } }
@@ -129,7 +130,7 @@ private final class LoaderQueue: @unchecked Sendable {
   func start(threads: Int) {
     condition.withLock { running = threads }
     for index in 0..<threads {
-      let thread = Thread { self.work() }
+      let thread = Thread { self.work(index) }
       thread.name = "lineup-loader-\(index)"
       thread.start()
     }
@@ -169,9 +170,11 @@ private final class LoaderQueue: @unchecked Sendable {
   }
 
   /// A thread's life: take the oldest image that nobody has, decode it, put it down.
-  private func work() {
+  private func work(_ thread: Int) {
     while let (number, index, request) = take() {
+      let start = Timeline.now
       let image = Result { () throws(Failure) in try decode(index, of: request) }
+      timeline?.record(.init(.decoding, "image", .loader(thread), start: start, end: Timeline.now))
       put(image, number, index)
     }
     condition.withLock {

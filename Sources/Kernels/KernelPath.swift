@@ -32,7 +32,7 @@ package enum KernelPath: String, Sendable, CaseIterable {
     return path
   }
 
-  fileprivate var instructions: lineup_instructions {
+  package var instructions: lineup_instructions {
     switch self {
     case .amx: LINEUP_AMX
     case .avx512: LINEUP_AVX512

@@ -18,6 +18,7 @@ package final class Convolution<E: Element> {
   package let inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int, padding: Int
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
+  private let name: String
 
   /// The working weights, packed once a step: for `forward`, and for each residue class of pixels of `backwardData`.
   private var forwardPanels: Buffer<UInt8>?
@@ -28,6 +29,7 @@ package final class Convolution<E: Element> {
     padding: Int = 0, bias: Bool = false, linear: Bool = false
   ) {
     (inputChannels, outputChannels, self.kernel, self.stride, self.padding) = (inputs, outputs, kernel, stride, padding)
+    self.name = name
     weight = layout.add(
       name + ".weight", linear ? .linear : .convolution,
       shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel])
@@ -109,15 +111,19 @@ package final class Convolution<E: Element> {
   ) -> [Double] {
     var epilogue = epilogue
     if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
-    context.workers.work.add(.forward, multiplyAdds(x.shape))
-    return multiply(x, epilogue, context)
+    return record(.forward, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
   }
 
   /// ẏ = W∗ẋ, finished by the epilogue. Returns the epilogue's sums.
   @discardableResult
   package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
-    context.workers.work.add(.tangent, multiplyAdds(xDot.shape))
-    return multiply(xDot, epilogue, context)
+    record(.tangent, multiplyAdds(xDot.shape), context) { multiply(xDot, epilogue, context) }
+  }
+
+  /// Counts a pass and times it.
+  private func record<T>(_ pass: Work.Pass, _ multiplyAdds: Int, _ context: Context<E>, _ body: () -> T) -> T {
+    context.workers.work.add(pass, multiplyAdds)
+    return context.workers.timeline.measure(.convolution, "\(name) \(pass.rawValue)", body)
   }
 
   private func multiply(_ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
@@ -145,13 +151,14 @@ package final class Convolution<E: Element> {
         columns = (out.width - residue.column + stride - 1) / stride
       guard rows > 0 && columns > 0 else { continue }
       let placement = Placement(step: stride, row: residue.row, column: residue.column)
-      context.workers.work.add(
-        .backwardData, out.images * rows * columns * residue.window.taps * inputChannels * outputChannels)
-      let part = withExtendedLifetime((yBar, epilogue)) {
-        pass(
-          yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
-          context
-        ).run(context.workers)
+      let multiplyAdds = out.images * rows * columns * residue.window.taps * inputChannels * outputChannels
+      let part = record(.backwardData, multiplyAdds, context) {
+        withExtendedLifetime((yBar, epilogue)) {
+          pass(
+            yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
+            context
+          ).run(context.workers)
+        }
       }
       sums = sums.isEmpty ? part : zip(sums, part).map(+)
     }
@@ -174,8 +181,9 @@ package final class Convolution<E: Element> {
         .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
       }, input: x.shape, window: window, output: yBar.shape,
       weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
-    context.workers.work.add(.backwardWeights, operands.count * multiplyAdds(x.shape))
-    withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
+    record(.backwardWeights, operands.count * multiplyAdds(x.shape), context) {
+      withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
+    }
     guard let bias else { return }
     let sums = PixelSums.perImage(yBar.tensor, context)
     for (index, sum) in sums.enumerated() {

@@ -11,6 +11,9 @@ package final class ParameterGradients {
   /// Adding and subtracting it rounds a number to a multiple of the quantum; 0 leaves it.
   private(set) var rounding = 0.0
 
+  /// Told by `complete(from:)` how far down the gradients of this pass are final.
+  package var onCompletion: ((_ index: Int) -> Void)?
+
   /// Zero. Without a quantum (as in float64, where nothing is to be lost) sums are ordinary.
   package init(count: Int) { values = Buffer(count: count) }
 
@@ -19,6 +22,9 @@ package final class ParameterGradients {
     values.zero()
     rounding = A.precision == .float64 ? 0 : 0x1.8p52 * 0x1p-36 * scale
   }
+
+  /// Nothing will be added any more at `index` and beyond: the backward pass goes through the layout from its end.
+  package func complete(from index: Int) { onCompletion?(index) }
 
   func add(_ value: Double, at index: Int) { values[index] += (value + rounding) - rounding }
 

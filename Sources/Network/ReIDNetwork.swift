@@ -86,9 +86,11 @@ package final class ReIDNetwork<E: Element> {
   ) throws -> [Int: Tensor<E>] {
     let featureBar = try neck.backward(
       &saved.neck, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, pass, context.accumulating)
+    pass.gradients?.complete(from: neck.norm.scale.range.lowerBound)
     var (top, others) = try pyramid.backward(
       &saved.pyramid, featureBar, topTarget: pass.asks(for: 4) ? .plain : saved.backbone.topTarget, parameters, pass,
       context)
+    pass.gradients?.complete(from: backbone.end)
     return try backbone.backward(&saved.backbone, top: top, others: &others, parameters, pass, context)
   }
 

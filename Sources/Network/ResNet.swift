@@ -6,6 +6,8 @@ package final class ResNet<E: Element> {
   package let stem: NormalizedConvolution<E>
   /// 3, 4, 6 and 3 bottlenecks.
   package let stages: [[Bottleneck<E>]]
+  /// Where the backbone's parameters end in the layout.
+  let end: Int
 
   init(_ builder: inout NetworkBuilder<E>) {
     let architecture = builder.architecture
@@ -29,6 +31,7 @@ package final class ResNet<E: Element> {
       stages.append(blocks)
     }
     self.stages = stages
+    end = builder.parameters.count
   }
 
   /// What a forward pass leaves to the later ones.
@@ -126,7 +129,9 @@ package final class ResNet<E: Element> {
         gradient = try stages[stage][index].backward(
           &saved.blocks[stage][index], gradient, addend: isFirst ? others.removeValue(forKey: stage) : nil,
           target: target, parameters, pass, context)
-        if pass.gradients != nil { saved.blocks[stage].removeLast() }
+        guard let gradients = pass.gradients else { continue }
+        gradients.complete(from: stages[stage][index].first.convolution.weight.range.lowerBound)
+        saved.blocks[stage].removeLast()
       }
     }
     asked[0] = try stemBackward(&saved, gradient.tensor, parameters, pass, context)

@@ -10,6 +10,8 @@ package final class Workers: Sendable {
   package let isRehearsal: Bool
   /// What has been asked of them.
   package let work = Work()
+  /// When it was done.
+  package let timeline = Timeline()
   private let pool: Pool
 
   package init(count: Int, rehearsal: Bool = false) {

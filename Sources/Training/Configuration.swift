@@ -21,6 +21,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var lossScale = LossScaling()
   package var evaluation = Evaluation()
   package var checkpoint = Checkpointing()
+  package var communication = Communication()
   package var data = Data()
   package var log = Log()
   /// Seeds initialization, sampling and augmentation.
@@ -174,6 +175,14 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var everySteps = 0
     /// How many of the latest checkpoints stay.
     package var keep = 3
+    package init() {}
+  }
+
+  package struct Communication: Codable, Sendable, Equatable {
+    /// What gradients cross ranks as; all but `float64` round, and N ranks then no longer follow one bit for bit.
+    package var wire = Wire.float64
+    /// Gradients that are summed at once, in 10⁶ bytes on the wire.
+    package var bucketMegabytes = 25
     package init() {}
   }
 

@@ -12,6 +12,8 @@ extension Configuration {
     try require(checkpoint.everyEpochs >= 0, "checkpoint.everyEpochs", checkpoint.everyEpochs, "0 or more")
     try require(checkpoint.everySteps >= 0, "checkpoint.everySteps", checkpoint.everySteps, "0 (off) or more")
     try require(checkpoint.keep >= 1, "checkpoint.keep", checkpoint.keep, "1 or more")
+    let bucket = communication.bucketMegabytes
+    try require((1...2000).contains(bucket), "communication.bucketMegabytes", bucket, "from 1 to 2000")
     try require((0...1).contains(data.erasing), "data.erasing", data.erasing, "a probability from 0 to 1")
     try require(data.loaderThreads >= 1, "data.loaderThreads", data.loaderThreads, "1 or more")
     try require(log.everySteps >= 1, "log.everySteps", log.everySteps, "1 or more")

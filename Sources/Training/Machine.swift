@@ -12,9 +12,9 @@ package struct Machine {
 
   /// `threads`: 0 takes this rank's share of the cores that the affinity mask allows.
   package init(_ communicator: any Communicator, threads: Int) throws {
-    self.communicator = communicator
     path = try KernelPath.choose()
     workers = Workers(count: threads > 0 ? threads : Affinity.threads(communicator))
+    self.communicator = TimedCommunicator(communicator, workers.timeline)
   }
 
   private init(_ communicator: any Communicator, workers: Workers, path: KernelPath) {

@@ -15,7 +15,8 @@ package enum Probe {
     _ configuration: Configuration, _ machine: Machine
   ) throws {
     let communicator = machine.communicator
-    let (step, context): (TrainingStep<E>, Context<E>) = try communicator.agree {
+    let (network, parameters, context) = try communicator.agree {
+      () throws -> (ReIDNetwork<E>, Parameters<E.Accumulator>, Context<E>) in
       guard samples.count >= communicator.size else {
         throw Failure.usage("\(communicator.size) ranks for \(samples.count) images: each rank needs at least one")
       }
@@ -32,10 +33,10 @@ package enum Probe {
       let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes))
       let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
       try WeightsFile.loadAll(weights, into: network, parameters)
-      let step = TrainingStep(network, parameters, configuration, context)
-      try checkpoint?.restorePenalty(into: step)
-      return (step, context)
+      return (network, parameters, context)
     }
+    let step = try TrainingStep(network, parameters, configuration, context)
+    try communicator.agree { try checkpoint?.restorePenalty(into: step) }
     let own = Share.batch(samples.count, communicator)
     let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
     let trained = checkpoint.map { Dictionary(uniqueKeysWithValues: zip($0.state.identities, 0...)) }
@@ -47,7 +48,7 @@ package enum Probe {
     }
     func overflows(_ result: Differentiated<E.Accumulator>) -> Bool {
       result.overflowed || !result.loss.total.isFinite
-        || GradientReduction.nonfinite(step.gradients, step.network.layout, context.accumulating) != nil
+        || step.gradients.nonfinite(step.network.layout, context.accumulating) != nil
     }
     var result = try differentiate()
     while overflows(result), result.loss.crossEntropy.isFinite, step.lossScale.halve() { result = try differentiate() }

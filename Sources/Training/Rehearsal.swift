@@ -19,7 +19,7 @@ package struct Rehearsal: Sendable {
     let context = rehearsal.context(E.self, configuration)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: identities))
     let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
-    let step = TrainingStep(network, parameters, configuration, context)
+    let step = try TrainingStep(network, parameters, configuration, context)
     let height = configuration.input.height, width = configuration.input.width
     _ = try step.differentiate(
       [UInt8](repeating: 0, count: images * height * width * 3), height: height, width: width,

@@ -17,13 +17,17 @@ package final class Trainer<E: Element> {
   private let loader: BatchLoader
   private let run: RunFolder
   private let log: RunLog
+  private var trace: StepTrace?
   private var done = 0
+  /// Steps that this process has made.
+  private var made = 0
   private var best: Checkpoint.State.Best?
   private var isSaved = false
   private var pace = Pace()
   /// The evaluations of this process, with the steps done before each.
   private var evaluations: [(step: Int, result: RankingResult)] = []
 
+  private var timeline: Timeline { context.workers.timeline }
   private var communicator: any Communicator { context.communicator }
 
   /// How a run ended.
@@ -32,26 +36,29 @@ package final class Trainer<E: Element> {
   /// Everything but the first step; every rank calls it alike.
   package init(
     _ configuration: Configuration, _ dataset: ReIDDataset, _ machine: Machine, _ run: RunFolder, _ log: RunLog,
-    resuming checkpoint: Checkpoint?
+    resuming checkpoint: Checkpoint?, trace: StepTrace? = nil
   ) throws {
     self.configuration = configuration
     self.dataset = dataset
-    (self.run, self.log) = (run, log)
+    (self.run, self.log, self.trace) = (run, log, trace)
     context = machine.context(E.self, configuration)
     classes = Sample.classes(of: dataset.train)
-    loader = BatchLoader(threads: configuration.data.loaderThreads, seed: configuration.seed)
+    loader = BatchLoader(
+      threads: configuration.data.loaderThreads, seed: configuration.seed, timeline: machine.workers.timeline)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count))
-    (step, coordinator) = try machine.communicator.agree { [context, classes] in
-      let coordinator = try Coordinator(dataset.train, configuration, machine.communicator)
-      let parameters = network.initialized(seed: configuration.seed, machine.workers)
-      let step = TrainingStep(network, parameters, configuration, context)
+    coordinator = try machine.communicator.agree {
+      try Coordinator(dataset.train, configuration, machine.communicator)
+    }
+    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    let step = try TrainingStep(network, parameters, configuration, context)
+    self.step = step
+    try machine.communicator.agree { [classes] in
       if let checkpoint {
         try checkpoint.requireIdentities(classes)
         try checkpoint.restore(into: step)
       } else if let path = configuration.model.weights {
         try log.report(WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters), path)
       }
-      return (step, coordinator)
     }
     if let checkpoint {
       done = checkpoint.state.step
@@ -110,16 +117,18 @@ package final class Trainer<E: Element> {
 
   /// One step; whether any rank has been asked to stop.
   private func trainStep() throws -> Bool {
-    let start = Date()
-    let waitedBefore = loader.secondsWaited
+    _ = timeline.take()
+    let traces = trace != nil && (made == StepTrace.step - 1 || done == coordinator.totalSteps - 1)
+    if traces { try communicator.barrier() }
+    let start = Timeline.now, waitedBefore = loader.secondsWaited
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }
-    let batch = try communicator.agree { try loader.next() }
+    let loaded = timeline.measure(.loading, "images") { Result { try loader.next() } }
+    let batch = try communicator.agree { try loaded.get() }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let labels = batch.samples.map { classes[$0.identity]! }
     let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
-    done += 1
-    isSaved = false
+    (done, made, isSaved) = (done + 1, made + 1, false)
     try communicator.agree {
       guard result.loss.rows > 0 else {
         throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
@@ -130,8 +139,15 @@ package final class Trainer<E: Element> {
     if let name = result.skippedFor, communicator.isCoordinator {
       log.warning("step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)")
     }
+    let seconds = Double(Timeline.now - start) * 1e-9, spans = timeline.take()
     try record(
-      plan, announced, result, seconds: Date().timeIntervalSince(start), waited: loader.secondsWaited - waitedBefore)
+      plan, announced, result, seconds: seconds, waited: loader.secondsWaited - waitedBefore,
+      StepShares(spans, seconds: seconds))
+    if let trace, traces {
+      try trace.write(spans, since: start, communicator)
+      log.info("trace of step \(done): \(trace.path)")
+      self.trace = nil
+    }
     return stop[0] > 0
   }
 
@@ -149,7 +165,8 @@ package final class Trainer<E: Element> {
   }
 
   private func record(
-    _ plan: StepPlan, _ batch: AnnouncedBatch, _ result: StepResult, seconds: Double, waited: Double
+    _ plan: StepPlan, _ batch: AnnouncedBatch, _ result: StepResult, seconds: Double, waited: Double,
+    _ shares: StepShares
   ) throws {
     guard communicator.isCoordinator else { return }
     pace.add(seconds)
@@ -162,6 +179,7 @@ package final class Trainer<E: Element> {
       ("damaged", .integer(batch.samples.count - result.loss.rows)), ("seconds", .number(seconds)),
       ("imagesPerSecond", .number(rate)), ("secondsWaitedForImages", .number(waited)),
     ]
+    fields += shares.fields
     if let msgr = result.loss.msgr {
       fields += [("msgr", .number(msgr)), ("tangentScale", .number(result.tangentScale))]
     }

@@ -21,15 +21,22 @@ package final class TrainingStep<E: Element> {
   private let regularizer: GradientRegularizer?
   private let lambda: Double
   private let measuresTangents: Bool
+  private let reducer: GradientReducer?
   private let context: Context<E>
+  private var timeline: Timeline { context.workers.timeline }
 
+  /// Every rank makes one at the same place.
   package init(
     _ network: ReIDNetwork<E>, _ parameters: Parameters<A>, _ configuration: Configuration, _ context: Context<E>
-  ) {
+  ) throws {
     self.network = network
     self.parameters = parameters
     self.context = context
     gradients = ParameterGradients(count: network.layout.count)
+    reducer = try GradientReducer(
+      gradients, wire: configuration.communication.wire,
+      bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
+      context.workers.timeline)
     penalty = Penalty(network.layout, configuration)
     adam = Adam(count: network.layout.count, configuration.optimizer, decays: penalty == nil)
     lossScale = DynamicScale(configuration)
@@ -50,26 +57,33 @@ package final class TrainingStep<E: Element> {
     -> Differentiated<A>
   {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
-    network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
-    gradients.reset(scale: scale, A.self)
-    var updates = RunningUpdates()
-    let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
-    var saved = try network.forward(images, parameters, &updates, context)
-    let outputs = (saved.embedding, saved.logits)
-    let (value, embeddingBar, logitsBar) = try loss.evaluate(
-      embedding: outputs.0, logits: outputs.1, labels: labels, scale: scale, in: context.arena, context.communicator)
-    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: updates)
-
-    if let regularizer {
-      let bars = (embeddingBar, logitsBar)
-      guard let h = try perturb(&saved, regularizer, bars, labels: labels, scale: scale, &result) else { return result }
-      let pass = BackwardPass.regularized(gradients, tangentWeight: lambda / tangentScale.scale)
-      try network.backward(&saved, embeddingBar: h.embedding, logitsBar: h.logits, parameters, pass, context)
-    } else {
-      try network.backward(
-        &saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, .plain(gradients), context)
+    timeline.measure(.packing, "working weights") {
+      network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
+      gradients.reset(scale: scale, A.self)
     }
-    try GradientReduction.reduce(gradients, context.communicator)
+    var updates = RunningUpdates()
+    var saved = try timeline.measure(.phase, "forward") {
+      let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
+      return try network.forward(images, parameters, &updates, context)
+    }
+    let outputs = (saved.embedding, saved.logits)
+    let (value, embeddingBar, logitsBar) = try timeline.measure(.phase, "loss") {
+      try loss.evaluate(
+        embedding: outputs.0, logits: outputs.1, labels: labels, scale: scale, in: context.arena, context.communicator)
+    }
+    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: updates)
+    var bars = (embedding: embeddingBar, logits: logitsBar), pass = BackwardPass.plain(gradients)
+    if let regularizer {
+      guard let h = try perturb(&saved, regularizer, bars, labels: labels, scale: scale, &result) else { return result }
+      bars = h
+      pass = .regularized(gradients, tangentWeight: lambda / tangentScale.scale)
+    }
+    reducer?.begin()
+    try timeline.measure(.phase, "backward") {
+      try network.backward(
+        &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters, pass, context)
+    }
+    try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
     if let penalty {
       result.loss.add(
         adaptiveL2: penalty.adaptive.differentiate(parameters.values, scale: scale, into: gradients, context.workers))
@@ -84,15 +98,19 @@ package final class TrainingStep<E: Element> {
     _ saved: inout ReIDNetwork<E>.Saved, _ regularizer: GradientRegularizer,
     _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
   ) throws -> (embedding: Tensor<A>, logits: Tensor<A>)? {
-    let recorded = try network.backward(
-      &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters,
-      .recording(places: regularizer.places), context)
+    let recorded = try timeline.measure(.phase, "recording") {
+      try network.backward(
+        &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters,
+        .recording(places: regularizer.places), context)
+    }
     let measured = try regularizer.measure(recorded, scale: scale, context)
     result.loss.add(msgr: measured.value, lambda: lambda)
     repeat {
       do {
         let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
-        let dots = try network.forwardTangent(&saved, at: v, parameters, context)
+        let dots = try timeline.measure(.phase, "tangents") {
+          try network.forwardTangent(&saved, at: v, parameters, context)
+        }
         if measuresTangents { result.tangents = try TangentReport(saved.tangents, tangentScale.scale, context) }
         return try loss.evaluateTangent(
           at: (result.embedding, result.logits), along: dots, from: bars, labels: labels, scale: scale,
@@ -114,14 +132,17 @@ package final class TrainingStep<E: Element> {
       result.overflowed
       ? "a gradient of a feature (msgr.at)"
       : result.loss.total.isFinite
-        ? GradientReduction.nonfinite(gradients, network.layout, context.accumulating) : "the loss"
+        ? timeline.measure(.optimizer, "finite") { gradients.nonfinite(network.layout, context.accumulating) }
+        : "the loss"
     let tangentScaleOfStep = tangentScale.scale
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }
-      adam.update(
-        parameters.values, gradients, gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
-      penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
-      result.updates.commit()
+      timeline.measure(.optimizer, "adam") {
+        adam.update(
+          parameters.values, gradients, gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
+        penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
+        result.updates.commit()
+      }
     }
     return StepResult(
       loss: result.loss, lossScale: scale, tangentScale: tangentScaleOfStep, tangents: result.tangents,

@@ -15,10 +15,13 @@ struct Train: ParsableCommand {
   var data: String
   @Option(name: .long, help: "The run's folder: configuration, logs, metrics, checkpoints.") var output: String
   @Flag(name: .long, help: "Go on from the latest checkpoint in the run's folder.") var resume = false
+  @Option(name: .long, help: "Write a timeline of the third step, all ranks, to this file (Chrome's trace format).")
+  var trace: String?
   @OptionGroup var options: ConfigurationOptions
 
   func run() {
     Job.run { communicator in
+      let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
       let (configuration, run, checkpoint) = try communicator.agree { try prepare(communicator) }
       let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       let log = try communicator.agree {
@@ -32,7 +35,7 @@ struct Train: ParsableCommand {
       StopSignal.install()
       func train<E: Element>(_ element: E.Type) throws {
         try introduce(element, configuration, dataset, machine, log, checkpoint)
-        let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint)
+        let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
         try communicator.agree {
           if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
         }

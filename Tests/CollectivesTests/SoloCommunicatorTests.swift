@@ -15,9 +15,13 @@ import Testing
     #expect(doubles == [1.5, -2])
     let floats = Buffer<Float>([3, 4])
     try solo.allreduce(floats.span)
-    try solo.sum(floats.span)
+    let halves = Buffer<Float16>([0.5, -1])
+    try solo.allreduce(halves.span)
+    #expect(halves.array == [0.5, -1])
     #expect(floats.array == [3, 4])
     try solo.barrier()
+    try solo.rendezvous()
+    #expect(try solo.duplicate().size == 1)
   }
 
   @Test func broadcastAndAllgatherReturnWhatWasGiven() throws {

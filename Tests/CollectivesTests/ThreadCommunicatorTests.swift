@@ -38,21 +38,35 @@ import Testing
     #expect(results.allSatisfy { $0 == (0..<1000).map { Float($0) * factor } })
   }
 
-  /// More than one piece (4 Mi scalars) of a gradient buffer, in either accumulator.
-  @Test func sumOfLongBuffers() throws {
-    let count = (4 << 20) + 3
-    let same = try ThreadCommunicator.run(2) { communicator in
-      let floats = Buffer<Float>(count: count)
-      let doubles = Buffer<Double>(count: count)
-      for i in 0..<count {
-        floats[i] = Float(i % 1000) + Float(communicator.rank)
-        doubles[i] = Double(i) - Double(communicator.rank)
-      }
-      try communicator.sum(floats.span)
-      try communicator.sum(doubles.span)
-      return (0..<count).allSatisfy { floats[$0] == Float(2 * ($0 % 1000) + 1) && doubles[$0] == Double(2 * $0 - 1) }
+  /// Each addition is made in float32 and rounded to float16: 2049 is not a float16, and rounds to even.
+  @Test(arguments: 1...4) func allreduceOfHalves(_ size: Int) throws {
+    let results = try ThreadCommunicator.run(size) { communicator in
+      let values = Buffer<Float16>([2048, 1, -0.25])
+      try communicator.allreduce(values.span)
+      return values.array
     }
-    #expect(same == [true, true])
+    for result in results { #expect(result == [Float16(2048 * size), Float16(size), -0.25 * Float16(size)]) }
+    let rounded = try ThreadCommunicator.run(2) { communicator in
+      let values = Buffer<Float16>([communicator.rank == 0 ? 2048 : 1])
+      try communicator.allreduce(values.span)
+      return values.array
+    }
+    #expect(rounded == [[2048], [2048]])
+  }
+
+  /// A duplicate has the same ranks, and its calls do not meet those of the original, whose order may differ.
+  @Test(arguments: 1...4) func duplicatesAreIndependent(_ size: Int) throws {
+    let results = try ThreadCommunicator.run(size) { communicator in
+      let other = try communicator.duplicate(), another = try communicator.duplicate()
+      #expect(other.rank == communicator.rank && other.size == size)
+      var first = [1.0], second = [10.0], third = [100.0]
+      try other.rendezvous()
+      try another.allreduce(&third, .sum)
+      try communicator.allreduce(&second, .sum)
+      try other.allreduce(&first, .sum)
+      return first[0] + second[0] + third[0]
+    }
+    #expect(results.allSatisfy { $0 == Double(111 * size) })
   }
 
   @Test(arguments: 1...4) func broadcastFromEveryRoot(_ size: Int) throws {

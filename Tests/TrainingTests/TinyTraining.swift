@@ -27,7 +27,7 @@ struct TinyTraining<E: Element> {
     context = machine.context(E.self, configuration)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: Self.identities))
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
-    step = TrainingStep(network, parameters, configuration, context)
+    step = try TrainingStep(network, parameters, configuration, context)
   }
 
   /// A step on six images of noise, two of each identity.

@@ -4,7 +4,7 @@
 #pragma once
 #include <stddef.h>
 
-enum lineup_mpi_type { LINEUP_MPI_BYTE, LINEUP_MPI_FLOAT, LINEUP_MPI_DOUBLE };
+enum lineup_mpi_type { LINEUP_MPI_BYTE, LINEUP_MPI_HALF, LINEUP_MPI_FLOAT, LINEUP_MPI_DOUBLE };
 enum lineup_mpi_op { LINEUP_MPI_SUM, LINEUP_MPI_MAX };
 
 typedef struct lineup_mpi_comm lineup_mpi_comm;
@@ -15,7 +15,7 @@ int lineup_mpi_finish(void);
 // A communicator of its own over all ranks.
 int lineup_mpi_open(lineup_mpi_comm **comm, int *rank, int *size);
 void lineup_mpi_close(lineup_mpi_comm *comm);
-// In place.
+// In place. Halves (IEEE float16) are only summed: each addition in float32, rounded to nearest.
 int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
                          enum lineup_mpi_op op);
 int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root);
@@ -23,6 +23,8 @@ int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root
 int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts,
                          const int *offsets);
 int lineup_mpi_barrier(lineup_mpi_comm *comm);
+// A barrier that sleeps between looks.
+int lineup_mpi_rendezvous(lineup_mpi_comm *comm);
 // Ranks on this node, and this rank's number among them.
 int lineup_mpi_node(lineup_mpi_comm *comm, int *rank, int *size);
 void lineup_mpi_abort(int code);
