@@ -7,6 +7,7 @@ package enum Addition<E: Element> {
     let shape = a.shape, view = Operand.plain(a).view(.exact), read = context.kernels.elementwise.read!
     var epilogue = Epilogue(out: context.tensor(shape))
     epilogue.addend = b
+    context.workers.work.move(.activations, a.bytes)
     _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
       var view = view
       read(&view, line * shape.width, shape.width, shape.channels, rows)

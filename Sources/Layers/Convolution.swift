@@ -64,6 +64,7 @@ package final class Convolution<E: Element> {
     let rows = window.panelRows(gemm, inputChannels), run = window.columns * inputChannels
     let panels = forwardPanels ?? Buffer(count: gemm.panelBytes(columns: outputChannels, rows: rows))
     forwardPanels = panels
+    countPacking(panels, context)
     let width = gemm.panelWidth(columns: outputChannels)
     context.workers.parallelFor((outputChannels + width - 1) / width) { panel, _ in
       let first = panel * width, base = panels.pointer + gemm.panelOffset(column: first, rows: rows)
@@ -77,6 +78,11 @@ package final class Convolution<E: Element> {
     if backward { packBackward(w, context) }
   }
 
+  /// Masters read, panels written.
+  private func countPacking(_ panels: Buffer<UInt8>, _ context: Context<E>) {
+    context.workers.work.move(.weights, weight.count * MemoryLayout<E.Accumulator>.size + panels.bytes)
+  }
+
   private func packBackward(_ w: UnsafeMutablePointer<E.Accumulator>, _ context: Context<E>) {
     let gemm = context.kernels.gemm
     if backwardPanels.isEmpty {
@@ -88,6 +94,7 @@ package final class Convolution<E: Element> {
     let width = gemm.panelWidth(columns: inputChannels)
     for (residue, panels) in backwardPanels {
       guard let panels else { continue }
+      countPacking(panels, context)
       let window = residue.window, rows = window.panelRows(gemm, outputChannels)
       let run = gemm.padded(depth: window.columns * outputChannels)
       context.workers.parallelFor((inputChannels + width - 1) / width) { panel, _ in
@@ -111,16 +118,22 @@ package final class Convolution<E: Element> {
   ) -> [Double] {
     var epilogue = epilogue
     if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
-    return record(.forward, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
+    return record(.forward, x, epilogue, context)
   }
 
   /// ẏ = W∗ẋ, finished by the epilogue. Returns the epilogue's sums.
   @discardableResult
   package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
-    record(.tangent, multiplyAdds(xDot.shape), context) { multiply(xDot, epilogue, context) }
+    record(.tangent, xDot, epilogue, context)
   }
 
-  /// Counts a pass and times it.
+  private func record(_ pass: Work.Pass, _ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+    context.workers.work.move(.activations, x.bytes + epilogue.bytes)
+    context.workers.work.move(.weights, forwardPanels?.bytes ?? 0)
+    return record(pass, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
+  }
+
+  /// Counts the multiply-adds of a pass and times it.
   private func record<T>(_ pass: Work.Pass, _ multiplyAdds: Int, _ context: Context<E>, _ body: () -> T) -> T {
     context.workers.work.add(pass, multiplyAdds)
     return context.workers.timeline.measure(.convolution, "\(name) \(pass.rawValue)", body)
@@ -146,12 +159,15 @@ package final class Convolution<E: Element> {
     let out = epilogue.out.shape
     precondition(yBar.shape == outputShape(out) && !backwardPanels.isEmpty)
     var sums: [Double] = []
+    context.workers.work.move(.activations, epilogue.bytes)
     for (residue, panels) in backwardPanels {
       let rows = (out.height - residue.row + stride - 1) / stride,
         columns = (out.width - residue.column + stride - 1) / stride
       guard rows > 0 && columns > 0 else { continue }
       let placement = Placement(step: stride, row: residue.row, column: residue.column)
       let multiplyAdds = out.images * rows * columns * residue.window.taps * inputChannels * outputChannels
+      context.workers.work.move(.activations, residue.window.taps > 0 ? yBar.bytes : 0)
+      context.workers.work.move(.weights, panels?.bytes ?? 0)
       let part = record(.backwardData, multiplyAdds, context) {
         withExtendedLifetime((yBar, epilogue)) {
           pass(
@@ -181,6 +197,8 @@ package final class Convolution<E: Element> {
         .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
       }, input: x.shape, window: window, output: yBar.shape,
       weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
+    context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
+    context.workers.work.move(.weights, pass.bytes)
     record(.backwardWeights, operands.count * multiplyAdds(x.shape), context) {
       withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
     }

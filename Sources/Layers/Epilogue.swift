@@ -56,6 +56,19 @@ package struct Epilogue<E: Element> {
 
   var hasSums: Bool { forwardSums || tangentOf != nil || !target.norms.isEmpty }
 
+  /// Bytes of the tensors that it reads and writes, each once.
+  var bytes: Int {
+    var tensors = [out, addend, tangentOf?.gradient, tangentOf?.normalized.z].compactMap { $0 }
+    tensors += target.norms.map(\.z)
+    switch target.gate {
+    case .open: break
+    case .positive(let tensor): tensors.append(tensor)
+    case .activation(let normalized): tensors.append(normalized.z)
+    }
+    var seen = Set<UnsafeMutablePointer<E>>()
+    return tensors.reduce(0) { $0 + (seen.insert($1.pointer).inserted ? $1.bytes : 0) }
+  }
+
   /// See `SumConversion`.
   var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums) }
 

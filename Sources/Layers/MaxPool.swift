@@ -23,6 +23,7 @@ package enum MaxPool<E: Element> {
     precondition(!x.isPlain)
     let input = x.shape, output = outputShape(input)
     let saved = Saved(y: context.tensor(output), index: context.arena.block(bytes: output.count))
+    context.workers.work.move(.activations, x.bytes + saved.y.bytes + output.count)
     let view = x.view(.exact), maxPool = context.kernels.elementwise.max_pool!
     context.workers.parallelFor(output.images * output.height) { line, _ in
       var view = view
@@ -39,6 +40,7 @@ package enum MaxPool<E: Element> {
   package static func forwardTangent(_ saved: Saved, _ xDot: Operand<E>, _ context: Context<E>) -> Tensor<E> {
     let input = xDot.shape, output = saved.y.shape
     let yDot = context.tensor(output)
+    context.workers.work.move(.activations, xDot.bytes + yDot.bytes + output.count)
     let view = xDot.view(.exact), maxPool = context.kernels.elementwise.max_pool_tangent!
     context.workers.parallelFor(output.images * output.height) { line, _ in
       var view = view
@@ -58,6 +60,7 @@ package enum MaxPool<E: Element> {
     let output = saved.y.shape, backward = context.kernels.elementwise.max_pool_backward!
     var epilogue = Epilogue(out: context.tensor(input))
     epilogue.target = target
+    context.workers.work.move(.activations, yBar.bytes + output.count)
     let sums = RowStore.run(epilogue, lines: input.images * input.height, columns: input.width, context) { line, rows in
       let offset = line / input.height * output.area * output.channels
       backward(

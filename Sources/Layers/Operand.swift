@@ -78,6 +78,9 @@ package struct Operand<E: Element> {
 
   package var shape: Shape { tensor.shape }
 
+  /// Bytes of the tensors it is read from.
+  var bytes: Int { [tensor, raw, gradient, tangent].reduce(0) { $0 + ($1?.bytes ?? 0) } }
+
   /// Whether nothing is pending.
   var isPlain: Bool { reading == LINEUP_PLAIN }
 

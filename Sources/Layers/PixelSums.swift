@@ -5,6 +5,7 @@ import Tensors
 enum PixelSums {
   /// images × channels, each summed over the image's pixels in order. Empty in a rehearsal.
   static func perImage<E: Element>(_ x: Tensor<E>, _ context: Context<E>) -> [Double] {
+    context.workers.work.move(.activations, x.bytes)
     guard !context.workers.isRehearsal else { return [] }
     let shape = x.shape, sumPixels = context.kernels.elementwise.sum_pixels!
     var sums = [Double](repeating: 0, count: shape.images * shape.channels)

@@ -17,6 +17,7 @@ package enum ResidualJoin<E: Element> {
     E
   > {
     let y = context.tensor(z.z.shape)
+    context.workers.work.move(.activations, 3 * y.bytes)
     let shape = y.shape, join = context.kernels.elementwise.join!
     let block = max(1, 65_536 / shape.channels)
     context.workers.parallelFor((shape.pixels + block - 1) / block) { index, _ in
@@ -40,6 +41,7 @@ package enum ResidualJoin<E: Element> {
     y: Tensor<E>, _ zDot: Operand<E>, shortcut: Operand<E>, adding v: Tensor<E>?, _ context: Context<E>
   ) -> Tensor<E> {
     let yDot = context.tensor(y.shape)
+    context.workers.work.move(.activations, zDot.bytes + shortcut.bytes + (v == nil ? 2 : 3) * y.bytes)
     let shape = y.shape, join = context.kernels.elementwise.join_tangent!
     let block = max(1, 65_536 / shape.channels), z = zDot.view(.exact), side = shortcut.view(.exact)
     context.workers.parallelFor((shape.pixels + block - 1) / block) { index, _ in

@@ -12,6 +12,7 @@ enum RowStore<E: Element> {
   ) -> [Double] {
     let out = epilogue.out.shape, addend = epilogue.addend?.shape ?? out
     let channels = out.channels, size = MemoryLayout<E.Accumulator>.size
+    context.workers.work.move(.activations, epilogue.bytes)
     let view = epilogue.view, store = context.kernels.elementwise.store!
     let rowBytes = (columns * channels * size + 63) / 64 * 64, sumBytes = (3 * channels * size + 63) / 64 * 64
     context.workers.reserveScratch(bytes: rowBytes + sumBytes + 2 * columns * 4)

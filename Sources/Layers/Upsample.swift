@@ -25,6 +25,7 @@ package enum Upsample<E: Element> {
     let sumPixels = context.kernels.elementwise.sum_pixels!
     let size = MemoryLayout<E.Accumulator>.size
     let epilogue = Epilogue(out: context.tensor(input))
+    context.workers.work.move(.activations, yBar.bytes)
     _ = RowStore.run(epilogue, lines: input.images * height, columns: width, context) { line, rows in
       let first = line / height * output.area
       var sums = [Double](repeating: 0, count: input.channels)

@@ -24,14 +24,18 @@ struct WeightGradientPass {
   /// Images that are summed in the accumulator.
   static var groupImages: Int { 4 }
 
+  private var groups: Int { (output.images + Self.groupImages - 1) / Self.groupImages }
+  private var scalars: Int { window.taps * input.channels * output.channels }
+
+  /// Bytes of gradients that it reads and writes: the matrix of every group, and the sums of all.
+  var bytes: Int { groups * scalars * (2 * gemm.accumulatorBytes + 2 * MemoryLayout<Double>.size) }
+
   func run(_ workers: Workers, _ arena: Arena) {
-    let groups = (output.images + Self.groupImages - 1) / Self.groupImages
     guard groups > 0 else { return }
     let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let panels = (output.channels + panelWidth - 1) / panelWidth
     let slices = min(panels, max(1, workers.count / groups))
     let atOnce = min(groups, max(1, workers.count / slices))
-    let scalars = window.taps * input.channels * output.channels
     let sums = (0..<atOnce).map { _ in arena.block(bytes: scalars * size) }
     let plan = BlockPlan(self)
     workers.reserveScratch(bytes: plan.bytes)

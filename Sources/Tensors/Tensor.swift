@@ -32,6 +32,8 @@ package struct Tensor<Scalar: Element> {
   /// The values; valid while the tensor is referenced.
   package var pointer: UnsafeMutablePointer<Scalar> { block.pointer.assumingMemoryBound(to: Scalar.self) }
 
+  package var bytes: Int { shape.count * MemoryLayout<Scalar>.stride }
+
   /// A copy of the values, for losses, probes and tests.
   package var array: [Scalar] { Array(UnsafeBufferPointer(start: pointer, count: shape.count)) }
 

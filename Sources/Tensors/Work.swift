@@ -1,13 +1,24 @@
-/// The multiply-adds that the convolutions and linear layers of one rank have been given, by pass. The thread that runs
-/// the network counts, in a rehearsal as in earnest.
+/// What one rank has been given to do: the multiply-adds of convolutions and linear layers by pass, and the bytes that layers
+/// read and write, each tensor once a pass, as if nothing stayed in a cache between passes and everything within one. The
+/// thread that runs the network counts, in a rehearsal as in earnest.
 package final class Work: @unchecked Sendable {
   package enum Pass: String, CaseIterable, Sendable {
     case forward, backwardData = "backward data", backwardWeights = "backward weights", tangent
   }
 
+  package enum Traffic: String, CaseIterable, Sendable {
+    /// Activations and their gradients.
+    case activations
+    /// Working weights and the gradients of weights.
+    case weights
+  }
+
   package private(set) var multiplyAdds: [Pass: Int] = [:]
+  package private(set) var bytes: [Traffic: Int] = [:]
 
   package init() {}
 
   package func add(_ pass: Pass, _ count: Int) { multiplyAdds[pass, default: 0] += count }
+
+  package func move(_ traffic: Traffic, _ count: Int) { bytes[traffic, default: 0] += count }
 }

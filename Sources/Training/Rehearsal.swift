@@ -9,6 +9,10 @@ package struct Rehearsal: Sendable {
   package let memory: MemoryAccount
   /// Multiply-adds of convolutions and linear layers, by pass.
   package let multiplyAdds: [Work.Pass: Int]
+  /// Bytes that layers read and write, and beside them what the optimizer does.
+  package let traffic: [Work.Traffic: Int]
+  package let optimizerTraffic: Int
+  package var totalTraffic: Int { traffic.values.reduce(0, +) + optimizerTraffic }
   package var totalMultiplyAdds: Int { multiplyAdds.values.reduce(0, +) }
 
   /// With `images` images on this rank.
@@ -28,7 +32,11 @@ package struct Rehearsal: Sendable {
       parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
       workingWeights: network.packedBytes, activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes
     )
-    return Rehearsal(memory: memory, multiplyAdds: rehearsal.workers.work.multiplyAdds)
+    // Adam reads and writes masters and moments and reads gradients.
+    let optimizer = 6 * parameters.values.bytes + step.gradients.values.bytes
+    let work = rehearsal.workers.work
+    return Rehearsal(
+      memory: memory, multiplyAdds: work.multiplyAdds, traffic: work.bytes, optimizerTraffic: optimizer)
   }
 }
 

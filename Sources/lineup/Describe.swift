@@ -51,6 +51,7 @@ struct Describe: ParsableCommand {
     let storage = configuration.precision.storage
     let step = try rehearse(storage.element, configuration)
     print(work("multiply-adds of a step, an image", step, images))
+    print(traffic(step))
     if configuration.msgr.lambda > 0 {
       var without = configuration
       without.msgr.lambda = 0
@@ -70,6 +71,15 @@ struct Describe: ParsableCommand {
     func giga(_ count: Int) -> String { String(format: "%.2f G", Double(count) / Double(images) / 1e9) }
     let parts = Work.Pass.allCases.compactMap { pass in step.multiplyAdds[pass].map { "\(pass.rawValue) \(giga($0))" } }
     return "\(title): \(parts.joined(separator: ", ")); together \(giga(step.totalMultiplyAdds))"
+  }
+
+  /// What a step reads and writes.
+  private func traffic(_ step: Rehearsal) -> String {
+    func giga(_ bytes: Int) -> String { String(format: "%.2f GB", Double(bytes) / 1e9) }
+    let parts = Work.Traffic.allCases.map { "\($0.rawValue) \(giga(step.traffic[$0] ?? 0))" }
+    return
+      "bytes moved by a step: \(parts.joined(separator: ", ")), optimizer \(giga(step.optimizerTraffic)); together "
+      + giga(step.totalTraffic)
   }
 
   private func row(_ name: String, _ output: String, _ parameters: String, _ multiplyAdds: String) -> String {

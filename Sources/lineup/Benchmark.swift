@@ -1,0 +1,98 @@
+import ArgumentParser
+import Collectives
+import Foundation
+import Tensors
+import Training
+
+/// How fast this machine multiplies the network's convolutions, beside how fast it could.
+struct Benchmark: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure each convolution of the network, each pass, in GFLOP/s beside the machine's peak.",
+    discussion: "All threads of one process, on the configuration's batch. Not under mpirun.")
+
+  @Option(name: .long, help: "Write the numbers here too, as one JSON object.") var json: String?
+  @Option(name: .long, help: "Timings of each pass, of which the median counts.") var repetitions =
+    5
+  @OptionGroup var options: ConfigurationOptions
+
+  func validate() throws {
+    guard repetitions > 0 else { throw ValidationError("--repetitions must be 1 or more") }
+  }
+
+  func run() {
+    Job.run { communicator in
+      try communicator.agree {
+        guard communicator.size == 1 else {
+          throw Failure.usage(
+            "benchmark measures one process with all its threads: start it without mpirun")
+        }
+        let configuration = try options.resolve()
+        let machine = try Machine(communicator, threads: configuration.threads)
+        func measure<E: Element>(_: E.Type) throws {
+          try self.measure(
+            KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
+        }
+        try measure(configuration.precision.storage.element)
+      }
+    }
+  }
+
+  private func measure<E: Element>(_ benchmark: KernelBenchmark<E>, _ configuration: Configuration)
+    throws
+  {
+    let empty = benchmark.report([])
+    print(
+      "\(empty.path), multiply \(empty.multiply), storage \(empty.storage), \(empty.cores) cores")
+    report(benchmark.peaks)
+    let input = configuration.input
+    print(
+      "\(configuration.model.head.rawValue), \(input.height)×\(input.width), \(benchmark.images) images"
+    )
+    print()
+    print(row("convolution", "count", ["forward", "backward data", "backward weights"]))
+    print(row("", "", Array(repeating: "GFLOP/s  share", count: 3)))
+    var rates: [ConvolutionRates] = []
+    for convolution in benchmark.convolutions {
+      let measured = try benchmark.measure(convolution)
+      rates.append(measured)
+      print(
+        row(
+          measured.shape.description, "\(measured.count)",
+          [measured.forward, measured.backwardData, measured.backwardWeights].map(cell)))
+      fflush(nil)  // each line as soon as it is known, also into a pipe
+    }
+    let report = benchmark.report(rates)
+    let total = report.total
+    print(
+      row(
+        "a step, by time", "\(rates.reduce(0) { $0 + $1.count })",
+        [total.forward, total.backwardData, total.backwardWeights].map(cell)))
+    print(
+      String(
+        format: "all passes: %.1f GFLOP/s, %.1f %% of the peak, %.3f s a step", total.all.gflops,
+        100 * total.all.share,
+        total.all.seconds))
+    guard let json else { return }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    try AtomicFiles.write(
+      String(decoding: try encoder.encode(report), as: UTF8.self) + "\n", to: json)
+  }
+
+  private func report(_ peaks: Peaks) {
+    let bfloat16 = peaks.bfloat16.map { String(format: "bfloat16 %.1f", $0) } ?? "no bfloat16"
+    print(String(format: "peaks of a core: float32 %.1f GFLOP/s, ", peaks.float32) + bfloat16)
+    print(String(format: "copy of all cores: %.1f GB/s read and written", peaks.copy))
+  }
+
+  private func cell(_ rate: Rate?) -> String {
+    rate.map { String(format: "%.1f  %5.1f", $0.gflops, 100 * $0.share) + " %" } ?? "—"
+  }
+
+  private func row(_ name: String, _ count: String, _ cells: [String]) -> String {
+    func right(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+    return name + right(count, 38 - name.count) + cells.map { right($0, 20) }.joined()
+  }
+}
