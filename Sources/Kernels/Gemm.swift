@@ -28,6 +28,15 @@ package struct Gemm: Sendable {
     roundsWeights = isWide && multiplication == .bfloat16
   }
 
+  /// What it multiplies, for the log.
+  package var operands: String {
+    switch kernels.format {
+    case LINEUP_BFLOAT16: "bfloat16"
+    case LINEUP_SPLIT: "bfloat16 hi + lo"
+    default: accumulatorBytes == 8 ? "float64" : "float32"
+    }
+  }
+
   /// Whether the result of a row depends on nothing but the row, so that a call may take the rows of several images.
   package var isIndependentOfRows: Bool { kernels.panel_width > 0 }
 

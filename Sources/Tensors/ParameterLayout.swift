@@ -40,28 +40,51 @@ package struct ParameterLayout: Sendable {
 
   /// The values of a slot in file order (O outermost) from memory order (O innermost).
   package static func toFile<A: Element>(_ slot: Slot, _ values: UnsafeMutablePointer<A>) -> [A] {
-    var file = [A](repeating: 0, count: slot.count)
-    visit(slot) { memory, index in file[index] = values[slot.range.lowerBound + memory] }
-    return file
+    [A](unsafeUninitializedCapacity: slot.count) { file, count in
+      permute(slot, from: values + slot.range.lowerBound, to: file.baseAddress!, toFile: true)
+      count = slot.count
+    }
   }
 
   /// Stores values in file order into memory order.
   package static func fromFile<A: Element>(_ slot: Slot, _ file: [A], to values: UnsafeMutablePointer<A>) {
     precondition(file.count == slot.count)
-    visit(slot) { memory, index in values[slot.range.lowerBound + memory] = file[index] }
+    file.withUnsafeBufferPointer {
+      permute(slot, from: $0.baseAddress!, to: values + slot.range.lowerBound, toFile: false)
+    }
   }
 
-  @inline(__always)
-  private static func visit(_ slot: Slot, _ body: (_ memory: Int, _ file: Int) -> Void) {
+  /// Moves words of the element's size: compiled for each size, where the generic element would be called for every scalar.
+  private static func permute<A: Element>(
+    _ slot: Slot, from source: UnsafePointer<A>, to target: UnsafeMutablePointer<A>, toFile: Bool
+  ) {
+    let source = UnsafeRawPointer(source), target = UnsafeMutableRawPointer(target)
+    func words<W: FixedWidthInteger>(_: W.Type) {
+      permute(
+        slot, source.assumingMemoryBound(to: W.self), target.assumingMemoryBound(to: W.self), toFile: toFile)
+    }
+    switch MemoryLayout<A>.size {
+    case 2: words(UInt16.self)
+    case 4: words(UInt32.self)
+    default: words(UInt64.self)
+    }
+  }
+
+  private static func permute<W: FixedWidthInteger>(
+    _ slot: Slot, _ source: UnsafePointer<W>, _ target: UnsafeMutablePointer<W>, toFile: Bool
+  ) {
     guard slot.kind == .convolution || slot.kind == .linear else {
-      for i in 0..<slot.count { body(i, i) }
+      target.update(from: source, count: slot.count)
       return
     }
     let outputs = slot.shape[0], inputs = slot.shape[1], taps = slot.shape.dropFirst(2).reduce(1, *)
     for tap in 0..<taps {
       for input in 0..<inputs {
-        for output in 0..<outputs {
-          body((tap * inputs + input) * outputs + output, (output * inputs + input) * taps + tap)
+        let memory = (tap * inputs + input) * outputs, file = input * taps + tap, step = inputs * taps
+        if toFile {
+          for output in 0..<outputs { target[file + output * step] = source[memory + output] }
+        } else {
+          for output in 0..<outputs { target[memory + output] = source[file + output * step] }
         }
       }
     }

@@ -25,11 +25,11 @@ package enum WeightsFile {
     layout.slots.map { slot in
       if A.self == Double.self {
         return .doubles(prefix + slot.name, shape: slot.shape) {
-          ParameterLayout.toFile(slot, buffer.pointer).map { Double($0) }
+          ParameterLayout.toFile(slot, buffer.pointer) as! [Double]
         }
       }
       return SafetensorsTensor(prefix + slot.name, shape: slot.shape) {
-        ParameterLayout.toFile(slot, buffer.pointer).map { Float($0) }
+        ParameterLayout.toFile(slot, buffer.pointer) as! [Float]
       }
     }
   }

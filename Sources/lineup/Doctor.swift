@@ -19,6 +19,7 @@ struct Doctor: ParsableCommand {
       let host = ProcessInfo.processInfo.hostName
       let mine = "rank \(communicator.rank) on \(host): cores \(list(cores)), \(machine.workers.count) threads"
       let lines = try communicator.allgather(Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
+      let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
       let masks = try communicator.allgather(cores.map { Int32($0) }),
         hosts = try communicator.allgather(Array(host.utf8))
       try communicator.agree {
@@ -30,9 +31,13 @@ struct Doctor: ParsableCommand {
           print("MPI        not started by mpirun: one rank")
         }
         for line in lines { print("binding    \(line)") }
-        for warning in sharing(masks, hosts) { print("warning    \(warning)") }
+        for warning in sharing(masks, hosts) + oversubscriptions { print("warning    \(warning)") }
         let paths = KernelPath.available.map(\.rawValue).joined(separator: ", ")
-        print("kernels    \(machine.path.rawValue) (available: \(paths))")
+        let multiplies = Multiplication.allCases.map { multiplication in
+          let gemm = Kernels<Float16>(path: machine.path, multiplication: multiplication).gemm
+          return "\(multiplication.rawValue) in \(gemm.operands)"
+        }
+        print("kernels    \(machine.path.rawValue) (available: \(paths)); \(multiplies.joined(separator: ", "))")
         print("memory     \(memory())")
         print("shared     \(sharedMemory())")
         if let data { print("data       \(try ReIDDataset.open(at: data).summary)") }

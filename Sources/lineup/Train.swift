@@ -67,6 +67,8 @@ struct Train: ParsableCommand {
     _ checkpoint: Checkpoint?
   ) throws {
     let ranks = machine.communicator.size
+    let oversubscriptions = try Affinity.oversubscriptions(machine.communicator, threads: machine.workers.count)
+    if machine.communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
     log.info(dataset.summary)
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
