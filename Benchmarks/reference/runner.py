@@ -21,16 +21,19 @@ def workspace(keep: str | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+def mpi_environment() -> dict[str, str]:
+    """This process's environment, and what mpirun needs to run as root (in a container)."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"} if os.geteuid() == 0 else {}
+    return {**os.environ, **root}
+
+
 def run(binary: str, arguments: list[str], ranks: int = 1) -> None:
     """One command; ends this program with the command's own words where it fails."""
     command = [str(Path(binary).absolute()), *arguments]
-    environment = dict(os.environ)
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none", *command]
-        if os.geteuid() == 0:
-            environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=mpi_environment(), capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise SystemExit(f"{error.filename}: not found") from None
     if done.returncode != 0:
