@@ -3,7 +3,8 @@
 
 extern const lineup_elementwise *const lineup_elementwise_baseline[3];
 #if defined(__x86_64__)
-extern const lineup_elementwise *const lineup_elementwise_avx2[3], *const lineup_elementwise_avx512[3];
+extern const lineup_elementwise *const lineup_elementwise_avx2[3], *const lineup_elementwise_avx512[3],
+    *const lineup_elementwise_avx512_bf16[3];
 extern const lineup_gemm lineup_avx2_gemm, lineup_avx512_gemm, lineup_dots_gemm;
 const lineup_gemm *lineup_amx_gemm(enum lineup_operand_format);
 int lineup_has_amx(void);
@@ -31,7 +32,8 @@ int lineup_has_bfloat16_dots(void) {
 const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision precision,
                                                      enum lineup_instructions instructions) {
 #if defined(__x86_64__)
-  if (instructions >= LINEUP_AVX512) return lineup_elementwise_avx512[precision];
+  if (instructions >= LINEUP_AVX512)
+    return lineup_has_bfloat16_dots() ? lineup_elementwise_avx512_bf16[precision] : lineup_elementwise_avx512[precision];
   if (instructions == LINEUP_AVX2) return lineup_elementwise_avx2[precision];
 #endif
   return lineup_elementwise_baseline[precision];

@@ -44,7 +44,8 @@ package enum KernelPath: String, Sendable, CaseIterable {
 
 /// `precision.multiply`: whether operands of a product are rounded first.
 package enum Multiplication: String, Sendable, CaseIterable {
-  /// Products of stored elements carry no rounding beyond that of the accumulator.
+  /// Products of stored elements carry no rounding beyond that of the accumulator; on `amx`, where lo·lo is left out, beyond
+  /// 2⁻¹⁶ of a product.
   case exact
   /// Operands are rounded to bfloat16 first.
   case bfloat16

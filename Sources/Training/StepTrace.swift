@@ -33,12 +33,17 @@ package struct StepTrace {
   /// The step of this process that is traced, counted from 1: the first ones find their memory for the first time.
   static let step = 3
 
-  /// - Throws: `Failure.usage` where the file cannot be written.
+  /// - Throws: `Failure.usage` where there can be no such file, so that it is known before the first step.
   package init(path: String) throws {
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    guard FileManager.default.isWritableFile(atPath: folder) else {
-      throw Failure.usage("--trace \(path): cannot write to the folder \(folder)")
+    var isFolder: ObjCBool = false
+    guard !path.isEmpty else { throw Failure.usage("--trace: the path of a file is missing") }
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      throw Failure.usage("--trace \(path): is a folder")
     }
+    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue,
+      FileManager.default.isWritableFile(atPath: folder)
+    else { throw Failure.usage("--trace \(path): cannot write to the folder \(folder)") }
     self.path = path
   }
 

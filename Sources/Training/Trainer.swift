@@ -117,9 +117,9 @@ package final class Trainer<E: Element> {
 
   /// One step; whether any rank has been asked to stop.
   private func trainStep() throws -> Bool {
-    _ = timeline.take()
     let traces = trace != nil && (made == StepTrace.step - 1 || done == coordinator.totalSteps - 1)
     if traces { try communicator.barrier() }
+    _ = timeline.take()
     let start = Timeline.now, waitedBefore = loader.secondsWaited
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }

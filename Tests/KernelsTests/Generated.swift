@@ -63,12 +63,17 @@ func disagreements<T: Element>(
   return Array(wrong.prefix(5))
 }
 
-/// The nearest bfloat16 (8 significant bits, ties to even) of a normal number, by arithmetic.
+/// The nearest bfloat16 (8 significant bits, ties to even; subnormal ones too), by arithmetic.
 func bfloat16(_ x: Double) -> Double {
   guard x != 0, x.isFinite else { return x }
-  let unit = Double(sign: .plus, exponent: x.exponent - 7, significand: 1)
-  return (x / unit).rounded(.toNearestOrEven) * unit
+  let unit = Double(sign: .plus, exponent: max(x.exponent, -126) - 7, significand: 1)
+  let rounded = (x / unit).rounded(.toNearestOrEven) * unit
+  return abs(rounded) < 0x1p128 ? rounded : rounded.sign == .minus ? -.infinity : .infinity
 }
+
+/// The bits of a bfloat16, and back.
+func bits(_ bfloat16: Double) -> UInt16 { UInt16(Float(bfloat16).bitPattern >> 16) }
+func bfloat16(bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
 
 extension UnsafeMutablePointer {
   func array(_ count: Int) -> [Pointee] { Array(UnsafeBufferPointer(start: self, count: count)) }

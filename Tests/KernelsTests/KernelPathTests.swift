@@ -32,14 +32,15 @@ import Testing
 
   @Test(arguments: KernelPath.available) func doubleAlwaysTakesBlas(_ path: KernelPath) {
     #expect(Kernels<Double>(path: path).path == .blas)
-    #expect(Kernels<Float>(path: path).path == path)
+    #expect(Kernels<Float>(path: path).path == (path == .amx ? .avx512 : path), "two bfloat16 do not hold a float32")
+    #expect(Kernels<Float>(path: path, multiplication: .bfloat16).path == path)
     #expect(Kernels<Float16>(path: path).path == path)
   }
 
   @Test(arguments: KernelPath.available) func accumulatingKernelsAreExact(_ path: KernelPath) {
     let half = Kernels<Float16>(path: path, multiplication: .bfloat16)
     #expect(half.multiplication == .bfloat16 && half.accumulating.multiplication == .exact)
-    #expect(half.accumulating.path == path)
+    #expect(half.accumulating.path == Kernels<Float>(path: path).path)
     #expect(Kernels<Double>(path: path).accumulating.path == .blas)
   }
 
@@ -52,5 +53,23 @@ import Testing
       if path == .blas { #expect(width == columns && padded == columns) }
     }
     #expect(kernels.gemm.kernels.row_quantum >= 1)
+  }
+
+  /// Operands of bfloat16 have panels of 32 columns, and runs of 32 rows; accumulators any.
+  @Test(arguments: TestedGemm.all) func runsAreFilledUpToADepth(_ tested: TestedGemm) {
+    let gemm = tested.gemm, isNarrow = tested.format != LINEUP_WIDE
+    for depth in [1, 31, 32, 33, 147, 512] {
+      #expect(gemm.padded(depth: depth) == (isNarrow ? (depth + 31) / 32 * 32 : depth))
+    }
+    #expect(gemm.planes == (tested.format == LINEUP_SPLIT ? 2 : 1) && gemm.elementBytes == (isNarrow ? 2 : 4))
+    let rows = gemm.padded(depth: 40), bytes = gemm.padded(columns: 33) * rows * gemm.planes * gemm.elementBytes
+    #expect(gemm.panelBytes(columns: 33, rows: rows) == bytes)
+    #expect(gemm.panelOffset(column: gemm.padded(columns: 33), rows: rows) == bytes, "the end of the last panel")
+  }
+
+  @Test func emulatedTilesHaveTheFormatsOfReal() {
+    #expect(TestedGemm.emulated.map(\.format) == [LINEUP_BFLOAT16, LINEUP_SPLIT])
+    #expect(TestedGemm.real.isEmpty || TestedGemm.real.map(\.format) == [LINEUP_BFLOAT16, LINEUP_SPLIT])
+    #expect(Kernels<Float16>(emulatingAMX: .exact).path == .amx)
   }
 }

@@ -78,8 +78,9 @@ import Testing
       let what = "\(layer.name), \(E.self), \(passes), on \(path)"
       #expect(relativeError(result.y, expected.y) < tolerance, "\(what): output")
       #expect(relativeError(result.inputs[0], expected.inputs[0]) < tolerance, "\(what): backwardData")
-      // accumulators, whatever the storage
-      let gradientTolerance = E.precision == .float64 ? tolerance : 2e-6
+      // accumulators, whatever the storage; the split operands of `amx` leave out lo·lo
+      let splits = path == .amx && E.precision == .float16
+      let gradientTolerance = E.precision == .float64 ? tolerance : splits ? 1e-5 : 2e-6
       for (gradient, reference) in zip(result.parameters, expected.parameters) {
         #expect(relativeError(gradient, reference) < gradientTolerance, "\(what): backwardWeights")
       }
@@ -96,13 +97,14 @@ import Testing
   }
 
   /// Exact products, one rounding: a float16 output is the float64 one rounded, but for ties of the last float32 bits.
+  /// What the split operands of `amx` leave out, lo·lo, decides some more.
   @Test(arguments: KernelPath.available) func float16IsRoundedOnce(_ path: KernelPath) throws {
     let layer = LayerCases.convolutions[3]
     let values = Values(layer, images: 3, seed: 6)
     let exact = try outcome(layer, Double.self, values)
     let half = try outcome(layer, Float16.self, values, path: path)
     let differing = zip(half.y, exact.y).filter { $0 != Double(Float16($1)) }.count
-    #expect(Double(differing) < 0.01 * Double(exact.y.count))
+    #expect(Double(differing) < (path == .amx ? 0.04 : 0.01) * Double(exact.y.count))
   }
 
   /// `precision.multiply: bfloat16` rounds both operands to 8 bits, in all passes.

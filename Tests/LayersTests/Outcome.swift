@@ -36,11 +36,20 @@ func outcome<E: Element>(
   path: KernelPath = .blas, multiplication: Multiplication = .exact, threads: Int = 1,
   _ communicator: any Communicator = SoloCommunicator()
 ) throws -> Outcome {
+  try outcome(
+    layer, Kernels<E>(path: path, multiplication: multiplication), values, passes, images: images, threads: threads,
+    communicator)
+}
+
+/// The same with given kernels.
+func outcome<E: Element>(
+  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Passes = .plain,
+  images: Range<Int>? = nil, threads: Int = 1, _ communicator: any Communicator = SoloCommunicator()
+) throws -> Outcome {
   let built = layer.build(E.self)
   let images = images ?? 0..<values.images
   let context = Context<E>(
-    workers: Workers(count: threads), communicator: communicator, arena: Arena(),
-    kernels: Kernels(path: path, multiplication: multiplication))
+    workers: Workers(count: threads), communicator: communicator, arena: Arena(), kernels: kernels)
   let parameters = Parameters<E.Accumulator>(layout: built.layout, statistics: built.statistics)
   for (slot, list) in zip(built.layout.slots, values.parameters) {
     for (i, value) in zip(slot.range, list) { parameters.values[i] = E.Accumulator(value) }
@@ -80,10 +89,16 @@ func outcome<E: Element>(
 func sharded<E: Element>(
   _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Passes, _ counts: [Int], path: KernelPath
 ) throws -> Outcome {
+  try sharded(layer, Kernels<E>(path: path), values, passes, counts)
+}
+
+func sharded<E: Element>(
+  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Passes, _ counts: [Int]
+) throws -> Outcome {
   let parts = try ThreadCommunicator.run(counts.count) { communicator in
     let first = counts[..<communicator.rank].reduce(0, +)
     return try outcome(
-      layer, E.self, values, passes, images: first..<first + counts[communicator.rank], path: path,
+      layer, kernels, values, passes, images: first..<first + counts[communicator.rank],
       threads: 1 + communicator.rank % 2, communicator)
   }
   var whole = Outcome(

@@ -73,6 +73,34 @@ import Testing
     }
   }
 
+  /// Likewise with operands of bfloat16, in one plane or two; nor do threads.
+  @Test(
+    arguments: LayerCases.all.filter {
+      $0 is ConvolutionCase || $0 is NormalizedConvolutionCase || $0 is BottleneckCase
+    },
+    TestedKernels.narrow)
+  func narrowOperandsChangeNoBit(_ layer: any LayerCase, _ tested: TestedKernels) throws {
+    try checkNarrowOperands(layer, tested, Float.self)
+    try checkNarrowOperands(layer, tested, Float16.self)
+  }
+
+  private func checkNarrowOperands<E: Element>(_ layer: some LayerCase, _ tested: TestedKernels, _: E.Type) throws
+  where E.Accumulator == Float {
+    let values = Values(layer, images: 10), kernels = tested.kernels(E.self)
+    for passes in Passes.halves {
+      let what = "\(layer.name), \(E.self), \(passes), on \(tested.testDescription)"
+      let one = try outcome(layer, kernels, values, passes)
+      let threads = try outcome(layer, kernels, values, passes, threads: 3)
+      #expect(threads.y == one.y && threads.inputs == one.inputs, "\(what): threads")
+      for counts in [[4, 6], [4, 4, 0, 2]] {
+        let many = try sharded(layer, kernels, values, passes, counts)
+        #expect(many.y == one.y, "\(what) over \(counts): y")
+        #expect(many.inputs == one.inputs, "\(what) over \(counts): inputs")
+        #expect(many.parameters == one.parameters, "\(what) over \(counts): parameters")
+      }
+    }
+  }
+
   /// Threads change neither the outputs nor the gradients of the inputs.
   @Test(arguments: LayerCases.all, Passes.halves) func threads(_ layer: any LayerCase, _ passes: Passes) throws {
     try checkThreads(layer, passes)

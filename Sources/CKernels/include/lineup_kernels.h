@@ -54,7 +54,8 @@ typedef struct {
 typedef struct {
   // out[i] (A) = the operand at `count` pixels from `pixel` on
   void (*read)(const lineup_operand *operand, size_t pixel, size_t count, size_t channels, void *out);
-  // the same, rounded to bfloat16 (hi), and what that rounding lost, rounded likewise (lo, or NULL)
+  // the same, rounded to bfloat16 (hi), and what that rounding lost, rounded likewise (lo, or NULL); numbers below 2⁻¹²⁶ may
+  // become 0
   void (*read_bfloat16)(const lineup_operand *operand, size_t pixel, size_t count, size_t channels, uint16_t *hi,
                         uint16_t *lo);
   // rows[r·ld …] (A) → epilogue at pixel to[r], addend at pixel from[r]. sums (A, 3 × channels) is added to:
@@ -95,7 +96,8 @@ typedef struct {
   void (*pack_rows)(const void *rows, size_t ld, size_t count, size_t n, size_t width, size_t panel_rows, size_t row,
                     void *panels);
   // `pack` and `pack_rows` for bfloat16: panels [⌈n / 32⌉][plane][panel_rows / 2][32][2] with `planes` planes, panel_rows a
-  // multiple of 32. `pack_rows_bfloat16` zeroes the rows behind its own up to the next multiple of 32.
+  // multiple of 32, 4-byte aligned. A run is packed in ascending order of rows: where one call ends within a pair, the other
+  // half is zeroed. `pack_rows_bfloat16` also zeroes the rows behind its own up to the next multiple of 32.
   void (*pack_bfloat16)(const void *w, size_t k, size_t n, size_t row_stride, size_t column_stride, size_t planes,
                         size_t panel_rows, size_t row, uint16_t *panels);
   void (*pack_rows_bfloat16)(const void *rows, size_t ld, size_t count, size_t n, size_t planes, size_t panel_rows,

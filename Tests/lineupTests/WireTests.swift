@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+import Training
+
+extension CommandTests {
+  /// Gradients across mpirun's ranks, in every wire: MPI's own sums, and the one of float16 that Lineup defines.
+  @Suite(.serialized) struct WireTests {
+    private let scratch: Scratch, data: String
+
+    init() throws {
+      scratch = try Scratch()
+      data = try scratch.dataset()
+    }
+
+    /// The gradients of one step on eight images, in whole groups of four on each of two ranks.
+    private func gradients(_ ranks: Int?, _ settings: String...) throws -> TensorFile {
+      let list = try scratch.list(data, count: 16)
+      let weights = scratch("weights")
+      let output = scratch("out")
+      let network = Tiny.network + Tiny.settings("model.width=0.125")
+      if !FileManager.default.fileExists(atPath: weights) {
+        try Command.succeed(["probe", "--initialize", weights, "--identities", "8"] + network)
+      }
+      try Command.succeed(
+        ["probe", "--weights", weights, "--images", list, "--output", output] + network
+          + Tiny.settings("lossScale.initial=64", "communication.bucketMegabytes=1")
+          + settings.flatMap { ["--set", $0] }, ranks: ranks)
+      return try TensorFile(output, prefix: "gradient.")
+    }
+
+    /// Float64 is exact, with and without the regularizer; the others round to their last place and no more.
+    @Test func gradientsOverMPI() throws {
+      let one = try gradients(nil)
+      let regularized = try gradients(nil, "msgr.lambda=0.01")
+      #expect(one.isFinite && regularized.isFinite && regularized.distance(from: one) > 1e-3)
+      for ranks in [2] {
+        #expect(try gradients(ranks).distance(from: one) == 0, "\(ranks) ranks")
+      }
+      #expect(try gradients(3, "msgr.lambda=0.01").distance(from: regularized) == 0)
+      for (wire, ranks, rounding) in [
+        ("float32", 3, 1e-9...2e-7), ("float16", 2, 1e-5...1e-3), ("float16", 3, 1e-5...1e-3),
+      ] {
+        let distance = try gradients(ranks, "communication.wire=\(wire)").distance(from: one)
+        #expect(rounding.contains(distance), "\(wire), \(ranks) ranks: \(distance)")
+      }
+    }
+
+    /// Gradients as small and as large as a scale of the loss can make them cross in float16 unharmed.
+    @Test func float16FollowsTheScaleOfTheLoss() throws {
+      let storage = "precision.storage=float32"
+      let exact = try gradients(nil, storage)
+      for scale in [0x1p-40, 0x1p40] {
+        let settings = "lossScale.initial=\(scale)"
+        let many = try gradients(3, storage, settings, "communication.wire=float16")
+        let distance = many.distance(from: exact)
+        #expect(distance > 0 && distance < 2e-3, "\(settings): \(distance)")
+      }
+    }
+
+    /// A run in float16 learns about what one in float64 does, and does so again to the last bit.
+    @Test func trainingInANarrowWire() throws {
+      func losses(_ run: String, _ ranks: Int?, _ wire: String) throws -> [Double] {
+        try Command.succeed(
+          ["train", "--data", data, "--output", scratch(run)] + Tiny.training
+            + Tiny.settings(
+              "schedule.maxSteps=8", "communication.wire=\(wire)", "optimizer.learningRate=0.00001",
+              "lossScale.initial=64"), ranks: ranks)
+        return try RunFiles(path: scratch(run)).metrics().compactMap { $0["loss"] }
+      }
+      let exact = try losses("exact", nil, "float64")
+      let narrow = try losses("narrow", 2, "float16")
+      #expect(exact.count == 8 && narrow.count == 8 && narrow[0] == exact[0] && narrow != exact)
+      for (mine, theirs) in zip(narrow, exact) { #expect(abs(mine - theirs) < 0.1 * theirs) }
+      #expect(try losses("again", 2, "float16") == narrow)
+    }
+  }
+}
