@@ -22,11 +22,11 @@ static void gather(const void *const *rows, size_t m, size_t offset, size_t byte
          (const A *)panels + first * n, (int)n, accumulate ? 1 : 0, c, (int)ldc);                                      \
   }                                                                                                                    \
   static void NAME##_multiply_transposed(const void *const *rows, size_t plane, size_t m, size_t offset,               \
-                                         const void *panels, size_t panel_rows, size_t n, size_t k, void *c,           \
-                                         size_t ldc, void *workspace) {                                                \
+                                         const void *panels, size_t panel_rows, size_t n, size_t k, int accumulate,    \
+                                         void *c, size_t ldc, void *workspace) {                                       \
     gather(rows, m, offset * sizeof(A), k * sizeof(A), workspace);                                                     \
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)n, (int)m, 1, workspace, (int)k, panels, (int)n, 1, c,  \
-         (int)ldc);                                                                                                    \
+    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)n, (int)m, 1, workspace, (int)k, panels, (int)n,        \
+         accumulate ? 1 : 0, c, (int)ldc);                                                                             \
   }                                                                                                                    \
   static const lineup_gemm NAME##_gemm = {LINEUP_WIDE, 0, 1, NAME##_multiply, NAME##_multiply_transposed,             \
                                            NAME##_workspace};

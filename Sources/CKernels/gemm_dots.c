@@ -86,13 +86,15 @@ static inline void interleave(const uint16_t *const *rows, size_t m, size_t offs
   }
 }
 
-// c (ROWS × WIDTH) += Σ_p a_p[0 … ROWS] · b[p], pairs of p
-static inline __attribute__((always_inline)) void outer(const uint32_t *a, const uint16_t *b, size_t pairs, float *c,
-                                                        size_t ldc) {
+// c (ROWS × WIDTH) = or += Σ_p a_p[0 … ROWS] · b[p], pairs of p
+static inline __attribute__((always_inline)) void outer(const uint32_t *a, const uint16_t *b, size_t pairs,
+                                                        int accumulate, float *c, size_t ldc) {
   __m512 acc[ROWS][2];
 #pragma clang loop unroll(full)
-  for (int r = 0; r < ROWS; r++)
-    acc[r][0] = _mm512_loadu_ps(c + r * ldc), acc[r][1] = _mm512_loadu_ps(c + r * ldc + 16);
+  for (int r = 0; r < ROWS; r++) {
+    acc[r][0] = accumulate ? _mm512_loadu_ps(c + r * ldc) : _mm512_setzero_ps();
+    acc[r][1] = accumulate ? _mm512_loadu_ps(c + r * ldc + 16) : _mm512_setzero_ps();
+  }
   for (size_t p = 0; p < pairs; p++, a += ROWS, b += PAIR) STEP(a[r]);
 #pragma clang loop unroll(full)
   for (int r = 0; r < ROWS; r++) {
@@ -102,7 +104,8 @@ static inline __attribute__((always_inline)) void outer(const uint32_t *a, const
 }
 
 static void multiply_transposed(const void *const *rows, size_t plane, size_t m, size_t offset, const void *panels,
-                                size_t panel_rows, size_t n, size_t k, void *c_, size_t ldc, void *workspace) {
+                                size_t panel_rows, size_t n, size_t k, int accumulate, void *c_, size_t ldc,
+                                void *workspace) {
   const size_t pairs = (m + 1) / 2;
   for (size_t i = 0; i < k; i += ROWS) {
     const size_t height = k - i < ROWS ? k - i : ROWS;
@@ -112,12 +115,13 @@ static void multiply_transposed(const void *const *rows, size_t plane, size_t m,
       float *c = (float *)c_ + i * ldc + column;
       const size_t width = n - column < WIDTH ? n - column : WIDTH;
       if (height == ROWS && width == WIDTH) {
-        outer(workspace, b, pairs, c, ldc);
+        outer(workspace, b, pairs, accumulate, c, ldc);
         continue;
       }
       float edge[ROWS * WIDTH] __attribute__((aligned(64))) = {0};
-      for (size_t r = 0; r < height; r++) __builtin_memcpy(edge + r * WIDTH, c + r * ldc, width * 4);
-      outer(workspace, b, pairs, edge, WIDTH);
+      if (accumulate)
+        for (size_t r = 0; r < height; r++) __builtin_memcpy(edge + r * WIDTH, c + r * ldc, width * 4);
+      outer(workspace, b, pairs, accumulate, edge, WIDTH);
       for (size_t r = 0; r < height; r++) __builtin_memcpy(c + r * ldc, edge + r * WIDTH, width * 4);
     }
   }

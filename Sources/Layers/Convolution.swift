@@ -198,7 +198,7 @@ package final class Convolution<E: Element> {
       }, input: x.shape, window: window, output: yBar.shape,
       weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
-    context.workers.work.move(.weights, pass.bytes)
+    context.workers.work.move(.weights, pass.bytes(context.workers))
     record(.backwardWeights, operands.count * multiplyAdds(x.shape), context) {
       withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
     }

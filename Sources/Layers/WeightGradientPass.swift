@@ -27,15 +27,25 @@ struct WeightGradientPass {
   private var groups: Int { (output.images + Self.groupImages - 1) / Self.groupImages }
   private var scalars: Int { window.taps * input.channels * output.channels }
 
-  /// Bytes of gradients that it reads and writes: the matrix of every group, and the sums of all.
-  var bytes: Int { groups * scalars * (2 * gemm.accumulatorBytes + 2 * MemoryLayout<Double>.size) }
+  /// How many column slices and groups are worked on at once: as many as keep all workers busy.
+  private func atOnce(_ workers: Workers) -> (slices: Int, groups: Int) {
+    let width = gemm.panelWidth(columns: output.channels), panels = (output.channels + width - 1) / width
+    let slices = min(panels, max(1, workers.count / groups))
+    return (slices, min(groups, max(1, workers.count / slices)))
+  }
+
+  /// Bytes of gradients that it reads and writes: the matrix of every group, and each time the sums over groups.
+  func bytes(_ workers: Workers) -> Int {
+    guard groups > 0 else { return 0 }
+    let atOnce = atOnce(workers).groups, rounds = (groups + atOnce - 1) / max(1, atOnce)
+    return scalars * (groups * 2 * gemm.accumulatorBytes + rounds * 2 * MemoryLayout<Double>.size)
+  }
 
   func run(_ workers: Workers, _ arena: Arena) {
     guard groups > 0 else { return }
     let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let panels = (output.channels + panelWidth - 1) / panelWidth
-    let slices = min(panels, max(1, workers.count / groups))
-    let atOnce = min(groups, max(1, workers.count / slices))
+    let (slices, atOnce) = atOnce(workers)
     let sums = (0..<atOnce).map { _ in arena.block(bytes: scalars * size) }
     let plan = BlockPlan(self)
     workers.reserveScratch(bytes: plan.bytes)
@@ -67,9 +77,7 @@ struct WeightGradientPass {
     let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let row = output.channels * size, run = window.columns * input.channels
     let c = c + channels.lowerBound * size
-    for i in 0..<window.taps * input.channels {
-      (c + i * row).initializeMemory(as: UInt8.self, repeating: 0, count: channels.count * size)
-    }
+    var accumulates: Int32 = 0
     let firstBand = group * Self.groupImages * plan.bandsPerImage
     let endBand = min(output.images, (group + 1) * Self.groupImages) * plan.bandsPerImage
     for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
@@ -97,8 +105,9 @@ struct WeightGradientPass {
         for tapRow in 0..<window.rows {
           gemm.kernels.multiply_transposed(
             pointers, plan.planeBytes, pixels, tapRow * plan.width * input.channels, panels, plan.panelRows,
-            channels.count, run, c + tapRow * run * row, output.channels, workspace)
+            channels.count, run, accumulates, c + tapRow * run * row, output.channels, workspace)
         }
+        accumulates = 1
       }
     }
   }

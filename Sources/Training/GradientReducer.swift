@@ -168,7 +168,7 @@ private final class Buckets: @unchecked Sendable {
     for value in part where !(abs(value) <= largest[0]) { largest[0] = value.isFinite ? abs(value) : .infinity }
     try communicator.allreduce(&largest, .max)
     let bound = largest[0] * Double(communicator.size)
-    let exponent = bound > 0 && bound.isFinite ? min(1000, 14 - bound.exponent) : 0
+    let exponent = bound > 0 && bound.isFinite ? min(1020, 14 - bound.exponent) : 0
     let scale = Double(sign: .plus, exponent: exponent, significand: 1)
     for i in part.indices { wire[i] = Float16(part[i] * scale) }
     try communicator.allreduce(wire)

@@ -13,7 +13,10 @@ import Testing
 
   private func check<A: Element>(_ product: Product<A>, transposed: Bool, accumulate: Bool = true) {
     let (values, magnitudes) = product.expected(transposed: transposed, start: accumulate ? 7 : 0)
-    let c = transposed ? product.multiplyTransposed() : product.multiply(rows: 0..<product.m, accumulate: accumulate)
+    let c =
+      transposed
+      ? product.multiplyTransposed(accumulate: accumulate)
+      : product.multiply(rows: 0..<product.m, accumulate: accumulate)
     // A chain of roundings errs like a random walk; 8√k of them is far out, and far below one missing term.
     let steps = 8 + 8 * Double(product.depth * product.runs).squareRoot()
     let what = "\(product.tested.name) \((product.m, product.n, product.k)), \(product.runs) runs"
@@ -24,8 +27,11 @@ import Testing
   @Test(arguments: TestedGemm.all) func singlePrecision(_ tested: TestedGemm) {
     for (seed, size) in Self.sizes.enumerated() {
       let product = Product<Float>(size, tested, seed: UInt64(seed))
-      for accumulate in [false, true] { check(product, transposed: false, accumulate: accumulate) }
-      check(Product<Float>(size, tested, seed: UInt64(seed), transposed: true), transposed: true)
+      let transposed = Product<Float>(size, tested, seed: UInt64(seed), transposed: true)
+      for accumulate in [false, true] {
+        check(product, transposed: false, accumulate: accumulate)
+        check(transposed, transposed: true, accumulate: accumulate)
+      }
     }
   }
 
@@ -33,8 +39,11 @@ import Testing
     let tested = TestedGemm.double
     for (seed, size) in Self.sizes.enumerated() {
       let product = Product<Double>(size, tested, seed: UInt64(seed))
-      for accumulate in [false, true] { check(product, transposed: false, accumulate: accumulate) }
-      check(Product<Double>(size, tested, seed: UInt64(seed), transposed: true), transposed: true)
+      let transposed = Product<Double>(size, tested, seed: UInt64(seed), transposed: true)
+      for accumulate in [false, true] {
+        check(product, transposed: false, accumulate: accumulate)
+        check(transposed, transposed: true, accumulate: accumulate)
+      }
     }
   }
 
@@ -66,10 +75,12 @@ import Testing
         }
       }
       let transposed = Product<Float>((m, n, k), tested, seed: seed, transposed: true, spacing: spacing, integers: true)
-      let expected = transposed.expected(transposed: true, start: 7).values
-      #expect(
-        transposed.multiplyTransposed().map { Double($0) } == expected,
-        "\(tested.name) \((m, n, k)), \(spacing), transposed")
+      for accumulate in [false, true] {
+        let expected = transposed.expected(transposed: true, start: accumulate ? 7 : 0).values
+        #expect(
+          transposed.multiplyTransposed(accumulate: accumulate).map { Double($0) } == expected,
+          "\(tested.name) \((m, n, k)), \(spacing), transposed")
+      }
     }
   }
 

@@ -157,8 +157,8 @@ struct Product<A: Element> where A.Accumulator == A {
     return (0..<chosen.count).flatMap { r in (0..<n).map { c[r * ldc + $0] } }
   }
 
-  /// c (k × n) += xᵀ w, with w of m rows; of the rows of c (columns of x) those chosen.
-  func multiplyTransposed(columns chosen: Range<Int>? = nil, start: A = 7) -> [A] {
+  /// c (k × n) = or += xᵀ w, with w of m rows; of the rows of c (columns of x) those chosen.
+  func multiplyTransposed(columns chosen: Range<Int>? = nil, accumulate: Bool = true, start: A = 7) -> [A] {
     let (rows, plane) = rows()
     let panels = panels()
     let chosen = chosen ?? 0..<k
@@ -166,7 +166,7 @@ struct Product<A: Element> where A.Accumulator == A {
     let c = memory.place([A](repeating: start, count: (count + 1) * ldc))
     workspace(m) {
       gemm.kernels.multiply_transposed(
-        rows, plane, m, offset + chosen.lowerBound, panels, panelRows, n, count, c, ldc, $0)
+        rows, plane, m, offset + chosen.lowerBound, panels, panelRows, n, count, accumulate ? 1 : 0, c, ldc, $0)
     }
     for i in 0..<(count + 1) * ldc where i % ldc >= n || i / ldc == count {
       #expect(c[i] == start, "\(tested.name): written outside of c")

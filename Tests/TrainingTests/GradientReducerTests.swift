@@ -163,7 +163,7 @@ import Training
 
   /// A bucket goes when it is complete on every rank and not before; what is told before `begin` does not count.
   @Test(arguments: Wire.allCases) func nothingIncompleteIsTouched(_ wire: Wire) throws {
-    try ThreadCommunicator.run(2) { communicator in
+    _ = try ThreadCommunicator.run(2) { communicator in
       let spy = SpyCommunicator(communicator)
       let gradients = ParameterGradients(count: 40)
       let mine = Double(communicator.rank + 1)

@@ -122,9 +122,10 @@ typedef struct {
   void (*multiply)(const void *const *rows, size_t plane, size_t m, size_t offset, const void *panels,
                    size_t panel_rows, size_t first, size_t n, size_t k, int accumulate, void *c, size_t ldc,
                    void *workspace);
-  // c (k × n, ldc) += Σ_p row_p[offset + i] · panel[p]; panels as above, p < m
+  // c (k × n, ldc) = or += Σ_p row_p[offset + i] · panel[p]; panels as above, p < m
   void (*multiply_transposed)(const void *const *rows, size_t plane, size_t m, size_t offset, const void *panels,
-                              size_t panel_rows, size_t n, size_t k, void *c, size_t ldc, void *workspace);
+                              size_t panel_rows, size_t n, size_t k, int accumulate, void *c, size_t ldc,
+                              void *workspace);
   // bytes of workspace, 64-byte aligned, that one call needs
   size_t (*workspace)(size_t m, size_t n, size_t k);
 } lineup_gemm;
