@@ -104,6 +104,9 @@ typedef struct {
                              size_t row, uint16_t *panels);
   // y += x (A) rounded to the grid that adding and subtracting `rounding` rounds to (0: as it is)
   void (*add)(const void *x, size_t count, double rounding, double *y);
+  // out = factor · x, and back, between float64 and T
+  void (*from_doubles)(const double *x, size_t count, double factor, void *out);
+  void (*to_doubles)(const void *x, size_t count, double factor, double *out);
   // how many of x are Inf or NaN
   size_t (*nonfinite)(const double *x, size_t count);
   // Adam (Kingma and Ba) over a range: g ← scale·g + decay·w (L2), or w ← (1 − shrink)·w (decoupled), then
