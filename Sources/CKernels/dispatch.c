@@ -10,7 +10,7 @@ const lineup_gemm *lineup_amx_gemm(enum lineup_operand_format);
 int lineup_has_amx(void);
 #endif
 
-enum lineup_instructions lineup_best_instructions(void) {
+static enum lineup_instructions look(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -19,6 +19,14 @@ enum lineup_instructions lineup_best_instructions(void) {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return LINEUP_AVX2;
 #endif
   return LINEUP_BASELINE;
+}
+
+enum lineup_instructions lineup_best_instructions(void) {
+  // Asked for at every choice of kernels, and looking includes a trial of AMX: the machine stays what it is.
+  static _Atomic int known;  // 1 + the answer; 0: nobody has looked
+  int answer = known;
+  if (!answer) known = answer = 1 + (int)look();
+  return (enum lineup_instructions)(answer - 1);
 }
 
 int lineup_has_bfloat16_dots(void) {

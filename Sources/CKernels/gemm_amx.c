@@ -1,8 +1,8 @@
 // The GEMM of AMX on real tiles, and whether this machine has them.
 #if defined(__x86_64__)
+#include "amx_tiles.h"
 #include "lineup_kernels.h"
 #include <cpuid.h>
-#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -10,20 +10,8 @@
 #pragma clang attribute push( \
     __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2"))), apply_to = function)
 
-// Eight tiles of 16 rows of 64 bytes. A thread has none until it asks, and gives them up so that they are not kept over
-// context switches.
-static inline void begin(void) {
-  struct __attribute__((packed)) {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-  } configuration = {.palette = 1};
-  for (int t = 0; t < 8; t++) configuration.bytes[t] = 64, configuration.rows[t] = 16;
-  __asm__ volatile("" : : "r"(&configuration) : "memory");  // all of it is read, whatever the intrinsic says
-  _tile_loadconfig(&configuration);
-}
-
-#define BEGIN begin()
+// A thread gives its tiles up after each call, so that they are not kept over context switches.
+#define BEGIN configure_tiles()
 #define END _tile_release()
 #define TILES
 #define ZERO(t) _tile_zero(t)

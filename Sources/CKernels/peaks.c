@@ -33,7 +33,7 @@ static volatile float half = 0.5f, sink;
 FMA(baseline, 16)
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "amx_tiles.h"
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 FMA(avx2, 32)
@@ -64,17 +64,9 @@ static const lineup_peak dots = {2.0 * 32 * CHAINS, dots_run};
 
 // 2 × 2 accumulators from two tiles of either operand: four loads for four products of 16 × 32 by 32 × 16.
 __attribute__((target("amx-tile,amx-bf16"))) static void tiles_run(size_t rounds) {
-  // Palette 1: all eight tiles 16 rows of 64 bytes.
-  struct __attribute__((packed)) {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-  } configuration = {.palette = 1};
-  for (int t = 0; t < 8; t++) configuration.bytes[t] = 64, configuration.rows[t] = 16;
   static const uint16_t operands[4][16 * 32] __attribute__((aligned(64)));
   float result[16 * 16] __attribute__((aligned(64)));
-  __asm__ volatile("" : : "r"(&configuration) : "memory");  // all of it is read, whatever the intrinsic says
-  _tile_loadconfig(&configuration);
+  configure_tiles();
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);

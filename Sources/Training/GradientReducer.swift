@@ -130,9 +130,9 @@ private final class Buckets: @unchecked Sendable {
   private let values: Buffer<Double>
   private let length: Int
   private let communicator: any Communicator
-  private static var half: lineup_elementwise { Kernels<Float16>(path: .blas).elementwise }
-  private static var single: lineup_elementwise { Kernels<Float>(path: .blas).elementwise }
-  private static var double: lineup_elementwise { Kernels<Double>(path: .blas).elementwise }
+  private let half = Kernels<Float16>(path: .blas).elementwise
+  private let single = Kernels<Float>(path: .blas).elementwise
+  private let double = Kernels<Double>(path: .blas).elementwise
   /// A bucket as it crosses ranks, if not in place.
   private let singles: Buffer<Float>?, halves: Buffer<Float16>?
 
@@ -156,9 +156,9 @@ private final class Buckets: @unchecked Sendable {
       let part = UnsafeMutableBufferPointer(rebasing: values.span[bucket])
       if let singles {
         let wire = UnsafeMutableBufferPointer(rebasing: singles.span[..<part.count])
-        Self.single.from_doubles(part.baseAddress, part.count, 1, wire.baseAddress)
+        single.from_doubles(part.baseAddress, part.count, 1, wire.baseAddress)
         try communicator.allreduce(wire)
-        Self.single.to_doubles(wire.baseAddress, part.count, 1, part.baseAddress)
+        single.to_doubles(wire.baseAddress, part.count, 1, part.baseAddress)
       } else if let halves {
         try sum(part, as: UnsafeMutableBufferPointer(rebasing: halves.span[..<part.count]))
       } else {
@@ -170,14 +170,14 @@ private final class Buckets: @unchecked Sendable {
   /// Times the power of two that keeps the sum of all ranks below float16's largest number, 65504.
   private func sum(_ part: UnsafeMutableBufferPointer<Double>, as wire: UnsafeMutableBufferPointer<Float16>) throws {
     var magnitudes = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
-    _ = Self.double.magnitudes(part.baseAddress, part.count, &magnitudes)
+    _ = double.magnitudes(part.baseAddress, part.count, &magnitudes)
     var largest = [magnitudes[2].isFinite ? magnitudes[2] : .infinity]
     try communicator.allreduce(&largest, .max)
     let bound = largest[0] * Double(communicator.size)
     let exponent = bound > 0 && bound.isFinite ? min(1020, 14 - bound.exponent) : 0
     let scale = Double(sign: .plus, exponent: exponent, significand: 1)
-    Self.half.from_doubles(part.baseAddress, part.count, scale, wire.baseAddress)
+    half.from_doubles(part.baseAddress, part.count, scale, wire.baseAddress)
     try communicator.allreduce(wire)
-    Self.half.to_doubles(wire.baseAddress, part.count, 1 / scale, part.baseAddress)
+    half.to_doubles(wire.baseAddress, part.count, 1 / scale, part.baseAddress)
   }
 }

@@ -11,8 +11,7 @@ struct Benchmark: ParsableCommand {
     discussion: "All threads of one process, on the configuration's batch. Not under mpirun.")
 
   @Option(name: .long, help: "Write the numbers here too, as one JSON object.") var json: String?
-  @Option(name: .long, help: "Timings of each pass, of which the median counts.") var repetitions =
-    5
+  @Option(name: .long, help: "Timings of each pass, of which the median counts.") var repetitions = 5
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
@@ -23,31 +22,24 @@ struct Benchmark: ParsableCommand {
     Job.run { communicator in
       try communicator.agree {
         guard communicator.size == 1 else {
-          throw Failure.usage(
-            "benchmark measures one process with all its threads: start it without mpirun")
+          throw Failure.usage("benchmark measures one process with all its threads: start it without mpirun")
         }
         let configuration = try options.resolve()
         let machine = try Machine(communicator, threads: configuration.threads)
         func measure<E: Element>(_: E.Type) throws {
-          try self.measure(
-            KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
+          try self.measure(KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
         }
         try measure(configuration.precision.storage.element)
       }
     }
   }
 
-  private func measure<E: Element>(_ benchmark: KernelBenchmark<E>, _ configuration: Configuration)
-    throws
-  {
+  private func measure<E: Element>(_ benchmark: KernelBenchmark<E>, _ configuration: Configuration) throws {
     let empty = benchmark.report([])
-    print(
-      "\(empty.path), multiply \(empty.multiply), storage \(empty.storage), \(empty.cores) cores")
+    print("\(empty.path), multiply \(empty.multiply), storage \(empty.storage), \(empty.cores) cores")
     report(benchmark.peaks)
     let input = configuration.input
-    print(
-      "\(configuration.model.head.rawValue), \(input.height)×\(input.width), \(benchmark.images) images"
-    )
+    print("\(configuration.model.head.rawValue), \(input.height)×\(input.width), \(benchmark.images) images")
     print()
     print(row("convolution", "count", ["forward", "backward data", "backward weights"]))
     print(row("", "", Array(repeating: "GFLOP/s  share", count: 3)))

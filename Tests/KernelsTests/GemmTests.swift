@@ -24,28 +24,18 @@ import Testing
     #expect(wrong.isEmpty, "\(what), transposed \(transposed), accumulate \(accumulate)")
   }
 
-  @Test(arguments: TestedGemm.all) func singlePrecision(_ tested: TestedGemm) {
+  private func checkSizes<A: Element>(_: A.Type, _ tested: TestedGemm) where A.Accumulator == A {
     for (seed, size) in Self.sizes.enumerated() {
-      let product = Product<Float>(size, tested, seed: UInt64(seed))
-      let transposed = Product<Float>(size, tested, seed: UInt64(seed), transposed: true)
-      for accumulate in [false, true] {
-        check(product, transposed: false, accumulate: accumulate)
-        check(transposed, transposed: true, accumulate: accumulate)
+      for transposed in [false, true] {
+        let product = Product<A>(size, tested, seed: UInt64(seed), transposed: transposed)
+        for accumulate in [false, true] { check(product, transposed: transposed, accumulate: accumulate) }
       }
     }
   }
 
-  @Test func doublePrecision() {
-    let tested = TestedGemm.double
-    for (seed, size) in Self.sizes.enumerated() {
-      let product = Product<Double>(size, tested, seed: UInt64(seed))
-      let transposed = Product<Double>(size, tested, seed: UInt64(seed), transposed: true)
-      for accumulate in [false, true] {
-        check(product, transposed: false, accumulate: accumulate)
-        check(transposed, transposed: true, accumulate: accumulate)
-      }
-    }
-  }
+  @Test(arguments: TestedGemm.all) func singlePrecision(_ tested: TestedGemm) { checkSizes(Float.self, tested) }
+
+  @Test func doublePrecision() { checkSizes(Double.self, TestedGemm.double) }
 
   /// To the last bit, as sums of integers are exact: not one product of planes is missing, doubled or in a wrong place.
   /// Random shapes, rows spaced evenly or not, the runs of several rows of taps.

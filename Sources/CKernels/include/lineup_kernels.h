@@ -2,8 +2,8 @@
 //
 // T is the storage element (float16, float32, float64), A its accumulator (float32, float32, float64). All
 // pointers to tensors are T*, pixel-major (NHWC); per-channel vectors and scratch are A*. Every instruction set
-// computes the same thing in the same order, element by element: which rows or ranks a value is computed with
-// does not change a bit of it.
+// computes element by element in an order of its own that is fixed: which rows or ranks a value is computed with does
+// not change a bit of it. Between instruction sets results differ within rounding.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
