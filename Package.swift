@@ -2,7 +2,7 @@
 import PackageDescription
 
 // The data flow, top to bottom: lineup → Training → {Network, Losses, Dataset, Evaluation} → Layers →
-// {Kernels, Collectives} → Tensors. See docs/architecture.md.
+// {Kernels, Collectives} → Tensors, files through Storage. See docs/architecture.md.
 let package = Package(
   name: "lineup",
   products: [.executable(name: "lineup", targets: ["lineup"])],
@@ -25,19 +25,22 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
     .target(name: "Network", dependencies: ["Layers"]),
     .target(name: "Losses", dependencies: ["Layers"]),
-    .target(name: "Dataset", dependencies: ["CImageCodec", "Tensors"]),
-    .target(name: "Evaluation", dependencies: ["COpenBLAS", "Tensors"]),
+    .target(name: "Storage", dependencies: ["COpenSSL", "Tensors"]),
+    .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
+    .target(name: "Evaluation", dependencies: ["COpenBLAS", "Storage", "Tensors"]),
     .target(
       name: "Training",
       dependencies: [
-        "COpenSSL", "Network", "Losses", "Dataset", "Evaluation", "Yams",
+        "Network", "Losses", "Dataset", "Evaluation", "Storage", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "lineup",
       dependencies: ["Training", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+    .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives"]),
     .testTarget(name: "LayersTests", dependencies: ["Layers", "Network"]),
@@ -45,7 +48,7 @@ let package = Package(
     .testTarget(name: "LossesTests", dependencies: ["Losses"]),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
     .testTarget(name: "lineupTests", dependencies: ["Dataset", "Training"]),
   ]
 )

@@ -130,9 +130,7 @@ private final class LoaderQueue: @unchecked Sendable {
   func start(threads: Int) {
     condition.withLock { running = threads }
     for index in 0..<threads {
-      let thread = Thread { self.work(index) }
-      thread.name = "lineup-loader-\(index)"
-      thread.start()
+      Threads.start("lineup-load-\(index)") { self.work(index) }
     }
   }
 

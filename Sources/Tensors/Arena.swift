@@ -35,8 +35,8 @@ package final class Arena: @unchecked Sendable {
       let found = idle.remove(at: index)
       return Block(found.pointer, found.bytes, self)
     }
-    let pointer = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)!
-    precondition(pointer != MAP_FAILED, "out of address space: \(size) bytes")
+    let mapping = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    let pointer = Memory.granted(mapping == MAP_FAILED ? nil : mapping, bytes: size)
     if size >= 2 << 20 { madvise(pointer, size, MADV_HUGEPAGE) }
     mapped.append((pointer, size))
     peakBytes += size

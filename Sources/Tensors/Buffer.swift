@@ -11,7 +11,8 @@ package final class Buffer<Scalar: BitwiseCopyable>: @unchecked Sendable {
   package init(count: Int) {
     self.count = count
     // calloc leaves large memory untouched until it is written, so a rehearsal's buffers cost nothing.
-    allocation = calloc(1, count * MemoryLayout<Scalar>.stride + 64)!
+    let bytes = count * MemoryLayout<Scalar>.stride + 64
+    allocation = Memory.granted(calloc(1, bytes), bytes: bytes)
     let aligned = UnsafeMutableRawPointer(bitPattern: (UInt(bitPattern: allocation) + 63) & ~63)!
     pointer = aligned.bindMemory(to: Scalar.self, capacity: count)
   }

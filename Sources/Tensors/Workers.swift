@@ -21,10 +21,7 @@ package final class Workers: Sendable {
     pool = Pool(workers: count)
     guard !rehearsal else { return }
     for worker in 1..<max(1, count) {
-      let thread = Thread { [pool] in pool.serve(worker) }
-      thread.name = "lineup-\(worker)"
-      thread.stackSize = 1 << 20
-      thread.start()
+      Threads.start("lineup-\(worker)") { [pool] in pool.serve(worker) }
     }
   }
 
@@ -76,7 +73,7 @@ private final class Pool: @unchecked Sendable {
     guard allocate else { return }
     for worker in scratches.indices {
       free(scratches[worker])
-      scratches[worker] = aligned_alloc(4096, scratchSize)!
+      scratches[worker] = Memory.granted(aligned_alloc(4096, scratchSize), bytes: scratchSize)
     }
   }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dataset
+import Storage
 import Tensors
 import Training
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Collectives
 import Dataset
 import Foundation
+import Storage
 import Tensors
 import Training
 

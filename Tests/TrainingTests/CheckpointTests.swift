@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 import Training
 

@@ -2,6 +2,7 @@ import Collectives
 import Dataset
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 import Training
 

@@ -1,6 +1,8 @@
 import Foundation
 import Network
+import Storage
 import Tensors
+import TestSupport
 import Testing
 import Training
 

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Storage
 import Testing
 import Training
 

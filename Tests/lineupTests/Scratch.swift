@@ -1,5 +1,6 @@
 import Dataset
 import Foundation
+import Storage
 import Testing
 import Training
 

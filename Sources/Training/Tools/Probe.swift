@@ -3,6 +3,7 @@ import Dataset
 import Kernels
 import Layers
 import Network
+import Storage
 import Tensors
 
 /// One step on exactly these images, without augmentation and without an update: what `lineup probe` writes for

@@ -12,7 +12,7 @@ package enum MetricValue: Sendable, Equatable {
   case text(String)
   case null
 
-  var json: String {
+  package var json: String {
     switch self {
     case .integer(let value): return String(value)
     case .number(let value): return value.isFinite ? value.description : "null"
@@ -23,7 +23,7 @@ package enum MetricValue: Sendable, Equatable {
     }
   }
 
-  static func quoted(_ text: String) -> String {
+  package static func quoted(_ text: String) -> String {
     var out = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

@@ -2,6 +2,7 @@ import Dataset
 import Foundation
 import Layers
 import Network
+import Storage
 import Tensors
 
 /// A state of training in a folder `step-00000123`, whole or not at all:

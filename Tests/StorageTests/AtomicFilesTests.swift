@@ -1,8 +1,9 @@
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
-import Training
+import Storage
 
 @Suite struct AtomicFilesTests {
   private struct Stop: Error {}

@@ -1,6 +1,7 @@
 import Dataset
 import Evaluation
 import Foundation
+import Storage
 import Tensors
 
 /// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`; with `log.samples` `samples.jsonl`, with

@@ -1,6 +1,7 @@
 import Foundation
 import Layers
 import Network
+import Storage
 import Tensors
 
 /// Parameters and running statistics in a safetensors file, by torchvision's names, OIHW.

@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Storage
 import Tensors
 
 /// Which parts of a step's time the thread that runs it spent on what; the rest is elementwise work and losses.

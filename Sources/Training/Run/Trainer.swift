@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import Layers
 import Network
+import Storage
 import Tensors
 
 /// The training loop of one rank: steps, evaluations and checkpoints from where the run stands to its end.

@@ -33,9 +33,7 @@ package final class GradientReducer {
     room = BucketRoom(
       Buckets(gradients.values, wire: wire, bytes: bucketBytes, try communicator.duplicate()), timeline)
     gradients.onCompletion = { [room] in room.complete(from: $0) }
-    let thread = Thread { [room] in room.serve() }
-    thread.name = "lineup-gradients"
-    thread.start()
+    Threads.start("lineup-buckets") { [room] in room.serve() }
   }
 
   deinit { room.close() }

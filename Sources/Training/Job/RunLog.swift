@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import Logging
+import Storage
 import Synchronization
 import Tensors
 

@@ -1,0 +1,47 @@
+import Foundation
+import Tensors
+
+/// A file open for writing, from beginning to end. Not for use by several threads at once.
+package final class OutputFile {
+  /// The name errors carry: the file's final one, where it is written aside.
+  package let path: String
+  private var descriptor: Int32
+
+  /// - Parameter flags: of `open(2)`.
+  package init(_ path: String, flags: Int32, shownAs shown: String? = nil) throws {
+    self.path = shown ?? path
+    descriptor = open(path, flags | O_CLOEXEC, 0o666)
+    if descriptor < 0 { throw AtomicFiles.failure(self.path, errno) }
+  }
+
+  /// All of `bytes`, or `Failure.internal` (`…: No space left on device`).
+  package func write(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress!, rest.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw AtomicFiles.failure(path, errno)
+      }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  package func write(_ text: String) throws {
+    var text = text
+    try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// Closes the file, its content on disk first where `synced`. Errors of earlier writes may show only here.
+  package func close(synced: Bool) throws {
+    let open = descriptor
+    descriptor = -1
+    let reason = synced && fsync(open) != 0 ? errno : 0
+    let closing = Foundation.close(open) != 0 ? errno : 0
+    if reason != 0 || closing != 0 { throw AtomicFiles.failure(path, reason != 0 ? reason : closing) }
+  }
+
+  deinit {
+    if descriptor >= 0 { _ = Foundation.close(descriptor) }
+  }
+}
