@@ -2,6 +2,7 @@
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct lineup_mpi_comm { MPI_Comm handle; };
@@ -73,6 +74,38 @@ int lineup_mpi_rendezvous(lineup_mpi_comm *comm) {
     if (!done) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
   }
   return status;
+}
+
+struct lineup_mpi_letter {
+  MPI_Request request;
+  char bytes[];
+};
+
+int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter) {
+  *letter = malloc(sizeof **letter + (size_t)count);
+  if (!*letter) return MPI_ERR_NO_MEM;
+  memcpy((*letter)->bytes, bytes, (size_t)count);
+  int status = MPI_Isend((*letter)->bytes, count, MPI_BYTE, to, 0, comm->handle, &(*letter)->request);
+  if (status != MPI_SUCCESS) free(*letter);
+  return status;
+}
+
+int lineup_mpi_sent(lineup_mpi_letter *letter, int *done) {
+  int status = MPI_Test(&letter->request, done, MPI_STATUS_IGNORE);
+  if (status == MPI_SUCCESS && *done) free(letter);
+  return status;
+}
+
+int lineup_mpi_receive(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count) {
+  MPI_Status found;
+  int arrived = 0, status = MPI_Iprobe(MPI_ANY_SOURCE, 0, comm->handle, &arrived, &found);
+  *from = -1;
+  if (status != MPI_SUCCESS || !arrived) return status;
+  status = MPI_Get_count(&found, MPI_BYTE, count);
+  if (status == MPI_SUCCESS && *count > capacity) status = MPI_ERR_TRUNCATE;
+  if (status != MPI_SUCCESS) return status;
+  *from = found.MPI_SOURCE;
+  return MPI_Recv(bytes, capacity, MPI_BYTE, *from, 0, comm->handle, MPI_STATUS_IGNORE);
 }
 
 int lineup_mpi_node(lineup_mpi_comm *comm, int *rank, int *size) {

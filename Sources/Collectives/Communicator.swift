@@ -6,6 +6,8 @@ import Tensors
 package protocol Communicator: AnyObject, Sendable {
   var rank: Int { get }
   var size: Int { get }
+  /// How many of the ranks run on this node.
+  var nodeSize: Int { get }
   /// Element-wise over all ranks, in place.
   func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws
   /// Element-wise sum over all ranks, in place.
@@ -22,14 +24,31 @@ package protocol Communicator: AnyObject, Sendable {
   func rendezvous() throws
   /// The same ranks in a communicator of its own, for another thread.
   func duplicate() throws -> any Communicator
+  /// Letters between these ranks, or nil where there is nobody to write to. Every rank opens one at the same place.
+  func mailbox() throws -> (any Mailbox)?
   /// Ends the whole job at once with this exit code, whatever the other ranks are doing.
   func abort(_ code: Int32) -> Never
 }
 
 package enum Reduction: Sendable { case sum, max }
 
+/// Letters beside the collectives: sent while others wait, read when they come, lost where nobody reads. For one thread.
+package protocol Mailbox: AnyObject, Sendable {
+  /// Sends a letter of at most `Letter.longest` bytes; none where the last one to that rank has not gone yet.
+  func post(_ letter: [UInt8], to rank: Int) throws
+  /// The oldest letter that has come.
+  func receive() throws -> (letter: [UInt8], from: Int)?
+}
+
+/// What a mailbox takes: as much as goes without a handshake, so that it needs nothing of a rank that no longer answers.
+package enum Letter {
+  package static let longest = 2048
+}
+
 extension Communicator {
   package var isCoordinator: Bool { rank == 0 }
+  package var nodeSize: Int { 1 }
+  package func mailbox() throws -> (any Mailbox)? { nil }
 
   package func allreduce(_ values: inout [Double], _ operation: Reduction) throws {
     try values.withUnsafeMutableBufferPointer { try allreduce($0, operation) }
@@ -74,15 +93,28 @@ extension Communicator {
     guard let first = codes.firstIndex(where: { $0 != 0 }) else { return try result.get() }
     var message: String?
     if case .failure(let error) = result, first == rank { message = (error as? Failure)?.message ?? "\(error)" }
-    throw AgreedFailure(kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, message: message)
+    throw AgreedFailure(
+      kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, message: message, ranks: codes.count { $0 != 0 },
+      of: size)
   }
 }
 
 /// A failure that every rank knows of, so that the job ends in order and no rank has to be killed.
 package struct AgreedFailure: Error {
   package let kind: Failure.Kind
-  /// On one rank, what to print.
+  /// On one rank, the first that failed, what to print.
   package let message: String?
+  /// How many ranks failed, of how many.
+  package let ranks: Int, size: Int
 
-  package init(kind: Failure.Kind, message: String? = nil) { (self.kind, self.message) = (kind, message) }
+  package init(kind: Failure.Kind, message: String? = nil, ranks: Int = 0, of size: Int = 1) {
+    (self.kind, self.message, self.ranks, self.size) = (kind, message, ranks, size)
+  }
+
+  /// The line to print on `rank`: with rank and host where not all ranks failed alike.
+  package func line(rank: Int) -> String? {
+    guard let message, size > 1 else { return message }
+    if ranks == size { return "all \(size) ranks: \(message)" }
+    return "rank \(rank) on \(Host.name)\(ranks > 1 ? " and \(ranks - 1) more" : ""): \(message)"
+  }
 }

@@ -45,38 +45,70 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {
-    let op = operation == .sum ? LINEUP_MPI_SUM : LINEUP_MPI_MAX
-    try checkMPI(
-      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_DOUBLE, op), "allreduce")
+    try allreduce(values, LINEUP_MPI_DOUBLE, operation == .sum ? LINEUP_MPI_SUM : LINEUP_MPI_MAX)
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws {
-    try checkMPI(
-      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_FLOAT, LINEUP_MPI_SUM), "allreduce"
-    )
+    try allreduce(values, LINEUP_MPI_FLOAT, LINEUP_MPI_SUM)
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {
-    try checkMPI(
-      lineup_mpi_allreduce(comm, values.baseAddress, Int32(values.count), LINEUP_MPI_HALF, LINEUP_MPI_SUM), "allreduce")
+    try allreduce(values, LINEUP_MPI_HALF, LINEUP_MPI_SUM)
   }
 
+  private func allreduce<T>(
+    _ values: UnsafeMutableBufferPointer<T>, _ type: lineup_mpi_type, _ operation: lineup_mpi_op
+  ) throws {
+    for piece in Self.pieces(values.count, of: Self.longestMessage / MemoryLayout<T>.stride) {
+      try checkMPI(
+        lineup_mpi_allreduce(
+          comm, values.baseAddress.map { $0 + piece.lowerBound }, Int32(piece.count), type, operation), "allreduce")
+    }
+  }
+
+  /// MPI counts in 32 bits: what is longer goes in pieces of this many bytes.
+  private static let longestMessage = 1 << 30
+
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try checkMPI(lineup_mpi_broadcast(comm, bytes.baseAddress, Int32(bytes.count), Int32(root)), "broadcast")
+    for piece in Self.pieces(bytes.count, of: Self.longestMessage) {
+      try checkMPI(
+        lineup_mpi_broadcast(comm, bytes.baseAddress.map { $0 + piece.lowerBound }, Int32(piece.count), Int32(root)),
+        "broadcast")
+    }
+  }
+
+  /// 0..<count cut up; one empty piece where there is nothing, so that every rank makes the call.
+  package static func pieces(_ count: Int, of length: Int) -> [Range<Int>] {
+    guard count > length else { return [0..<count] }
+    return stride(from: 0, to: count, by: length).map { $0..<min(count, $0 + length) }
   }
 
   package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
   {
+    let total = counts.reduce(0, +)
+    guard total <= Self.longestMessage else { return try allgatherInParts(bytes, counts: counts, into: all) }
     var offsets: [Int32] = [], offset = 0
     for count in counts {
       offsets.append(Int32(offset))
       offset += count
     }
-    guard offset <= Int32.max else { throw Failure.internal("MPI: allgather of \(offset) bytes is over 2 GiB") }
     try checkMPI(
       lineup_mpi_allgather(
         comm, bytes.baseAddress, Int32(bytes.count), all.baseAddress, counts.map(Int32.init), offsets),
       "allgather")
+  }
+
+  /// The part of each rank in turn, broadcast.
+  private func allgatherInParts(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer)
+    throws
+  {
+    var offset = 0
+    for (root, count) in counts.enumerated() {
+      let part = UnsafeMutableRawBufferPointer(rebasing: all[offset..<offset + count])
+      if root == rank { part.copyMemory(from: bytes) }
+      try broadcast(part, from: root)
+      offset += count
+    }
   }
 
   package func barrier() throws { try checkMPI(lineup_mpi_barrier(comm), "barrier") }
@@ -85,6 +117,8 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   package func duplicate() throws -> any Communicator { try MPICommunicator() }
 
+  package func mailbox() throws -> (any Mailbox)? { size > 1 ? try MPIMailbox(size: size) : nil }
+
   package func abort(_ code: Int32) -> Never {
     lineup_mpi_abort(code)
     exit(code)
@@ -92,7 +126,7 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 }
 
 /// The one door for the status of an MPI call.
-private func checkMPI(_ status: Int32, _ operation: String) throws {
+func checkMPI(_ status: Int32, _ operation: String) throws {
   guard status != 0 else { return }
   throw Failure.internal("MPI: \(operation): \(mpiText { lineup_mpi_error(status, $0, $1) })")
 }

@@ -1,13 +1,14 @@
 import Tensors
 
-/// Another communicator, with a span on the timeline for every call that waits for ranks.
+/// Another communicator, with a span on the timeline for every call that waits for ranks; so the timeline also tells what
+/// is being waited for.
 package final class TimedCommunicator: Communicator {
-  package let rank: Int, size: Int
+  package let rank: Int, size: Int, nodeSize: Int
+  package let timeline: Timeline
   private let base: any Communicator
-  private let timeline: Timeline
 
   package init(_ base: any Communicator, _ timeline: Timeline) {
-    (rank, size) = (base.rank, base.size)
+    (rank, size, nodeSize) = (base.rank, base.size, base.nodeSize)
     (self.base, self.timeline) = (base, timeline)
   }
 
@@ -35,6 +36,7 @@ package final class TimedCommunicator: Communicator {
   package func barrier() throws { try measure("barrier", 0) { try base.barrier() } }
   package func rendezvous() throws { try measure("barrier", 0) { try base.rendezvous() } }
   package func duplicate() throws -> any Communicator { try base.duplicate() }
+  package func mailbox() throws -> (any Mailbox)? { try base.mailbox() }
   package func abort(_ code: Int32) -> Never { base.abort(code) }
 
   private func measure(_ name: String, _ bytes: Int, _ body: () throws -> Void) rethrows {

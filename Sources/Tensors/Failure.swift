@@ -8,10 +8,14 @@ package struct Failure: Error, CustomStringConvertible, Sendable {
     case usage = 64
     /// A data set, image, weights file or checkpoint is missing, damaged or does not fit.
     case data = 65
+    /// A rank, host or service that the job needs does not answer.
+    case missing = 69
     /// A broken invariant, or the system failed (MPI, memory, disk).
     case `internal` = 70
     /// The job was asked to stop; a checkpoint has been written.
     case stopped = 75
+    /// The run's numbers are no longer finite; the last good checkpoint stays.
+    case diverged = 76
   }
 
   package let kind: Kind

@@ -45,7 +45,20 @@ package final class Timeline: Sendable {
     }
   }
 
+  /// Where the rank stands, for whoever watches it.
+  package struct Standing: Sendable {
+    /// The step under way, counted from 1; 0 before the first.
+    package var step = 0
+    /// The part of the work under way.
+    package var phase = "start"
+    /// What the step's thread waits for that only other ranks can give, and since when (`now`).
+    package var wait: (name: String, since: UInt64)?
+  }
+
   private let spans = Mutex<[Span]>([])
+  private let current = Mutex(Standing())
+  /// Grows with all that the step's thread gets done.
+  private let beats = Atomic<UInt64>(0)
 
   package init() {}
 
@@ -55,8 +68,44 @@ package final class Timeline: Sendable {
     _ activity: Activity, _ name: String, lane: Lane = .step, _ body: () throws -> T
   ) rethrows -> T {
     let start = Self.now
-    defer { record(Span(activity, name, lane, start: start, end: Self.now)) }
+    if lane == .step { enter(activity, name, start) }
+    defer {
+      if lane == .step { leave(activity) }
+      record(Span(activity, name, lane, start: start, end: Self.now))
+    }
     return try body()
+  }
+
+  // MARK: - Now
+
+  package var standing: Standing { current.withLock { $0 } }
+
+  /// Changes as long as the step's thread gets on.
+  package var progress: UInt64 { beats.load(ordering: .relaxed) }
+
+  /// To be called now and then by whatever takes long without a span.
+  package func beat() { beats.add(1, ordering: .relaxed) }
+
+  /// From here on the step's thread is at `phase`, and `step` where given.
+  package func begin(_ phase: String, step: Int? = nil) {
+    current.withLock { $0 = Standing(step: step ?? $0.step, phase: phase) }
+    beat()
+  }
+
+  private func enter(_ activity: Activity, _ name: String, _ start: UInt64) {
+    beat()
+    current.withLock { now in
+      switch activity {
+      case .collective, .reduction: now.wait = (name, start)
+      case .phase, .loading, .packing, .optimizer: now.phase = name
+      case .convolution, .bucket, .decoding: break
+      }
+    }
+  }
+
+  private func leave(_ activity: Activity) {
+    beat()
+    if activity == .collective || activity == .reduction { current.withLock { $0.wait = nil } }
   }
 
   package func record(_ span: Span) { spans.withLock { $0.append(span) } }

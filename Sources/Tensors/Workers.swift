@@ -11,14 +11,15 @@ package final class Workers: Sendable {
   /// What has been asked of them.
   package let work = Work()
   /// When it was done.
-  package let timeline = Timeline()
+  package let timeline: Timeline
   private let pool: Pool
 
-  package init(count: Int, rehearsal: Bool = false) {
+  package init(count: Int, rehearsal: Bool = false, timeline: Timeline = Timeline()) {
     precondition(count > 0)
     self.count = count
+    self.timeline = timeline
     isRehearsal = rehearsal
-    pool = Pool(workers: count)
+    pool = Pool(workers: count, timeline)
     guard !rehearsal else { return }
     for worker in 1..<max(1, count) {
       Threads.start("lineup-\(worker)") { [pool] in pool.serve(worker) }
@@ -32,7 +33,10 @@ package final class Workers: Sendable {
   package func parallelFor(_ count: Int, _ body: (_ index: Int, _ worker: Int) -> Void) {
     if isRehearsal || count <= 0 { return }
     if count == 1 || self.count == 1 {
-      for index in 0..<count { body(index, 0) }
+      for index in 0..<count {
+        body(index, 0)
+        timeline.beat()
+      }
     } else {
       pool.run(count, body)
     }
@@ -56,7 +60,12 @@ private final class Pool: @unchecked Sendable {
   private(set) var scratches: [UnsafeMutableRawPointer?]
   private(set) var scratchSize = 0
 
-  init(workers: Int) { scratches = Array(repeating: nil, count: workers) }
+  private let timeline: Timeline
+
+  init(workers: Int, _ timeline: Timeline) {
+    scratches = Array(repeating: nil, count: workers)
+    self.timeline = timeline
+  }
 
   deinit { for scratch in scratches { free(scratch) } }
 
@@ -99,6 +108,7 @@ private final class Pool: @unchecked Sendable {
       next += 1
       condition.unlock()
       body(index, worker)
+      if worker == 0 { timeline.beat() }
       condition.lock()
     }
     busy -= 1

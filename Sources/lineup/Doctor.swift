@@ -24,8 +24,8 @@ struct Doctor: ParsableCommand {
         hosts = try communicator.allgather(Array(host.utf8))
       try communicator.agree {
         guard communicator.isCoordinator else { return }
-        if let mpi = communicator as? MPICommunicator {
-          let ranks = "\(mpi.size) ranks, \(mpi.nodeSize) on this node"
+        if MPICommunicator.isLaunched() {
+          let ranks = "\(communicator.size) ranks, \(communicator.nodeSize) on this node"
           print("MPI        \(MPICommunicator.libraryVersion), \(ranks), MPI_THREAD_MULTIPLE")
         } else {
           print("MPI        not started by mpirun: one rank")

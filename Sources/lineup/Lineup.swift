@@ -18,6 +18,7 @@ struct Lineup: ParsableCommand {
 
   /// ArgumentParser's errors take several lines; ours take one, and under mpirun rank 0 speaks for all.
   static func main() {
+    if CommandLine.arguments.dropFirst().first == Train._commandName { StopSignal.install() }
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -20,9 +20,10 @@ struct Train: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func run() {
-    Job.run { communicator in
+    Job.run { communicator, watchdog in
       let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
       let (configuration, run, checkpoint) = try communicator.agree { try prepare(communicator) }
+      watchdog?.setLimit(seconds: configuration.watchdog.seconds)
       let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       let log = try communicator.agree {
         try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
@@ -32,7 +33,6 @@ struct Train: ParsableCommand {
         try dataset.require(.train, .query, .gallery)
         return dataset
       }
-      StopSignal.install()
       func train<E: Element>(_ element: E.Type) throws {
         try introduce(element, configuration, dataset, machine, log, checkpoint)
         let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)

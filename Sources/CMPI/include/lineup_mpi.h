@@ -25,6 +25,12 @@ int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, vo
 int lineup_mpi_barrier(lineup_mpi_comm *comm);
 // A barrier that sleeps between looks.
 int lineup_mpi_rendezvous(lineup_mpi_comm *comm);
+// One message to `to`, sent while others run; nothing waits for it. *letter is freed by lineup_mpi_sent once *done.
+typedef struct lineup_mpi_letter lineup_mpi_letter;
+int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter);
+int lineup_mpi_sent(lineup_mpi_letter *letter, int *done);
+// A message that has come, of any rank, or *from = -1; one longer than capacity is an error.
+int lineup_mpi_receive(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count);
 // Ranks on this node, and this rank's number among them.
 int lineup_mpi_node(lineup_mpi_comm *comm, int *rank, int *size);
 void lineup_mpi_abort(int code);

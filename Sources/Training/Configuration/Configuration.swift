@@ -24,6 +24,8 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var communication = Communication()
   package var data = Data()
   package var log = Log()
+  package var watchdog = Watchdog()
+  package var divergence = Divergence()
   /// Seeds initialization, sampling and augmentation.
   package var seed: UInt64 = 1
   /// Threads of one rank; 0 takes as many as the affinity mask of the process allows.
@@ -198,6 +200,18 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var includeValidation = false
     /// Threads of one rank that decode images.
     package var loaderThreads = 1
+    package init() {}
+  }
+
+  package struct Watchdog: Codable, Sendable, Equatable {
+    /// A rank that is missing for so long ends the job; 0 waits for ever.
+    package var seconds = 300.0
+    package init() {}
+  }
+
+  package struct Divergence: Codable, Sendable, Equatable {
+    /// Steps skipped in a row, for gradients or a loss that are not finite, after which the run stops.
+    package var skippedSteps = 30
     package init() {}
   }
 

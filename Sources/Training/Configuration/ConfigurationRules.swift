@@ -17,6 +17,9 @@ extension Configuration {
     try require((0...1).contains(data.erasing), "data.erasing", data.erasing, "a probability from 0 to 1")
     try require(data.loaderThreads >= 1, "data.loaderThreads", data.loaderThreads, "1 or more")
     try require(log.everySteps >= 1, "log.everySteps", log.everySteps, "1 or more")
+    let patience = watchdog.seconds
+    try require((0...86400).contains(patience), "watchdog.seconds", patience, "from 0 (off) to 86400")
+    try require(divergence.skippedSteps >= 1, "divergence.skippedSteps", divergence.skippedSteps, "1 or more")
     try require(threads >= 0, "threads", threads, "0 (all that the affinity mask allows) or more")
   }
 

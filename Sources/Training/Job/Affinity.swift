@@ -29,7 +29,7 @@ package enum Affinity {
   /// Threads for this rank: the cores of its mask, or where ranks of one node share a mask, its share of them; no more than
   /// a quota feeds.
   package static func threads(_ communicator: any Communicator) -> Int {
-    let cores = cores.count, mpi = communicator as? MPICommunicator, ranks = mpi?.nodeSize ?? 1
+    let cores = cores.count, ranks = communicator.nodeSize
     // A bound rank sees only its own cores; an unbound one sees all of the node's.
     let isBound = cores < ProcessInfo.processInfo.processorCount
     let own = isBound ? cores : cores / ranks

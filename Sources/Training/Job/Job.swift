@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Storage
 import Tensors
 
 /// A process as one rank of a job: starts MPI where a launcher did, and turns every error into one line and an exit
@@ -8,32 +9,37 @@ package enum Job {
   /// Runs `body` as this rank and exits: 0, or the code of the `Failure`.
   ///
   /// An agreed failure ends every rank in order. Any other is local: the rank says its number and aborts the job, since
-  /// the others may be waiting for it in a collective.
-  package static func run(_ body: (any Communicator) throws -> Void) -> Never {
-    // A file that outgrows a limit is an error of the write, like a full disk, not the end of the process.
+  /// the others may be waiting for it in a collective. A rank that says nothing more at all is the `Watchdog`'s business.
+  package static func run(_ body: (any Communicator, Watchdog?) throws -> Void) -> Never {
+    // A file that outgrows a limit, or a pipe that nobody reads, is an error of the write, not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
+    LastWords.prepareForTraps()
     do {
       guard MPICommunicator.isLaunched() else {
         do {
-          try body(SoloCommunicator())
-          exit(0)
+          try body(SoloCommunicator(), nil)
+          end(0)
         } catch let failure as AgreedFailure {
           if let message = failure.message { complain(message) }
-          exit(failure.kind.rawValue)
+          end(failure.kind.rawValue)
         }
       }
-      let communicator = try MPICommunicator.start()
+      let mpi = try MPICommunicator.start()
+      LastWords.prepareForTraps()  // MPI has put its own handlers there
+      let communicator = TimedCommunicator(mpi, Timeline())
+      let watchdog = try Watchdog(communicator)
       do {
-        try body(communicator)
-        try communicator.finish()
-        exit(0)
+        try body(communicator, watchdog)
+        try finish(mpi, watchdog)
+        end(0)
       } catch let failure as AgreedFailure {
-        if let message = failure.message { complain(message) }
-        try communicator.finish()
-        exit(failure.kind.rawValue)
+        if let line = failure.line(rank: mpi.rank) { complain(line) }
+        try finish(mpi, watchdog)
+        end(failure.kind.rawValue)
       } catch {
-        complain("rank \(communicator.rank): \(error)")
-        communicator.abort(((error as? Failure)?.kind ?? .internal).rawValue)
+        complain("rank \(mpi.rank) on \(Host.name): \(error)")
+        mpi.abort(((error as? Failure)?.kind ?? .internal).rawValue)
       }
     } catch {
       complain("\(error)")
@@ -41,9 +47,30 @@ package enum Job {
     }
   }
 
+  /// For commands that look after no watchdog.
+  package static func run(_ body: (any Communicator) throws -> Void) -> Never {
+    run { communicator, _ in try body(communicator) }
+  }
+
+  /// All ranks are here: nobody needs to be watched any more.
+  private static func finish(_ mpi: MPICommunicator, _ watchdog: Watchdog?) throws {
+    try mpi.barrier()
+    watchdog?.stop()
+    // Without a launcher there is nobody to take leave of, and MPI would wait for it.
+    if watchdog?.isOrphan != true { try mpi.finish() }
+  }
+
+  /// Results that a command printed and that did not arrive are an error of their own.
+  private static func end(_ code: Int32) -> Never {
+    if fflush(nil) != 0 && code == 0 {
+      complain("standard output: \(String(cString: strerror(errno)))")
+      exit(Failure.Kind.internal.rawValue)
+    }
+    exit(code)
+  }
+
   /// One line on stderr.
   package static func complain(_ message: String) {
-    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    FileHandle.standardError.write(Data("lineup: \(line)\n".utf8))
+    Console.write("lineup: \(Printable.line(message))\n", to: STDERR_FILENO)
   }
 }

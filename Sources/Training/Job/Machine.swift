@@ -13,8 +13,9 @@ package struct Machine {
   /// `threads`: 0 takes this rank's share of the cores that the affinity mask allows.
   package init(_ communicator: any Communicator, threads: Int) throws {
     path = try KernelPath.choose()
-    workers = Workers(count: threads > 0 ? threads : Affinity.threads(communicator))
-    self.communicator = TimedCommunicator(communicator, workers.timeline)
+    let timed = communicator as? TimedCommunicator ?? TimedCommunicator(communicator, Timeline())
+    workers = Workers(count: threads > 0 ? threads : Affinity.threads(communicator), timeline: timed.timeline)
+    self.communicator = timed
   }
 
   private init(_ communicator: any Communicator, workers: Workers, path: KernelPath) {

@@ -46,7 +46,7 @@ private struct RunLogHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    output.write("\(event.message)", level: event.level)
+    output.write(Printable.line("\(event.message)", limit: 10_000), level: event.level)
   }
 }
 
@@ -72,9 +72,9 @@ private final class LogOutput: Sendable {
     state.withLock { state in
       let text = level >= .warning ? "\(level): \(message)" : message
       if rank == 0 {
-        FileHandle.standardOutput.write(Data(((state.hasBar ? "\r\u{1B}[K" : "") + text + "\n").utf8))
+        Console.write((state.hasBar ? "\r\u{1B}[K" : "") + text + "\n")
       } else {
-        FileHandle.standardError.write(Data("rank \(rank): \(text)\n".utf8))
+        Console.write("rank \(rank) on \(Host.name): \(text)\n", to: STDERR_FILENO)
       }
       state.hasBar = false
       record(message, level, state)
@@ -86,10 +86,10 @@ private final class LogOutput: Sendable {
       if isTerminal {
         let width = 20, filled = Int((done * Double(width)).rounded(.down))
         let bar = String(repeating: "━", count: filled) + String(repeating: "·", count: width - filled)
-        FileHandle.standardOutput.write(Data("\r\u{1B}[K\(bar) \(message)".utf8))
+        Console.write("\r\u{1B}[K\(bar) \(message)")
         state.hasBar = true
       } else if rank == 0 {
-        FileHandle.standardOutput.write(Data((message + "\n").utf8))
+        Console.write(message + "\n")
       }
       record(message, .info, state)
     }

@@ -11,7 +11,11 @@ package enum StopSignal {
   /// Whether this rank has been asked.
   package static var isRequested: Bool { requested.load(ordering: .relaxed) }
 
-  /// From now on the signals set the flag; a second one of the same kind ends the process as usual.
+  /// As a signal does: a launcher that is gone can send none.
+  package static func request() { requested.store(true, ordering: .relaxed) }
+
+  /// From now on the signals set the flag; a second one of the same kind ends the process as usual. The first thing that a
+  /// process does, before MPI starts: a signal that comes earlier would kill it.
   package static func install() {
     for number in [SIGTERM, SIGINT, SIGUSR1] {
       var action = sigaction()

@@ -121,6 +121,7 @@ package final class Trainer<E: Element> {
     let traces = trace != nil && (made == StepTrace.step - 1 || done == coordinator.totalSteps - 1)
     if traces { try communicator.barrier() }
     _ = timeline.take()
+    timeline.begin("plan", step: done + 1)
     let start = Timeline.now, waitedBefore = loader.secondsWaited
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }
