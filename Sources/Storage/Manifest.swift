@@ -1,4 +1,3 @@
-import COpenSSL
 import Foundation
 import Tensors
 
@@ -12,61 +11,57 @@ package struct Manifest: Codable, Sendable, Equatable {
     /// Lower-case hexadecimal.
     package let sha256: String
   }
+  /// The name that the folder was given when it was written; nil before version 0.2. A copy under another name is
+  /// somebody's own.
+  package let folder: String?
   /// In order of their names.
   package let files: [File]
 
-  /// Reads every file of `directory` and writes the manifest beside them.
-  package static func write(into directory: String) throws {
+  /// Reads every file of `directory`, which will be called `folder`, and writes the manifest beside them.
+  package static func write(into directory: String, folder: String? = nil) throws {
     let files = try AtomicFiles.names(in: directory).filter { $0 != name && !$0.hasPrefix(".") }.map { name in
-      let (bytes, sha256) = try digest(of: "\(directory)/\(name)")
+      let (bytes, sha256) = try SHA256.digest(ofFile: "\(directory)/\(name)")
       return File(name: name, bytes: bytes, sha256: sha256)
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    let text = String(decoding: try encoder.encode(Manifest(files: files)), as: UTF8.self)
+    let text = String(decoding: try encoder.encode(Manifest(folder: folder, files: files)), as: UTF8.self)
     try AtomicFiles.write(text + "\n", to: "\(directory)/\(name)")
+  }
+
+  /// The manifest of `directory`, which says nothing yet about the files.
+  package static func read(_ directory: String) throws -> Manifest {
+    let path = "\(directory)/\(name)"
+    guard access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
+    let bytes = try InputFile.read(path, limit: 1 << 20)
+    guard let manifest = try? JSONDecoder().decode(Manifest.self, from: Foundation.Data(bytes)) else {
+      throw Failure.data("\(path): damaged")
+    }
+    return manifest
+  }
+
+  /// What is wrong with the files at a glance: missing, or of another size than the manifest's. nil where nothing is.
+  package func problem(in directory: String) -> String? {
+    for file in files {
+      let path = "\(directory)/\(file.name)"
+      guard !file.name.contains("/"), let bytes = InputFile.size(path) else { return "\(path): missing" }
+      if bytes != file.bytes { return "\(path): has \(bytes) bytes, its manifest says \(file.bytes)" }
+    }
+    return nil
   }
 
   /// Compares the files of `directory` with its manifest, their content included.
   /// - Throws: `Failure.data` with the file that is missing, cut off or changed.
   @discardableResult
   package static func verify(_ directory: String) throws -> Manifest {
-    let path = "\(directory)/\(name)"
-    guard let text = FileManager.default.contents(atPath: path) else { throw Failure.data("\(path): missing") }
-    guard let manifest = try? JSONDecoder().decode(Manifest.self, from: text) else {
-      throw Failure.data("\(path): damaged")
-    }
+    let manifest = try read(directory)
     for file in manifest.files {
       let path = "\(directory)/\(file.name)"
       guard !file.name.contains("/") && access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
-      let (bytes, sha256) = try digest(of: path)
+      let (bytes, sha256) = try SHA256.digest(ofFile: path)
       if bytes != file.bytes { throw Failure.data("\(path): has \(bytes) bytes, its manifest says \(file.bytes)") }
       if sha256 != file.sha256 { throw Failure.data("\(path): damaged, its SHA-256 is not that of its manifest") }
     }
     return manifest
-  }
-
-  private static func digest(of path: String) throws -> (bytes: Int, sha256: String) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-    defer { close(descriptor) }
-    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { chunk.deallocate() }
-    var bytes = 0
-    guard let hash = EVP_MD_CTX_new(), EVP_DigestInit_ex(hash, EVP_sha256(), nil) == 1 else {
-      throw Failure.internal("\(path): OpenSSL offers no SHA-256")
-    }
-    defer { EVP_MD_CTX_free(hash) }
-    while true {
-      let count = read(descriptor, chunk.baseAddress!, chunk.count)
-      if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-      if count == 0 { break }
-      EVP_DigestUpdate(hash, chunk.baseAddress, count)
-      bytes += count
-    }
-    var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE)), length: UInt32 = 0
-    EVP_DigestFinal_ex(hash, &digest, &length)
-    return (bytes, digest[..<Int(length)].map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
   }
 }

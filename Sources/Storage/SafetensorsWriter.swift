@@ -42,9 +42,10 @@ package enum SafetensorsWriter {
   ///
   /// The data stands in the order of the reference implementation: elements of more bytes first, so that every
   /// tensor is aligned, then by name. The header is padded with spaces to a multiple of 8 bytes.
+  /// - Parameter progress: called after each tensor.
   /// - Throws: `Failure.internal` with the path, and the tensor or the system's reason.
   package static func write(
-    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String
+    _ tensors: [SafetensorsTensor], metadata: [String: String] = [:], to path: String, progress: () -> Void = {}
   ) throws {
     let ordered = tensors.sorted { ($1.type.bytes, $0.name) < ($0.type.bytes, $1.name) }
     var entries: [String: SafetensorsHeader.Entry] = [:]
@@ -65,7 +66,10 @@ package enum SafetensorsWriter {
     try AtomicFiles.write(to: path) { file in
       try withUnsafeBytes(of: UInt64(json.count).littleEndian) { try file.write($0) }
       try json.withUnsafeBytes { try file.write($0) }
-      for tensor in ordered { try write(tensor, to: file) }
+      for tensor in ordered {
+        try write(tensor, to: file)
+        progress()
+      }
     }
   }
 

@@ -54,10 +54,11 @@ package enum Job {
 
   /// All ranks are here: nobody needs to be watched any more.
   private static func finish(_ mpi: MPICommunicator, _ watchdog: Watchdog?) throws {
-    try mpi.barrier()
+    var orphans = [watchdog?.isOrphan == true ? 1.0 : 0]
+    try mpi.allreduce(&orphans, .max)
     watchdog?.stop()
     // Without a launcher there is nobody to take leave of, and MPI would wait for it.
-    if watchdog?.isOrphan != true { try mpi.finish() }
+    if orphans[0] == 0 { try mpi.finish() }
   }
 
   /// Results that a command printed and that did not arrive are an error of their own.

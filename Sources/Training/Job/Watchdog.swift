@@ -38,10 +38,18 @@ package final class Watchdog: Sendable {
   /// Whether the launcher of this rank is gone, and with it the ranks' way to be told anything.
   package var isOrphan: Bool { orphaned.load(ordering: .relaxed) }
 
-  /// Returns when the thread has ended.
+  /// At the end of the job, after the last collective: returns when the thread has ended. What MPI does to end itself is
+  /// given the same time.
   func stop() {
     stopping.store(true, ordering: .relaxed)
     stopped.wait()
+    let seconds = limit.load(ordering: .relaxed) / 1_000_000_000
+    guard seconds > 0 else { return }
+    Threads.start("lineup-last") {
+      sleep(UInt32(seconds))
+      Launcher.endLater()
+      LastWords.say("the job is done, but MPI has not ended for \(seconds) s", .missing)
+    }
   }
 
   // MARK: - The thread
@@ -81,6 +89,7 @@ package final class Watchdog: Sendable {
   private func end(_ line: String) -> Never {
     Job.complain("rank \(communicator.rank) on \(Host.name): \(line)")
     // The other ranks come to the same verdict in the same moment, and each is to say so before the launcher hears of it.
+    Launcher.endLater()
     usleep(1_500_000)
     let communicator = communicator
     Threads.start("lineup-abort") { communicator.abort(Failure.Kind.missing.rawValue) }
