@@ -8,8 +8,8 @@ struct Lineup: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lineup",
     abstract: "Trains person re-identification networks on CPU clusters.",
-    discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 70 internal, 75 checkpointed and asked to stop.",
-    version: "0.1.0",
+    discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 69 a rank or host is missing, 70 internal, 75 checkpointed and asked to stop, 76 diverged.",
+    version: Version.current,
     subcommands: [
       Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
       Benchmark.self, Doctor.self,

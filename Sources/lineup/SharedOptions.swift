@@ -1,4 +1,7 @@
 import ArgumentParser
+import Collectives
+import Foundation
+import Tensors
 import Training
 
 /// `--config` and `--set`, wherever a configuration is needed.
@@ -14,5 +17,21 @@ struct ConfigurationOptions: ParsableArguments {
   /// Over the defaults, or over what a checkpoint was trained with.
   func resolve(_ checkpoint: Checkpoint? = nil) throws -> Configuration {
     try checkpoint?.configuration(file: config, settings: set) ?? Configuration.resolve(file: config, settings: set)
+  }
+
+  /// The configuration of rank 0 on every rank. One that was started with other settings, or whose file says something
+  /// else, ends the job with the key; a rank that does not have the file takes rank 0's word for it.
+  /// - Parameter resolved: this rank's own.
+  func agreed(_ communicator: any Communicator, _ resolved: () throws -> Configuration) throws -> Configuration {
+    let isThere = config.map { FileManager.default.fileExists(atPath: $0) } ?? true
+    let own = try communicator.agree { communicator.isCoordinator || isThere ? try resolved() : nil }
+    let bytes = try communicator.broadcast(own.map { [UInt8](try JSONEncoder().encode($0)) } ?? [])
+    return try communicator.agree {
+      let theirs = try JSONDecoder().decode(Configuration.self, from: Data(bytes))
+      if let other = try own?.differences(from: theirs).first {
+        throw Failure.usage("\(other.key) is \(other.new) here, \(other.old) on rank 0")
+      }
+      return theirs
+    }
   }
 }

@@ -14,15 +14,30 @@ struct Train: ParsableCommand {
   @Option(name: .long, help: "The data set's folder (Market-1501, MSMT17, VeRi, or a CSV path,identity,camera,split).")
   var data: String
   @Option(name: .long, help: "The run's folder: configuration, logs, metrics, checkpoints.") var output: String
-  @Flag(name: .long, help: "Go on from the latest checkpoint in the run's folder.") var resume = false
+  @Flag(name: .long, help: "Go on from the latest checkpoint in the run's folder, or the newest good one.")
+  var resume = false
+  @Option(name: .long, help: ArgumentHelp("Go on from this checkpoint.", valueName: "checkpoint"))
+  var resumeFrom: String?
+  @Flag(name: .long, help: "Begin anew where the folder holds a run, which is put aside in it.") var restart = false
   @Option(name: .long, help: "Write a timeline of the third step, all ranks, to this file (Chrome's trace format).")
   var trace: String?
   @OptionGroup var options: ConfigurationOptions
 
+  func validate() throws {
+    guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
+      throw ValidationError("--resume, --resume-from and --restart exclude one another")
+    }
+  }
+
+  private var beginning: RunFolder.Beginning {
+    restart ? .anew : resume ? .resumed : resumeFrom.map { .from($0) } ?? .new
+  }
+
   func run() {
     Job.run { communicator, watchdog in
       let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
-      let (configuration, run, checkpoint) = try communicator.agree { try prepare(communicator) }
+      let run = RunFolder(path: output)
+      let (configuration, checkpoint) = try begin(run, communicator)
       watchdog?.setLimit(seconds: configuration.watchdog.seconds)
       let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       let log = try communicator.agree {
@@ -33,6 +48,10 @@ struct Train: ParsableCommand {
         try dataset.require(.train, .query, .gallery)
         return dataset
       }
+      var agreement = Agreement()
+      try agreement.addProgram(machine, configuration)
+      try communicator.agree { try agreement.add(dataset, checkpoint) }
+      try agreement.settle(communicator)
       func train<E: Element>(_ element: E.Type) throws {
         try introduce(element, configuration, dataset, machine, log, checkpoint)
         let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
@@ -46,42 +65,66 @@ struct Train: ParsableCommand {
     }
   }
 
-  /// The configuration, the run's folder and the checkpoint to go on from.
-  private func prepare(_ communicator: any Communicator) throws -> (Configuration, RunFolder, Checkpoint?) {
-    let run = RunFolder(path: output)
-    let checkpoint = resume && run.checkpoints.latest != nil ? try Checkpoint(path: output) : nil
-    let configuration = try options.resolve(checkpoint)
-    let batch = configuration.sampling.identities * configuration.sampling.images
-    guard batch >= communicator.size else {
-      throw Failure.usage(
-        "\(communicator.size) ranks for a batch of \(batch) images (sampling.identities × sampling.images): "
-          + "each rank needs one")
+  /// The configuration and the checkpoint to go on from: rank 0 looks, the others hear of it and look for themselves.
+  private func begin(_ run: RunFolder, _ communicator: any Communicator) throws -> (Configuration, Checkpoint?) {
+    func resolved(_ base: Checkpoint?) throws -> Configuration {
+      let configuration = try base == nil && resume ? resolvedAsBegun(run) : options.resolve(base)
+      let batch = configuration.sampling.identities * configuration.sampling.images
+      guard batch >= communicator.size else {
+        throw Failure.usage(
+          "\(communicator.size) ranks for a batch of \(batch) images (sampling.identities × sampling.images): "
+            + "each rank needs one")
+      }
+      return configuration
     }
-    if communicator.isCoordinator { try run.create(resuming: resume) }
-    return (configuration, run, checkpoint)
+    // A wrong setting leaves no folder behind.
+    if beginning == .new || beginning == .anew { _ = try options.agreed(communicator) { try resolved(nil) } }
+    let found = try communicator.agree {
+      communicator.isCoordinator ? try run.begin(beginning) { Job.say($0) } : nil
+    }
+    let folder = String(decoding: try communicator.broadcast(Array((found?.folder ?? "").utf8)), as: UTF8.self)
+    let checkpoint = try communicator.agree {
+      try found ?? (folder.isEmpty ? nil : Checkpoint(path: folder, verified: false))
+    }
+    return (try options.agreed(communicator) { try resolved(checkpoint) }, checkpoint)
   }
 
-  /// The first lines of the log: what runs where, on what, in how much memory, and what was restored.
+  /// A run without a checkpoint yet goes on with the settings that it was begun with.
+  private func resolvedAsBegun(_ run: RunFolder) throws -> Configuration {
+    guard FileManager.default.fileExists(atPath: run.configurationPath) else { return try options.resolve() }
+    let begun = try Configuration.resolve(file: run.configurationPath)
+    return try Configuration.resolve(file: options.config, settings: options.set, base: begun)
+  }
+
+  /// The first lines of the log: what runs where, on what, in how much memory, and what was restored. Throws where a host
+  /// has too little memory.
   private func introduce<E: Element>(
     _ element: E.Type, _ configuration: Configuration, _ dataset: ReIDDataset, _ machine: Machine, _ log: RunLog,
     _ checkpoint: Checkpoint?
   ) throws {
-    let ranks = machine.communicator.size
-    let oversubscriptions = try Affinity.oversubscriptions(machine.communicator, threads: machine.workers.count)
-    if machine.communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
+    let communicator = machine.communicator, ranks = communicator.size
+    let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
+    if communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
     log.info(dataset.summary)
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
+    let places = try communicator.allgather(Array(Host.name.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    if ranks > 1 {
+      let named = Set(places).sorted().map { host in
+        "\(host): \(places.indices.filter { places[$0] == host }.map(String.init).joined(separator: " "))"
+      }
+      log.info("hosts and their ranks: \(named.joined(separator: ", "))")
+    }
     let batch = configuration.sampling.identities * configuration.sampling.images
     let rehearsal = try Rehearsal.step(
       element, images: (batch + ranks - 1) / ranks, identities: Sample.classes(of: dataset.train).count, configuration,
       machine)
+    let features = 3 * 4 * configuration.model.embedding * (dataset.query.count + dataset.gallery.count)
+    let images = 4 * 3 * configuration.input.height * configuration.input.width * ((batch + ranks - 1) / ranks)
     log.info("memory: \(rehearsal.memory.summary)")
-    guard let checkpoint else {
-      if resume { log.info("\(output): no checkpoint yet, starting from the first step") }
-      return
-    }
+    try HostMemory.require(rehearsal.memory.total + features + images, communicator)
+    guard let checkpoint else { return }
     let state = checkpoint.state
     log.info(
       "resumed from \(checkpoint.folder): step \(state.step), \(state.updates) updates, "

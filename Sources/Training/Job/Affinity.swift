@@ -18,12 +18,17 @@ package enum Affinity {
     }
   }
 
-  /// The cores' worth of time that a container's quota leaves (`docker run --cpus`, cgroup v2), or nil.
-  package static func quota(_ text: String? = try? String(contentsOfFile: "/sys/fs/cgroup/cpu.max", encoding: .utf8))
-    -> Double?
-  {
+  /// The cores' worth of time that a container's quota leaves (`docker run --cpus`), or nil.
+  package static var quota: Double? {
+    func text(_ path: String) -> String? { try? String(contentsOfFile: "/sys/fs/cgroup/\(path)", encoding: .utf8) }
+    return quota(text("cpu.max"))
+      ?? quota([text("cpu/cpu.cfs_quota_us"), text("cpu/cpu.cfs_period_us")].compactMap { $0 }.joined(separator: " "))
+  }
+
+  /// From `cpu.max` of control groups version 2, or quota and period of version 1: "200000 100000"; "max" or −1 is none.
+  package static func quota(_ text: String?) -> Double? {
     let words = (text ?? "").split(whereSeparator: \.isWhitespace).compactMap { Double($0) }  // "max 100000" has one
-    return words.count == 2 && words[1] > 0 ? words[0] / words[1] : nil
+    return words.count == 2 && words[0] > 0 && words[1] > 0 ? words[0] / words[1] : nil
   }
 
   /// Threads for this rank: the cores of its mask, or where ranks of one node share a mask, its share of them; no more than
@@ -33,7 +38,7 @@ package enum Affinity {
     // A bound rank sees only its own cores; an unbound one sees all of the node's.
     let isBound = cores < ProcessInfo.processInfo.processorCount
     let own = isBound ? cores : cores / ranks
-    let fed = quota().map { Int($0.rounded()) / ranks } ?? own
+    let fed = quota.map { Int($0.rounded()) / ranks } ?? own
     return max(1, min(own, fed))
   }
 

@@ -70,6 +70,9 @@ package enum Job {
     exit(code)
   }
 
+  /// One line on stdout, before there is a log.
+  package static func say(_ message: String) { Console.write("\(Printable.line(message))\n") }
+
   /// One line on stderr.
   package static func complain(_ message: String) {
     Console.write("lineup: \(Printable.line(message))\n", to: STDERR_FILENO)

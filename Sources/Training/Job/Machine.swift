@@ -22,6 +22,15 @@ package struct Machine {
     (self.communicator, self.workers, self.path) = (communicator, workers, path)
   }
 
+  /// The kernels by name, and the operands that they multiply.
+  package func kernels(_ configuration: Configuration) -> String {
+    let precision = configuration.precision
+    func operands<E: Element>(_: E.Type) -> String {
+      "\(Kernels<E>(path: path, multiplication: precision.multiply).gemm.operands)"
+    }
+    return "\(path.rawValue), \(operands(precision.storage.element))"
+  }
+
   /// A context with an arena of its own.
   package func context<E: Element>(_: E.Type, _ configuration: Configuration) -> Context<E> {
     Context(

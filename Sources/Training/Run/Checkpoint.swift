@@ -16,7 +16,8 @@ package struct Checkpoint {
   /// Where a run stands.
   package struct State: Codable, Sendable, Equatable {
     /// Of this layout of files.
-    package var version = 1
+    package var version = State.currentVersion
+    package static let currentVersion = 1
     /// Steps done, skipped ones included.
     package var step: Int
     /// Updates that Adam has made.
@@ -59,16 +60,23 @@ package struct Checkpoint {
   private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json",
     configurationFile = "config.yaml"
 
-  /// Reads and verifies the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`,
-  /// `RUN`).
-  package init(path: String) throws {
+  /// Reads the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`, `RUN`).
+  /// - Parameter verified: whether the content of its files is compared with its manifest. One rank of a job does that, and
+  ///   all agree on the manifest (`Agreement`).
+  package init(path: String, verified: Bool = true) throws {
     folder = try Self.resolve(path)
-    try Manifest.verify(folder)
+    if verified { try Manifest.verify(folder) }
     let file = "\(folder)/\(Self.stateFile)"
-    guard let text = FileManager.default.contents(atPath: file) else { throw Failure.data("\(file): missing") }
+    guard InputFile.size(file) != nil else { throw Failure.data("\(file): missing") }
+    let text = Foundation.Data(try InputFile.read(file, limit: 1 << 30))
+    struct Format: Decodable { let version: Int }
+    if let version = (try? JSONDecoder().decode(Format.self, from: text))?.version, version != State.currentVersion {
+      throw Failure.data("\(file): format version \(version); this Lineup reads \(State.currentVersion)")
+    }
     guard var state = try? JSONDecoder().decode(State.self, from: text) else {
       throw Failure.data("\(file): not the state of a checkpoint that this version reads")
     }
+    if let wrong = state.problem { throw Failure.data("\(file): \(wrong)") }
     do {
       state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
     } catch let failure as Failure {
@@ -87,6 +95,7 @@ package struct Checkpoint {
     throw Failure.data("\(path): no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
   }
 
+  package var manifestPath: String { "\(folder)/\(Manifest.name)" }
   package var modelPath: String { "\(folder)/\(Self.model)" }
 
   /// A network of the checkpoint's architecture and its parameters.
@@ -125,9 +134,11 @@ package struct Checkpoint {
     penalty.adam.steps = state.strengthUpdates ?? 0
   }
 
-  /// Writes the files of a checkpoint into a folder.
-  static func write<E: Element>(_ step: TrainingStep<E>, _ state: State, into folder: String) throws {
-    try WeightsFile.write(step.network, step.parameters, to: "\(folder)/\(model)")
+  /// Writes the files of a checkpoint into a folder that will be called `folder`.
+  static func write<E: Element>(
+    _ step: TrainingStep<E>, _ state: State, into path: String, folder: String, progress: () -> Void
+  ) throws {
+    try WeightsFile.write(step.network, step.parameters, to: "\(path)/\(model)", progress: progress)
     let layout = step.network.layout
     var tensors =
       WeightsFile.tensors(layout, step.adam.m, prefix: "m.") + WeightsFile.tensors(layout, step.adam.v, prefix: "v.")
@@ -137,59 +148,35 @@ package struct Checkpoint {
       tensors += WeightsFile.tensors(layout, penalty.adam.m, prefix: "m.")
       tensors += WeightsFile.tensors(layout, penalty.adam.v, prefix: "v.")
     }
-    try SafetensorsWriter.write(tensors, metadata: ["format": "lineup"], to: "\(folder)/\(optimizer)")
+    try SafetensorsWriter.write(
+      tensors, metadata: ["format": "lineup"], to: "\(path)/\(optimizer)", progress: progress)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     try AtomicFiles.write(
-      String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(folder)/\(stateFile)")
-    try AtomicFiles.write(try state.configuration.yaml(), to: "\(folder)/\(configurationFile)")
-    try Manifest.write(into: folder)
+      String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(path)/\(stateFile)")
+    try AtomicFiles.write(try state.configuration.yaml(), to: "\(path)/\(configurationFile)")
+    progress()
+    try Manifest.write(into: path, folder: folder)
   }
 }
 
-/// `RUN/checkpoints`: the last n checkpoints, the best one, and pointers to the latest and the best.
-package struct CheckpointFolder: Sendable {
-  package let path: String
-
-  package init(path: String) { self.path = path }
-
-  /// The names that the pointers hold, where they and their checkpoints exist.
-  package var latest: String? { pointer("latest") }
-  package var best: String? { pointer("best") }
-
-  private func pointer(_ name: String) -> String? {
-    guard let text = try? String(contentsOfFile: "\(path)/\(name)", encoding: .utf8) else { return nil }
-    let target = text.trimmingCharacters(in: .whitespacesAndNewlines)
-    return FileManager.default.fileExists(atPath: "\(path)/\(target)/\(Manifest.name)") ? target : nil
-  }
-
-  /// Writes a checkpoint aside, renames it, moves `best` where it is the best, `latest` last, and then removes what is
-  /// neither among the last `keep` nor the best. Returns its folder.
-  package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, keep: Int) throws -> String {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw Failure.internal("\(path): \(error.localizedDescription)")
+extension Checkpoint.State {
+  /// What no run could have written, in a few words; nil where all is in order. Numbers from a file that would trap or
+  /// mislead later are found here.
+  var problem: String? {
+    let most = 1 << 53
+    guard (0...most).contains(step) else { return "step is \(step)" }
+    guard (0...step).contains(updates) else { return "updates is \(updates) of \(step) steps" }
+    if let strengthUpdates, !(0...step).contains(strengthUpdates) { return "strengthUpdates is \(strengthUpdates)" }
+    for (name, scale) in [("lossScale", lossScale), ("tangentScale", tangentScale)] {
+      if let wrong = scale?.problem(after: step) { return "\(name): \(wrong)" }
     }
-    try AtomicFiles.cleanLeftovers(in: path)
-    let name = Self.name(state.step)
-    try AtomicFiles.writeDirectory("\(path)/\(name)") { try Checkpoint.write(step, state, into: $0) }
-    if let best = state.best, best.step == state.step { try AtomicFiles.write(name + "\n", to: "\(path)/best") }
-    try AtomicFiles.write(name + "\n", to: "\(path)/latest")
-    try prune(keep: keep)
-    return "\(path)/\(name)"
-  }
-
-  private static func name(_ step: Int) -> String {
-    let digits = String(step)
-    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-  }
-
-  private func prune(keep: Int) throws {
-    let names = try FileManager.default.contentsOfDirectory(atPath: path).filter { $0.hasPrefix("step-") }.sorted()
-    let best = best
-    for name in names.dropLast(keep) where name != best {
-      try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+    if let best, !(0...step).contains(best.step) || !(0...1).contains(best.mAP) {
+      return "best is \(best.mAP) at step \(best.step)"
     }
+    guard !identities.isEmpty, zip(identities, identities.dropFirst()).allSatisfy({ $0 < $1 }) else {
+      return "identities are not in ascending order"
+    }
+    return nil
   }
 }

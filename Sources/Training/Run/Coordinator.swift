@@ -28,6 +28,7 @@ package final class Coordinator {
   /// Before the first step of a run (or of a resumed one): the batch of `step`.
   package func announce(step: Int) throws -> AnnouncedBatch? {
     announced = try AnnouncedBatch.received(draw(step)?.words ?? [], communicator)
+    try requireKnown(announced)
     return announced
   }
 
@@ -50,7 +51,14 @@ package final class Coordinator {
       throw Failure.internal("step \(step + 1): loss scale \(lossScale) here, \(plan.lossScale) on rank 0")
     }
     announced = plan.next
+    try requireKnown(announced)
     return (plan, batch)
+  }
+
+  /// Before a batch goes to the loader, and so before its digest is looked at.
+  private func requireKnown(_ batch: AnnouncedBatch?) throws {
+    guard let index = batch?.samples.first(where: { !training.indices.contains($0) }) else { return }
+    throw Failure.data("training image \(index) of rank 0 is not there: \(training.count) images here")
   }
 
   /// The batch of a step; drawn on rank 0 only.

@@ -19,6 +19,9 @@ package enum Evaluator {
     package let seconds: Double
   }
 
+  /// Some rank was asked to stop; thrown on every rank alike.
+  package struct Stopped: Error {}
+
   package static func run<E: Element>(
     _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
     _ configuration: Configuration,

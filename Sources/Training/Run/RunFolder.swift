@@ -11,6 +11,7 @@ package final class RunFolder {
   package let checkpoints: CheckpointFolder
   /// On rank 0, after `open`.
   package private(set) var metrics: MetricsLog?
+  private var lock: RunLock?
   private var samples: OutputFile?
   private var strengths: MetricsLog?
 
@@ -20,24 +21,82 @@ package final class RunFolder {
   }
 
   package var logPath: String { "\(path)/log.txt" }
+  package var configurationPath: String { "\(path)/config.yaml" }
 
-  /// Makes the folder. Throws a `Failure.usage` where it holds checkpoints and the run is not to be resumed: they would
-  /// be overwritten.
-  package func create(resuming: Bool) throws {
-    if !resuming, let latest = checkpoints.latest {
-      throw Failure.usage("\(path): holds a run (\(latest)); go on with --resume or choose another --output")
+  /// How a job comes to a run's folder.
+  package enum Beginning: Sendable, Equatable {
+    /// With the first step; the folder may hold no checkpoints.
+    case new
+    /// With the first step; what the folder holds is put aside in it.
+    case anew
+    /// From the latest good checkpoint, or the first step where there is none yet.
+    case resumed
+    /// From this checkpoint.
+    case from(String)
+  }
+
+  /// Makes the folder, takes its lock, and finds the checkpoint to go on from. On rank 0.
+  /// - Parameter say: a line for the user.
+  /// - Throws: `Failure.usage` where the folder holds checkpoints and the run is not to be resumed, or where another job
+  ///   writes there; `Failure.data` where there are checkpoints and none is good.
+  package func begin(_ beginning: Beginning, say: (String) -> Void) throws -> Checkpoint? {
+    if beginning == .new, let name = checkpoints.holdsAnything {
+      throw Failure.usage(
+        "\(path): holds a run (\(name)); go on with --resume, begin anew with --restart or choose another --output")
     }
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
       throw Failure.internal("\(path): cannot be made: \(error.localizedDescription)")
     }
+    lock = try RunLock(path, waiting: say)
+    switch beginning {
+    case .new: return nil
+    case .anew:
+      if let aside = try putAside() { say("what was in \(path) is now in \(aside)") }
+      return nil
+    case .from(let source):
+      let checkpoint = try Checkpoint(path: source)
+      let folder = URL(fileURLWithPath: checkpoint.folder).resolvingSymlinksInPath().deletingLastPathComponent().path
+      if let name = checkpoints.holdsAnything,
+        folder != URL(fileURLWithPath: checkpoints.path).resolvingSymlinksInPath().path
+      {
+        throw Failure.usage("\(path): holds a run of its own (\(name)); --resume-from another needs another --output")
+      }
+      return checkpoint
+    case .resumed:
+      guard let (checkpoint, passedOver) = try checkpoints.toResume() else {
+        say("\(path): no checkpoint yet, starting from the first step")
+        return nil
+      }
+      for problem in passedOver { say("passed over: \(problem)") }
+      if !passedOver.isEmpty { say("going on from the newest good checkpoint: \(checkpoint.folder)") }
+      return checkpoint
+    }
+  }
+
+  /// Moves all that the folder holds, but for the lock, into a new folder in it; nil where it holds nothing.
+  private func putAside() throws -> String? {
+    let names = try FileManager.default.contentsOfDirectory(atPath: path).filter {
+      $0 != "lock" && !$0.hasPrefix("before-restart-")
+    }
+    guard !names.isEmpty else { return nil }
+    let aside = (1...).lazy.map { "\(self.path)/before-restart-\($0)" }.first {
+      !FileManager.default.fileExists(atPath: $0)
+    }!
+    do {
+      try FileManager.default.createDirectory(atPath: aside, withIntermediateDirectories: false)
+      for name in names { try FileManager.default.moveItem(atPath: "\(path)/\(name)", toPath: "\(aside)/\(name)") }
+    } catch {
+      throw Failure.internal("\(aside): \(error.localizedDescription)")
+    }
+    return aside
   }
 
   /// Opens the logs of rank 0 and writes the configuration. Lines of steps after `step`, which a resumed run makes
   /// again, are removed first.
   package func open(_ configuration: Configuration, afterStep step: Int) throws {
-    try AtomicFiles.write(try configuration.yaml(), to: "\(path)/config.yaml")
+    try AtomicFiles.write(try configuration.yaml(), to: configurationPath)
     for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl"] {
       try MetricsLog.truncate("\(path)/\(name)", afterStep: step)
     }
@@ -45,6 +104,19 @@ package final class RunFolder {
     if configuration.adaptiveL2.enabled { strengths = try MetricsLog(path: "\(path)/strengths.jsonl") }
     if configuration.log.samples {
       samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND)
+    }
+  }
+
+  /// The evaluations up to `step` that `metrics.jsonl` tells of: a checkpoint is written before its own.
+  func evaluations(upTo step: Int) throws -> [Checkpoint.State.Best] {
+    struct Line: Decodable { let step: Int?, mAP: Double? }
+    guard InputFile.size("\(path)/metrics.jsonl") != nil else { return [] }
+    let bytes = try InputFile.read("\(path)/metrics.jsonl")
+    return bytes.split(separator: UInt8(ascii: "\n")).compactMap { text in
+      guard let line = try? JSONDecoder().decode(Line.self, from: Foundation.Data(text)), let mAP = line.mAP,
+        let done = line.step, done <= step
+      else { return nil }
+      return .init(mAP: mAP, step: done)
     }
   }
 

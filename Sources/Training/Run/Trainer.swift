@@ -23,6 +23,8 @@ package final class Trainer<E: Element> {
   /// Steps that this process has made.
   private var made = 0
   private var best: Checkpoint.State.Best?
+  /// The steps of the evaluations of the run so far; on rank 0.
+  private var evaluated: Set<Int> = []
   private var isSaved = false
   private var pace = Pace()
   /// The evaluations of this process, with the steps done before each.
@@ -61,39 +63,72 @@ package final class Trainer<E: Element> {
         try log.report(WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters), path)
       }
     }
+    var agreement = Agreement()
+    agreement.add("the network's parameters (SHA-256)", try step.digest(), .data)
+    try agreement.settle(machine.communicator)
     if let checkpoint {
       done = checkpoint.state.step
       best = checkpoint.state.best
       isSaved = true
+    }
+    try machine.communicator.agree {
+      guard machine.communicator.isCoordinator, checkpoint != nil else { return }
+      for evaluation in try run.evaluations(upTo: done) {
+        evaluated.insert(evaluation.step)
+        if evaluation.step > 0, evaluation.mAP > best?.mAP ?? -1 { best = evaluation }
+      }
     }
   }
 
   deinit { loader.close() }
 
   /// Trains to the last epoch, or to the step at which any rank is asked to stop.
+  ///
+  /// What has been computed is saved before it is judged: a checkpoint is written before the evaluation of its step, and a
+  /// run that ends between the two is evaluated when it goes on.
   package func train() throws -> Outcome {
-    if done == 0 && configuration.evaluation.beforeTraining { try evaluate() }
+    if try isEvaluationDue(), try !evaluate() { return stopped() }
     if done >= coordinator.totalSteps {
-      log.info("nothing to do: \(done) of \(coordinator.totalSteps) steps are done")
+      if made == 0 { log.info("nothing to do: \(done) of \(coordinator.totalSteps) steps are done") }
       return .finished
     }
     if let first = try coordinator.announce(step: done) { submit(first) }
     while done < coordinator.totalSteps {
       let stop = try trainStep()
       let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
-      let isLast = done == coordinator.totalSteps
-      if isLast || epochEnds && isDue(epoch, configuration.evaluation.everyEpochs) { try evaluate() }
-      let saves =
-        isLast || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
+      let evaluates = evaluatesAfterwards(done)
+      if evaluates || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
         || isDue(done, configuration.checkpoint.everySteps)
-      if saves { try save() }
-      if stop && !isLast {
-        log.info("asked to stop: checkpointed after step \(done); go on with --resume")
-        return .stopped
+      {
+        try save()
       }
+      if stop { return stopped() }
+      if evaluates, try !evaluate() { return stopped() }
     }
     summarize()
     return .finished
+  }
+
+  private func stopped() -> Outcome {
+    log.info("asked to stop: checkpointed after step \(done); go on with --resume")
+    return .stopped
+  }
+
+  /// Whether the network is evaluated after this many steps.
+  private func evaluatesAfterwards(_ step: Int) -> Bool {
+    step == coordinator.totalSteps
+      || step % coordinator.stepsPerEpoch == 0
+        && isDue(step / coordinator.stepsPerEpoch, configuration.evaluation.everyEpochs)
+  }
+
+  /// Before the first step of this process: whether the evaluation of where the run stands has not been made.
+  private func isEvaluationDue() throws -> Bool {
+    let isWanted = done == 0 ? configuration.evaluation.beforeTraining : evaluatesAfterwards(done)
+    // Rank 0 has the run's folder.
+    var due = [0.0]
+    if communicator.isCoordinator && isWanted && !evaluated.contains(done) { due = [1] }
+    try communicator.allreduce(&due, .max)
+    return due[0] > 0
   }
 
   /// The last lines of a finished run.
@@ -138,9 +173,7 @@ package final class Trainer<E: Element> {
     }
     var stop = [StopSignal.isRequested ? 1.0 : 0]
     try communicator.allreduce(&stop, .max)
-    if let name = result.skippedFor, communicator.isCoordinator {
-      log.warning("step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)")
-    }
+    if let name = result.skippedFor { try judgeSkipped(name, result) }
     let seconds = Double(Timeline.now - start) * 1e-9, spans = timeline.take()
     try record(
       plan, announced, result, seconds: seconds, waited: loader.secondsWaited - waitedBefore,
@@ -151,6 +184,29 @@ package final class Trainer<E: Element> {
       self.trace = nil
     }
     return stop[0] > 0
+  }
+
+  /// Says that a step was skipped for the tensor `name`; throws, on every rank alike, where the run has diverged.
+  private func judgeSkipped(_ name: String, _ result: StepResult) throws {
+    let row = step.lossScale.skippedInARow
+    let isLost = !result.loss.total.isFinite && result.lossScale <= 1
+    guard row >= configuration.divergence.skippedSteps || isLost else {
+      // A fresh loss scale settles, and a grown one is tried: neither is anything to worry about.
+      let line = "step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)"
+      let isSettling = step.adam.steps == 0 || row == 1
+      isSettling ? log.info("\(line), which is halved") : log.warning("\(line); \(row) steps in a row")
+      return
+    }
+    let reason = row > 1 ? "\(row) steps in a row" : "the loss at loss scale 1"
+    throw diverged("step \(done): \(name) is not finite (\(reason))")
+  }
+
+  private func diverged(_ why: String) -> AgreedFailure {
+    let last = run.checkpoints.latest.map { "the last good checkpoint is \(run.checkpoints.path)/\($0)" }
+    let text =
+      "diverged at \(why); \(last ?? "there is no checkpoint yet"); a lower optimizer.learningRate or a warm-up may help"
+    let size = communicator.size
+    return AgreedFailure(kind: .diverged, message: communicator.isCoordinator ? text : nil, ranks: size, of: size)
   }
 
   /// Hands this rank's share of a batch to the loader.
@@ -201,6 +257,8 @@ package final class Trainer<E: Element> {
     if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
     guard isDue(done, configuration.log.everySteps) || done == coordinator.totalSteps else { return }
     let loss = result.loss, index = plan.index + 1
+    // The log has said why; there are no numbers to show.
+    if result.skippedFor != nil && !loss.total.isFinite { return }
     var parts = String(format: "ce %.3f triplet %.3f", loss.crossEntropy, loss.triplet)
     if let msgr = loss.msgr { parts += String(format: " msgr %.3f", msgr) }
     if let penalty = loss.adaptiveL2 { parts += String(format: " l2 %.3f", penalty) }
@@ -211,17 +269,39 @@ package final class Trainer<E: Element> {
     log.step(line, done: Double(index) / Double(coordinator.stepsPerEpoch))
   }
 
-  private func evaluate() throws {
-    let outcome = try Evaluator.run(dataset, step.network, step.parameters, configuration, context)
+  /// Ranks the gallery; false where any rank is asked to stop meanwhile.
+  private func evaluate() throws -> Bool {
+    timeline.begin("evaluation")
+    let outcome: Evaluator.Outcome
+    do {
+      outcome = try Evaluator.run(dataset, step.network, step.parameters, configuration, context)
+    } catch is Evaluator.Stopped {
+      return false
+    }
     for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
     let result = outcome.plain
     evaluations.append((done, result))
-    if result.mAP > best?.mAP ?? -1, done > 0 { best = .init(mAP: result.mAP, step: done) }
-    guard communicator.isCoordinator else { return }
+    let isBest = done > 0 && result.mAP > best?.mAP ?? -1
+    if isBest { best = .init(mAP: result.mAP, step: done) }
+    try communicator.agree {
+      guard communicator.isCoordinator else { return }
+      try record(outcome)
+      if isBest {
+        try run.checkpoints.markBest(CheckpointFolder.name(done))
+        try run.checkpoints.prune(keep: configuration.checkpoint.keep)
+      }
+    }
+    return true
+  }
+
+  private func record(_ outcome: Evaluator.Outcome) throws {
+    let result = outcome.plain
     log.info("evaluation after \(done) steps, \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
     log.result(result)
+    // The epoch under way, counted as the lines of its steps count it.
+    let epoch = (done + coordinator.stepsPerEpoch - 1) / coordinator.stepsPerEpoch
     var fields: [(key: String, value: MetricValue)] = [
-      ("step", .integer(done)), ("epoch", .integer(done / coordinator.stepsPerEpoch)), ("mAP", .number(result.mAP)),
+      ("step", .integer(done)), ("epoch", .integer(epoch)), ("mAP", .number(result.mAP)),
       ("rank1", .number(result.rank1)), ("rank5", .number(result.rank5)), ("rank10", .number(result.rank10)),
       ("mINP", .number(result.mINP)), ("mAPTrapezoid", .number(result.mAPTrapezoid)),
       ("seconds", .number(outcome.seconds)),
@@ -234,16 +314,21 @@ package final class Trainer<E: Element> {
     try run.metrics?.append(fields)
   }
 
+  /// Writes a checkpoint, and removes old ones; none is removed while steps are being skipped, since what they go by may be
+  /// lost already.
   private func save() throws {
     guard !isSaved else { return }
+    timeline.begin("checkpoint")
+    if let name = step.nonfinite() { throw diverged("step \(done): \(name) is not finite") }
     let state = Checkpoint.State(
       step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
       tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best,
       identities: classes.keys.sorted(), configuration: configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }
-      let folder = try run.checkpoints.save(step, state, keep: configuration.checkpoint.keep)
-      log.info("checkpoint \(folder)")
+      let name = try run.checkpoints.save(step, state) { timeline.beat() }
+      log.info("checkpoint \(run.checkpoints.path)/\(name)")
+      if step.lossScale.skippedInARow == 0 { try run.checkpoints.prune(keep: configuration.checkpoint.keep) }
     }
     isSaved = true
   }

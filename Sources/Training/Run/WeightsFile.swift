@@ -36,11 +36,11 @@ package enum WeightsFile {
   }
 
   package static func write<E: Element>(
-    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, to path: String
+    _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, to path: String, progress: () -> Void = {}
   ) throws {
     try SafetensorsWriter.write(
       tensors(network.layout, parameters.values) + tensors(network.statistics, parameters.statistics),
-      metadata: ["format": "lineup"], to: path)
+      metadata: ["format": "lineup"], to: path, progress: progress)
   }
 
   /// Loads what fits. Only a file that cannot be read throws.

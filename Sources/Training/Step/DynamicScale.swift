@@ -9,8 +9,11 @@ package struct DynamicScale: Codable, Sendable, Equatable {
   package private(set) var scale: Double
   /// Clean steps since the scale last changed.
   package private(set) var cleanSteps = 0
-  /// Steps skipped so far.
+  /// Steps skipped so far, and those in a row up to now.
   package private(set) var skipped = 0
+  package var skippedInARow: Int { row ?? 0 }
+  /// Absent in states of version 0.1.
+  private var row: Int?
   private let growthInterval: Int
   private let isDynamic: Bool
 
@@ -41,7 +44,7 @@ package struct DynamicScale: Codable, Sendable, Equatable {
 
   /// Goes on from a saved one, as far as this configuration's storage has a use for it.
   package mutating func resume(from saved: DynamicScale) {
-    skipped = saved.skipped
+    (skipped, row) = (saved.skipped, saved.row)
     guard isDynamic == saved.isDynamic else { return }
     (scale, cleanSteps) = (saved.scale, saved.cleanSteps)
   }
@@ -50,10 +53,12 @@ package struct DynamicScale: Codable, Sendable, Equatable {
   package mutating func update(finite: Bool) -> Bool {
     guard finite else {
       skipped += 1
+      row = skippedInARow + 1
       cleanSteps = 0
       halve()
       return false
     }
+    row = 0
     cleanSteps += 1
     if isDynamic && cleanSteps >= growthInterval && scale < Self.largest {
       scale *= 2
@@ -69,5 +74,13 @@ package struct DynamicScale: Codable, Sendable, Equatable {
     scale /= 2
     cleanSteps = 0
     return true
+  }
+
+  /// What a file says that no run could have written, or nil.
+  func problem(after step: Int) -> String? {
+    guard scale.isFinite, scale > 0, scale.significand == 1 else { return "scale is \(scale)" }
+    guard growthInterval >= 1 else { return "growthInterval is \(growthInterval)" }
+    let isCounted = [cleanSteps, skipped, skippedInARow].allSatisfy { (0...step).contains($0) }
+    return isCounted ? nil : "cleanSteps \(cleanSteps), skipped \(skipped), \(skippedInARow) in a row of \(step) steps"
   }
 }

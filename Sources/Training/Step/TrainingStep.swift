@@ -128,12 +128,12 @@ package final class TrainingStep<E: Element> {
     let scale = lossScale.scale
     let result = try differentiate(
       batch.pixels, height: batch.height, width: batch.width, labels: labels, scale: scale)
-    let culprit =
+    let culprit: String? =
       result.overflowed
       ? "a gradient of a feature (msgr.at)"
       : result.loss.total.isFinite
         ? timeline.measure(.optimizer, "finite") { gradients.nonfinite(network.layout, context.accumulating) }
-        : "the loss"
+        : firstNonfinite(in: result)
     let tangentScaleOfStep = tangentScale.scale
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }

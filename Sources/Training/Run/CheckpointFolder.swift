@@ -1,0 +1,151 @@
+import Foundation
+import Storage
+import Tensors
+
+/// `RUN/checkpoints`: the last n checkpoints, the best one, and pointers to the latest and the best.
+///
+/// A checkpoint belongs to the run where its manifest has the name that its folder has. Nothing else in the folder, a copy
+/// under another name among it, is ever removed.
+package struct CheckpointFolder: Sendable {
+  package let path: String
+
+  package init(path: String) { self.path = path }
+
+  /// One of the run's checkpoints.
+  package struct Generation: Sendable, Equatable {
+    package let name: String
+    package let step: Int
+    /// Of all its files, by the manifest.
+    package let bytes: Int
+    /// What is wrong with it at a glance (sizes, not content), or nil.
+    package let problem: String?
+  }
+
+  // MARK: - What is there
+
+  /// The names that the pointers hold, where they and their checkpoints exist.
+  package var latest: String? { pointer("latest") }
+  package var best: String? { pointer("best") }
+
+  private func pointer(_ name: String) -> String? {
+    guard let target = written(in: name) else { return nil }
+    return InputFile.size("\(path)/\(target)/\(Manifest.name)") == nil ? nil : target
+  }
+
+  /// What a pointer says, whether it is there or not. It never leads out of the folder.
+  private func written(in name: String) -> String? {
+    guard let text = try? InputFile.text("\(path)/\(name)", limit: 4096) else { return nil }
+    let target = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    return target.isEmpty || target.contains("/") || target.hasPrefix(".") ? nil : target
+  }
+
+  /// The run's checkpoints by their steps, good or not; and the names of the other folders that look like some.
+  package func contents() -> (own: [Generation], others: [String]) {
+    var own: [Generation] = [], others: [String] = []
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] where name.hasPrefix("step-") {
+      guard let step = Self.step(of: name) else {
+        others.append(name)
+        continue
+      }
+      do {
+        let manifest = try Manifest.read("\(path)/\(name)")
+        guard manifest.folder ?? name == name else {
+          others.append(name)
+          continue
+        }
+        let bytes = manifest.files.reduce(0) { $0 &+ $1.bytes }
+        own.append(
+          Generation(name: name, step: step, bytes: bytes, problem: manifest.problem(in: "\(path)/\(name)")))
+      } catch {
+        own.append(Generation(name: name, step: step, bytes: 0, problem: "\(error)"))
+      }
+    }
+    return (own.sorted { $0.step < $1.step }, others.sorted())
+  }
+
+  /// Something that a run which began anew would put at risk.
+  package var holdsAnything: String? {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return latest ?? names.filter { $0.hasPrefix("step-") }.max() ?? names.first { $0 == "latest" || $0 == "best" }
+  }
+
+  /// The checkpoint to go on from: the latest, or where that is missing or damaged the newest good one; with a line for
+  /// each that was passed over. nil where there never was one.
+  /// - Throws: `Failure.data` where there are checkpoints and none is good.
+  package func toResume() throws -> (checkpoint: Checkpoint, passedOver: [String])? {
+    var problems: [String] = []
+    var candidates = contents().own.reversed().map(\.name)
+    if let latest = written(in: "latest") {
+      candidates.removeAll { $0 == latest }
+      candidates.insert(latest, at: 0)
+    } else if access("\(path)/latest", F_OK) == 0 {
+      problems.append("\(path)/latest: does not name a checkpoint")
+    } else if !candidates.isEmpty {
+      problems.append("\(path)/latest: missing")
+    }
+    for name in candidates {
+      do {
+        return (try Checkpoint(path: "\(path)/\(name)"), problems)
+      } catch let failure as Failure {
+        problems.append(failure.message)
+      }
+    }
+    guard let first = problems.first else { return nil }
+    let more = problems.count > 1 ? " (and \(problems.count - 1) more)" : ""
+    throw Failure.data("\(path): no good checkpoint to go on from: \(first)\(more); --restart begins anew")
+  }
+
+  // MARK: - Changes
+
+  /// Writes a checkpoint aside, renames it, and moves `latest` last. Returns its name.
+  /// - Parameter progress: called now and then meanwhile.
+  package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, progress: () -> Void = {}) throws
+    -> String
+  {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw Failure.internal("\(path): \(error.localizedDescription)")
+    }
+    try AtomicFiles.cleanLeftovers(in: path)
+    let name = Self.name(state.step)
+    try AtomicFiles.writeDirectory("\(path)/\(name)") {
+      try Checkpoint.write(step, state, into: $0, folder: name, progress: progress)
+    }
+    try AtomicFiles.write(name + "\n", to: "\(path)/latest")
+    return name
+  }
+
+  /// From now on the checkpoint of this name is the best.
+  package func markBest(_ name: String) throws { try AtomicFiles.write(name + "\n", to: "\(path)/best") }
+
+  /// Removes the run's checkpoints but the newest `keep` good ones, the latest and the best. Returns the names removed.
+  @discardableResult
+  package func prune(keep: Int) throws -> [String] {
+    let own = contents().own
+    let kept = Set(own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name) + [latest, best].compactMap { $0 })
+    // Without a good one to go on from, a damaged one may still be worth something to somebody.
+    guard own.contains(where: { $0.problem == nil }) else { return [] }
+    let removed = own.map(\.name).filter { !kept.contains($0) }
+    for name in removed {
+      do {
+        try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+      } catch {
+        throw Failure.internal("\(path)/\(name): cannot be removed: \(error.localizedDescription)")
+      }
+    }
+    return removed
+  }
+
+  // MARK: - Names
+
+  package static func name(_ step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  /// The step of a name that `name` gives; nil for any other.
+  static func step(of name: String) -> Int? {
+    Int(name.dropFirst("step-".count)).flatMap { Self.name($0) == name ? $0 : nil }
+  }
+}
