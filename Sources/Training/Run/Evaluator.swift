@@ -63,7 +63,7 @@ package enum Evaluator {
     -> LabelledFeatures
   {
     try LabelledFeatures(
-      name: name, matrix: features, paths: samples.map(\.path), identities: samples.map { Int32($0.identity) },
-      cameras: samples.map { Int32($0.camera) })
+      name: name, matrix: features, paths: samples.map(\.path), identities: samples.map(\.identity),
+      cameras: samples.map(\.camera))
   }
 }
