@@ -59,11 +59,9 @@ package enum Evaluator {
     let reRanked =
       settings.rerank
       ? try result(
-        try communicator.agree {
-          try ReRanking(
-            query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
-            parallelFor: parallelFor)
-        })
+        try ReRanking(
+          query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
+          shares: RankShares(communicator: communicator), parallelFor: parallelFor))
       : nil
     return Outcome(
       plain: plain, reRanked: reRanked, damaged: query.damaged + gallery.damaged,
@@ -93,5 +91,19 @@ package enum Evaluator {
       }
       return damaged
     }
+  }
+}
+
+/// Rows shared out over the ranks of a job.
+package struct RankShares: RowShares {
+  private let communicator: any Communicator
+
+  package init(communicator: any Communicator) { self.communicator = communicator }
+
+  package func own(_ count: Int) -> Range<Int> { Share.rows(count, communicator) }
+
+  package func gather<T: BitwiseCopyable>(_ own: [T]) throws -> [T] {
+    if communicator.size == 1 { return own }
+    return Array(try communicator.allgather(own).joined())
   }
 }
