@@ -3,7 +3,9 @@ import Tensors
 
 /// Which images a batch is made of, and how.
 package struct BatchRequest: Sendable {
-  /// What to do about an image that cannot be decoded.
+  /// What to do about an image that is damaged: read, but not to be decoded. One that cannot be read (missing, no
+  /// permission, an error of the disk or the network) always fails its batch: it says nothing about the image, and often
+  /// the next thousand are no better.
   package enum DamagePolicy: Sendable {
     /// Leave it out and report it in `ImageBatch.damaged`.
     case skip
@@ -87,8 +89,8 @@ package final class BatchLoader: Sendable {
 
   /// The oldest batch not taken yet; waits only where it is not ready.
   ///
-  /// Throws `Failure.data` naming the file where an image is damaged and the request says `.fail` (the batch is
-  /// then gone, the ones after it are still there), and `Failure.internal` where nothing was submitted.
+  /// Throws `Failure.data` naming the file where an image cannot be read, or is damaged and the request says `.fail` (the
+  /// batch is then gone, the ones after it are still there), and `Failure.internal` where nothing was submitted.
   package func next() throws -> ImageBatch { try queue.next() }
 
   /// The time that `next()` has waited, all calls together: near zero while decoding keeps up.
@@ -110,7 +112,11 @@ private final class LoaderQueue: @unchecked Sendable {
     let request: BatchRequest
     /// The next image to hand to a thread, and how many are not finished.
     var nextIndex = 0, unfinished: Int
-    var images: [Result<[UInt8], Failure>?]
+    var images: [Decoded?]
+  }
+
+  private enum Decoded {
+    case pixels([UInt8]), damaged(Failure), unreadable(Failure)
   }
 
   private let seed: UInt64
@@ -171,7 +177,7 @@ private final class LoaderQueue: @unchecked Sendable {
   private func work(_ thread: Int) {
     while let (number, index, request) = take() {
       let start = Timeline.now
-      let image = Result { () throws(Failure) in try decode(index, of: request) }
+      let image = decode(index, of: request)
       timeline?.record(.init(.decoding, "image", .loader(thread), start: start, end: Timeline.now))
       put(image, number, index)
     }
@@ -195,7 +201,7 @@ private final class LoaderQueue: @unchecked Sendable {
     }
   }
 
-  private func put(_ image: Result<[UInt8], Failure>, _ number: Int, _ index: Int) {
+  private func put(_ image: Decoded, _ number: Int, _ index: Int) {
     condition.withLock {
       if closed { return }
       let place = number - taken
@@ -205,12 +211,18 @@ private final class LoaderQueue: @unchecked Sendable {
     }
   }
 
-  private func decode(_ index: Int, of request: BatchRequest) throws(Failure) -> [UInt8] {
-    let image: RGBImage
+  private func decode(_ index: Int, of request: BatchRequest) -> Decoded {
+    let path = request.samples[index].path
+    let bytes: [UInt8], image: RGBImage
     do {
-      image = try ImageCodec.decode(path: request.samples[index].path)
+      bytes = try ImageCodec.read(path)
     } catch {
-      throw error as? Failure ?? .internal("\(request.samples[index].path): \(error)")
+      return .unreadable(error)
+    }
+    do {
+      image = try ImageCodec.decode(bytes: bytes, path: path)
+    } catch {
+      return .damaged(error as? Failure ?? .internal("\(path): \(error)"))
     }
     let transforms = request.transforms
     var pixels =
@@ -218,7 +230,7 @@ private final class LoaderQueue: @unchecked Sendable {
       ? transforms.augmented(image, seed: seed, epoch: request.epoch, position: request.positions[index])
       : transforms.evaluation(image)
     if request.flipAll { Mirror.rows(&pixels, width: transforms.width) }
-    return pixels
+    return .pixels(pixels)
   }
 
   private func assemble(_ job: Work) throws -> ImageBatch {
@@ -227,10 +239,12 @@ private final class LoaderQueue: @unchecked Sendable {
     pixels.reserveCapacity(request.samples.count * transforms.height * transforms.width * 3)
     for (index, image) in job.images.enumerated() {
       switch image! {
-      case .success(let row):
+      case .pixels(let row):
         pixels += row
         rows.append(index)
-      case .failure(let failure):
+      case .unreadable(let failure):
+        throw failure
+      case .damaged(let failure):
         if request.onDamage == .fail || failure.kind == .internal { throw failure }
         damaged.append(.init(index: index, path: request.samples[index].path, reason: failure.message))
       }

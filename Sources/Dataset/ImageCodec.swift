@@ -1,5 +1,5 @@
 import CImageCodec
-import Foundation
+import Storage
 import Tensors
 
 /// An image in memory: `pixels` is [height][width][3], red, green, blue, 0...255.
@@ -25,12 +25,20 @@ package struct RGBImage: Sendable, Equatable {
 
 /// JPEG files to `RGBImage` and back, through libjpeg; the pixels equal those that Pillow decodes.
 ///
-/// Every error is a `Failure.data("<path>: <reason>")`; a file cut short or otherwise damaged is an error, even
+/// Every error of reading is a `Failure.data("<path>: <reason>")`; a file cut short or otherwise damaged is an error, even
 /// where libjpeg would make up the rest of the picture. The Exif orientation is not applied.
 package enum ImageCodec {
+  /// Larger files are not images that fit `LINEUP_JPEG_MAX_PIXELS`.
+  package static let largestFile = 1 << 28
+
   /// Reads and decodes the JPEG file at `path`.
   package static func decode(path: String) throws -> RGBImage {
-    try decode(bytes: readBytes(path: path), path: path)
+    try decode(bytes: read(path), path: path)
+  }
+
+  /// The bytes of an image file, damaged or not. What this throws is the system's reason why it cannot be read.
+  package static func read(_ path: String) throws(Failure) -> [UInt8] {
+    try InputFile.read(path, limit: largestFile)
   }
 
   /// Decodes a JPEG in memory; `path` is for the errors.
@@ -56,29 +64,11 @@ package enum ImageCodec {
     return Array(UnsafeBufferPointer(start: bytes, count: length))
   }
 
-  /// Writes `image` to the file at `path` as JPEG of `quality` 1...100.
+  /// Writes `image` to the file at `path` as JPEG of `quality` 1...100, whole or not at all.
+  /// - Throws: `Failure.internal` with the path and the system's reason.
   package static func write(_ image: RGBImage, quality: Int, path: String) throws {
     let bytes = try encode(image, quality: quality, path: path)
-    guard let file = fopen(path, "wb") else { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-    let written = fwrite(bytes, 1, bytes.count, file)
-    let closed = fclose(file)
-    if written != bytes.count || closed != 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-  }
-
-  /// The whole file at `path`; its error carries the system's reason, which Foundation's errors hide.
-  static func readBytes(path: String) throws -> [UInt8] {
-    guard let file = fopen(path, "rb") else { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = fread(&chunk, 1, chunk.count, file)
-      bytes.append(contentsOf: chunk[..<count])
-      if count < chunk.count {
-        if ferror(file) != 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-        return bytes
-      }
-    }
+    try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
   }
 
   /// The one door to the C functions: a status that is not OK becomes a `Failure` with libjpeg's message.

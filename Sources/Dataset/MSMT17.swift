@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// MSMT17 (Wei et al., "Person transfer GAN to bridge domain gap for person re-identification", CVPR 2018).
@@ -29,18 +30,21 @@ enum MSMT17 {
   }
 
   private static func samples(list: String, folder: String) throws -> [Sample] {
-    let text = String(decoding: try ImageCodec.readBytes(path: list), as: UTF8.self)
+    var text = try InputFile.text(list)[...]
+    if text.hasPrefix("\u{FEFF}") { text.removeFirst() }
     var samples: [Sample] = []
     for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let fields = line.split(whereSeparator: \.isWhitespace)
       if fields.isEmpty { continue }
       guard fields.count == 2, let identity = Int(fields[1]), identity >= 0 else {
-        throw Failure.data("\(list):\(index + 1): expected \"path identity\", found \"\(line)\"")
+        let shown = Printable.line(String(line), limit: 60)
+        throw Failure.data("\(list):\(index + 1): expected \"path identity\", found \"\(shown)\"")
       }
       let name = fields[0].split(separator: "/").last ?? ""
       let parts = name.split(separator: "_", omittingEmptySubsequences: false)
       guard parts.count > 2, let camera = Int(parts[2]) else {
-        throw Failure.data("\(list):\(index + 1): no camera in the third field of \"\(name)\"")
+        let shown = Printable.line(String(name), limit: 60)
+        throw Failure.data("\(list):\(index + 1): no camera in the third field of \"\(shown)\"")
       }
       samples.append(Sample(path: joinPath(folder, String(fields[0])), identity: identity, camera: camera))
     }

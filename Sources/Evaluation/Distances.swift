@@ -57,6 +57,7 @@ package struct Distances: DistanceRows, Sendable {
   /// - Precondition: the matrices are not empty, finite, and have as many columns as each other.
   init(query: FeatureMatrix, gallery: FeatureMatrix, metric: DistanceMetric) {
     precondition(query.columns == gallery.columns && gallery.rows > 0)
+    openblas_set_num_threads(1)  // the threads are the callers'
     let scales = CentredFeatures.scales(of: gallery, metric)
     let centre = CentredFeatures.mean(of: gallery, scales)
     self.gallery = CentredFeatures(gallery, scales: scales, centre: centre)

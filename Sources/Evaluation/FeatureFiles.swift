@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// Features on disk: `NAME.npy` with one row an image, and beside it `NAME.csv` with the header
@@ -19,60 +20,41 @@ package enum FeatureFiles {
     if let row = matrix.firstNonFiniteRow() {
       throw Failure.data("\(path): row \(row) (counted from 0) holds an infinity or a NaN")
     }
-    let labelPath = labelPath(of: path)
-    guard let labels = FileManager.default.contents(atPath: labelPath) else {
-      throw Failure.data("\(labelPath): cannot be read (the identities and cameras of \(path))")
+    let labels: CSVTable
+    do {
+      labels = try CSVTable(path: labelPath(of: path))
+    } catch let failure as Failure {
+      throw Failure(failure.kind, "\(failure.message) (the labels of \(path): path,identity,camera)")
     }
-    let records = try CSV.records(of: [UInt8](labels), path: labelPath)
-    guard let header = records.first else {
-      throw Failure.data("\(labelPath): is empty; its first line should be path,identity,camera")
+    let column = try labels.column("path")
+    let identities = try labels.integers("identity"), cameras = try labels.integers("camera")
+    guard labels.count == matrix.rows else {
+      throw Failure.data("\(labels.path): labels \(labels.count) rows, but \(path) has \(matrix.rows)")
     }
-    let columns = try ["path", "identity", "camera"].map { name in
-      guard let column = header.fields.firstIndex(of: name) else {
-        throw Failure.data("\(labelPath), line \(header.line): no column '\(name)'; it should be path,identity,camera")
-      }
-      return column
-    }
-    guard records.count - 1 == matrix.rows else {
-      throw Failure.data("\(labelPath): labels \(records.count - 1) rows, but \(path) has \(matrix.rows)")
-    }
-
-    var paths: [String] = [], identities: [Int32] = [], cameras: [Int32] = []
-    for record in records.dropFirst() {
-      guard record.fields.count == header.fields.count else {
-        throw Failure.data(
-          "\(labelPath), line \(record.line): \(record.fields.count) fields where the header has "
-            + "\(header.fields.count)")
-      }
-      func number(_ column: Int, _ name: String) throws -> Int32 {
-        guard let number = Int32(record.fields[column].trimmingCharacters(in: .whitespaces)) else {
-          throw Failure.data("\(labelPath), line \(record.line): \(name) '\(record.fields[column])' is not a number")
-        }
-        return number
-      }
-      paths.append(record.fields[columns[0]])
-      identities.append(try number(columns[1], "identity"))
-      cameras.append(try number(columns[2], "camera"))
-    }
+    let paths = try (0..<labels.count).map { try labels.text($0, column) }
     return try LabelledFeatures(name: path, matrix: matrix, paths: paths, identities: identities, cameras: cameras)
   }
 
   /// Writes `path` (.npy, float32) and the labels beside it.
   ///
-  /// - Throws: `Failure.usage` if `path` does not end in .npy; `Failure.internal` that names the file if one cannot be
-  ///   written.
+  /// - Throws: `Failure.usage` if `path` does not end in .npy; `Failure.data` if there is no feature, or one is not finite,
+  ///   with its image; `Failure.internal` that names the file if one cannot be written.
   package static func write(_ features: LabelledFeatures, to path: String) throws {
     guard path.hasSuffix(".npy") else { throw Failure.usage("\(path): features are written to a file named *.npy") }
+    guard features.matrix.rows > 0 else { throw Failure.data("\(path): not written, there are no features") }
+    if let row = features.matrix.firstNonFiniteRow() {
+      throw Failure.data("\(path): not written, the feature of \(features.paths[row]) holds an infinity or a NaN")
+    }
     var text = "path,identity,camera\n"
     for row in 0..<features.matrix.rows {
-      text += "\(CSV.field(features.paths[row])),\(features.identities[row]),\(features.cameras[row])\n"
+      text += "\(CSVTable.field(features.paths[row])),\(features.identities[row]),\(features.cameras[row])\n"
     }
-    try NPY.write(features.matrix, to: path)
-    let labelPath = labelPath(of: path)
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: labelPath), options: .atomic)
-    } catch {
-      throw Failure.internal("\(labelPath): cannot be written: \((error as NSError).localizedDescription)")
+    try AtomicFiles.write(to: path) { file in
+      try NPY.write(features.matrix, to: file)
+      // The new features stand aside, and nothing is at `path` while the labels change: a crash never leaves features
+      // beside labels of others.
+      unlink(path)
+      try AtomicFiles.write(text, to: labelPath(of: path))
     }
   }
 }

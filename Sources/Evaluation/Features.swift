@@ -39,14 +39,14 @@ package struct LabelledFeatures: Sendable {
   package let matrix: FeatureMatrix
   /// The image of each row.
   package let paths: [String]
-  /// The identity of each row; −1 is junk (see `QueryJudge`).
-  package let identities: [Int32]
+  /// The identity of each row; a negative one is junk (see `QueryJudge`).
+  package let identities: [Int]
   /// The camera of each row.
-  package let cameras: [Int32]
+  package let cameras: [Int]
 
   /// - Throws: `Failure.internal` if the arrays are not as long as the matrix has rows.
   package init(
-    name: String, matrix: FeatureMatrix, paths: [String], identities: [Int32], cameras: [Int32]
+    name: String, matrix: FeatureMatrix, paths: [String], identities: [Int], cameras: [Int]
   ) throws {
     guard paths.count == matrix.rows, identities.count == matrix.rows, cameras.count == matrix.rows else {
       throw Failure.internal(
@@ -62,7 +62,7 @@ package struct LabelledFeatures: Sendable {
 
   /// Without the rows of junk, which rank nowhere and must not be anyone's neighbour either (`ReRanking`).
   package func withoutJunk() -> LabelledFeatures {
-    let kept = identities.indices.filter { identities[$0] != QueryJudge.junk }
+    let kept = identities.indices.filter { !QueryJudge.isJunk(identities[$0]) }
     if kept.count == identities.count { return self }
     let columns = matrix.columns
     let values = kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] }
@@ -72,7 +72,7 @@ package struct LabelledFeatures: Sendable {
       identities: kept.map { identities[$0] }, cameras: kept.map { cameras[$0] })
   }
 
-  private init(checkedName: String, matrix: FeatureMatrix, paths: [String], identities: [Int32], cameras: [Int32]) {
+  private init(checkedName: String, matrix: FeatureMatrix, paths: [String], identities: [Int], cameras: [Int]) {
     (name, self.matrix, self.paths) = (checkedName, matrix, paths)
     (self.identities, self.cameras) = (identities, cameras)
   }

@@ -1,75 +1,25 @@
 import Foundation
+import Storage
 import Tensors
 
 /// NumPy's `.npy` files of feature matrices (format 1.0 to 3.0, numpy.lib.format).
 ///
 /// Layout: `\x93NUMPY`, two version bytes, the header's length (u16 little-endian, from version 2.0 on u32), the
 /// header (a Python dictionary with `descr`, `fortran_order` and `shape`, padded with spaces and ended by a newline),
-/// the data.
+/// the data. Little-endian, as every machine is that this runs on.
 package enum NPY {
   private static let magic: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59]
+  /// NumPy's own limit is 10,000.
+  private static let longestHeader = 1 << 16
 
   /// Reads a two-dimensional array in C order of `<f4` or `<f8` elements; the latter are rounded to float32.
   ///
   /// - Throws: `Failure.data` that names the file, for a file that is missing, damaged or holds anything else.
   package static func read(_ path: String) throws -> FeatureMatrix {
-    let file: Data
-    do {
-      file = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-    } catch {
-      throw Failure.data("\(path): cannot be read: \(reason(error))")
-    }
-    return try file.withUnsafeBytes { try parse($0, path) }
-  }
-
-  /// Writes version 1.0 with `<f4` elements in C order; the data starts at a multiple of 64 bytes. The file appears
-  /// whole or not at all.
-  ///
-  /// - Throws: `Failure.internal` that names the file if it cannot be written.
-  package static func write(_ matrix: FeatureMatrix, to path: String) throws {
-    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(matrix.rows), \(matrix.columns)), }"
-    let unpadded = magic.count + 4 + header.utf8.count + 1
-    header += String(repeating: " ", count: (64 - unpadded % 64) % 64) + "\n"
-    var file = Data(capacity: unpadded + 64 + matrix.values.count * 4)
-    file.append(contentsOf: magic)
-    file.append(contentsOf: [1, 0, UInt8(header.utf8.count & 0xFF), UInt8(header.utf8.count >> 8)])
-    file.append(contentsOf: header.utf8)
-    matrix.values.withUnsafeBytes { values in
-      #if _endian(little)
-        file.append(contentsOf: values)
-      #else
-        for word in values.bindMemory(to: UInt32.self) {
-          withUnsafeBytes(of: word.littleEndian) { file.append(contentsOf: $0) }
-        }
-      #endif
-    }
-    do {
-      try file.write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw Failure.internal("\(path): cannot be written: \(reason(error))")
-    }
-  }
-
-  private static func parse(_ file: UnsafeRawBufferPointer, _ path: String) throws -> FeatureMatrix {
-    guard file.count >= 10, file.prefix(magic.count).elementsEqual(magic) else {
-      throw Failure.data("\(path): not an NPY file (it does not start with \\x93NUMPY)")
-    }
-    let version = file[6]
-    guard (1...3).contains(version) else {
-      throw Failure.data("\(path): NPY version \(version).\(file[7]) is not known (1.0, 2.0 and 3.0 are)")
-    }
-    let start = version == 1 ? 10 : 12
-    guard file.count >= start else { throw Failure.data("\(path): ends within its header") }
-    let length =
-      version == 1
-      ? Int(UInt16(littleEndian: file.loadUnaligned(fromByteOffset: 8, as: UInt16.self)))
-      : Int(UInt32(littleEndian: file.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
-    guard length <= file.count - start else { throw Failure.data("\(path): ends within its header") }
-    let text = String(decoding: file[start..<start + length], as: UTF8.self)
-    let header = try Header(text, path)
-
+    let file = try InputFile(path)
+    let (header, start) = try header(of: file)
     guard header.shape.count == 2 else {
-      let shape = header.shape.map(String.init).joined(separator: ", ")
+      let shape = header.shape.prefix(8).map(String.init).joined(separator: ", ")
       throw Failure.data("\(path): features are (rows, columns), but its shape is (\(shape))")
     }
     guard !header.fortranOrder else {
@@ -79,33 +29,82 @@ package enum NPY {
     switch header.descr {
     case "<f4": width = 4
     case "<f8": width = 8
-    default: throw Failure.data("\(path): elements are '\(header.descr)'; '<f4' and '<f8' can be read")
+    default:
+      let shown = Printable.line(header.descr, limit: 60)
+      throw Failure.data("\(path): elements are '\(shown)'; '<f4' and '<f8' can be read")
     }
     let (rows, columns) = (header.shape[0], header.shape[1])
     let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
-    let data = UnsafeRawBufferPointer(rebasing: file[(start + length)...])
-    guard !overflow, count <= Int.max / width, data.count == count * width else {
+    guard !overflow, count <= Int.max / width, file.size - start == count * width else {
       throw Failure.data(
-        "\(path): \(rows) × \(columns) '\(header.descr)' elements do not fit its \(data.count) bytes of data")
+        "\(path): \(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
     }
-    let values = [Float](unsafeUninitializedCapacity: count) { values, initialized in
-      for index in 0..<count {
-        if width == 4 {
-          let word = data.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)
-          values.initializeElement(at: index, to: Float(bitPattern: UInt32(littleEndian: word)))
-        } else {
-          let word = data.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
-          values.initializeElement(at: index, to: Float(Double(bitPattern: UInt64(littleEndian: word))))
-        }
-      }
-      initialized = count
-    }
+    let values = try width == 4 ? singles(file, start, count) : doubles(file, start, count)
     return FeatureMatrix(rows: rows, columns: columns, values: values)
   }
 
-  private static func reason(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    return (underlying ?? error as NSError).localizedDescription.replacingOccurrences(of: "\n", with: " ")
+  /// Writes version 1.0 with `<f4` elements in C order; the data starts at a multiple of 64 bytes. The file appears
+  /// whole or not at all.
+  ///
+  /// - Throws: `Failure.internal` that names the file if it cannot be written.
+  package static func write(_ matrix: FeatureMatrix, to path: String) throws {
+    try AtomicFiles.write(to: path) { try write(matrix, to: $0) }
+  }
+
+  static func write(_ matrix: FeatureMatrix, to file: OutputFile) throws {
+    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(matrix.rows), \(matrix.columns)), }"
+    let unpadded = magic.count + 4 + header.utf8.count + 1
+    header += String(repeating: " ", count: (64 - unpadded % 64) % 64) + "\n"
+    let start = magic + [1, 0, UInt8(header.utf8.count & 0xFF), UInt8(header.utf8.count >> 8)] + Array(header.utf8)
+    try start.withUnsafeBytes { try file.write($0) }
+    try matrix.values.withUnsafeBytes { try file.write($0) }
+  }
+
+  /// The header, and where the data starts.
+  private static func header(of file: InputFile) throws -> (Header, start: Int) {
+    let path = file.path
+    func bytes(_ range: Range<Int>) throws -> [UInt8] {
+      guard range.upperBound <= file.size else { throw Failure.data("\(path): ends within its header") }
+      var bytes = [UInt8](repeating: 0, count: range.count)
+      try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: range.lowerBound) }
+      return bytes
+    }
+    guard file.size >= 10, try bytes(0..<magic.count) == magic else {
+      throw Failure.data("\(path): not an NPY file (it does not start with \\x93NUMPY)")
+    }
+    let version = try bytes(6..<8)
+    guard (1...3).contains(version[0]) else {
+      throw Failure.data("\(path): NPY version \(version[0]).\(version[1]) is not known (1.0, 2.0 and 3.0 are)")
+    }
+    let start = version[0] == 1 ? 10 : 12
+    let length = try bytes(8..<start).reversed().reduce(0) { $0 << 8 | Int($1) }
+    guard length <= longestHeader else {
+      throw Failure.data("\(path): its NPY header is damaged: \(length) bytes long")
+    }
+    let text = String(decoding: try bytes(start..<start + length), as: UTF8.self)
+    return (try Header(text, path), start + length)
+  }
+
+  private static func singles(_ file: InputFile, _ start: Int, _ count: Int) throws -> [Float] {
+    try [Float](unsafeUninitializedCapacity: count) { values, initialized in
+      let bytes = UnsafeMutableRawBufferPointer(values)
+      try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(count * 4)]), at: start)
+      initialized = count
+    }
+  }
+
+  /// Rounded to float32, a part at a time.
+  private static func doubles(_ file: InputFile, _ start: Int, _ count: Int) throws -> [Float] {
+    var values: [Float] = [], part = [Double](repeating: 0, count: min(count, 1 << 17))
+    values.reserveCapacity(count)
+    while values.count < count {
+      let size = min(part.count, count - values.count), offset = start + values.count * 8
+      try part.withUnsafeMutableBytes { bytes in
+        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(size * 8)]), at: offset)
+      }
+      values += part[..<size].lazy.map { Float($0) }
+    }
+    return values
   }
 }
 

@@ -7,22 +7,26 @@ struct NearestNeighbours: Sendable {
   /// The distance of each row to the row farthest from it. (rows)
   let farthest: [Double]
 
+  /// Each process of `shares` asks for the distances of whole blocks: so BLAS multiplies the same blocks for any number
+  /// of them.
+  ///
   /// - Parameter distances: of a set to itself.
-  init(_ distances: Distances, count wanted: Int, parallelFor: ParallelFor) {
+  /// - Throws: what `shares` throws.
+  init(_ distances: Distances, count wanted: Int, shares: some RowShares, parallelFor: ParallelFor) throws {
     precondition(distances.queryCount == distances.galleryCount)
     let rows = distances.galleryCount, count = min(wanted, rows)
-    let blocks = pieces(of: 0..<rows, size: Distances.blockRows)
+    let all = pieces(of: 0..<rows, size: Distances.blockRows), blocks = all[shares.own(all.count)]
     let found = parallelMap(blocks.count, parallelFor) { block in
       var indices: [Int32] = [], farthest: [Double] = []
-      distances.forEachRow(of: blocks[block]) { _, row in
+      distances.forEachRow(of: blocks[blocks.startIndex + block]) { _, row in
         indices += Self.nearest(count, in: row)
         farthest.append(row.max() ?? 0)
       }
       return (indices, farthest)
     }
     self.count = count
-    indices = found.flatMap(\.0)
-    farthest = found.flatMap(\.1)
+    indices = try shares.gather(found.flatMap(\.0))
+    farthest = try shares.gather(found.flatMap(\.1))
   }
 
   /// The first `limit` neighbours of a row.

@@ -4,18 +4,18 @@
 ///
 /// - a *match* is a gallery image of the query's identity under another camera;
 /// - gallery images of the query's identity under its own camera are ignored;
-/// - gallery images of identity −1 (junk: bad detections) are ignored for every query, and a query of identity −1 has
-///   no match;
+/// - gallery images of a negative identity (junk: bad detections) are ignored for every query, and such a query has no
+///   match;
 /// - all other gallery images are negatives, the distractors (identity 0 in Market-1501) among them.
 ///
 /// Images of equal distance rank in the order of their gallery indices.
 struct QueryJudge: Sendable {
-  static let junk: Int32 = -1
+  static func isJunk(_ identity: Int) -> Bool { identity < 0 }
 
-  let queryIdentities: [Int32]
-  let queryCameras: [Int32]
-  let galleryIdentities: [Int32]
-  let galleryCameras: [Int32]
+  let queryIdentities: [Int]
+  let queryCameras: [Int]
+  let galleryIdentities: [Int]
+  let galleryCameras: [Int]
 
   init(query: LabelledFeatures, gallery: LabelledFeatures) {
     queryIdentities = query.identities
@@ -42,7 +42,7 @@ struct QueryJudge: Sendable {
   func matchRanks(query: Int, row: UnsafeBufferPointer<Double>) -> [Int] {
     precondition(row.count == galleryIdentities.count)
     let identity = queryIdentities[query], camera = queryCameras[query]
-    if identity == Self.junk { return [] }
+    if Self.isJunk(identity) { return [] }
     return galleryIdentities.withUnsafeBufferPointer { identities in
       var matches: [Match] = []
       for index in 0..<identities.count where identities[index] == identity && galleryCameras[index] != camera {
@@ -53,7 +53,7 @@ struct QueryJudge: Sendable {
       matches.withUnsafeMutableBufferPointer { matches in
         let farthest = matches[matches.count - 1].distance
         for index in 0..<row.count where row[index] <= farthest {
-          if identities[index] == identity || identities[index] == Self.junk { continue }
+          if identities[index] == identity || Self.isJunk(identities[index]) { continue }
           var low = 0, high = matches.count
           while low < high {
             let middle = (low + high) / 2

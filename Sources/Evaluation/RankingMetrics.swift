@@ -98,6 +98,13 @@ package struct RankingResult: Codable, Sendable, Equatable {
   /// Queries without a match in the gallery, which are not.
   package let leftOut: Int
 
+  /// A line about `leftOut`, where there are any.
+  package var warning: String? {
+    guard leftOut > 0 else { return nil }
+    return "\(leftOut) of \(leftOut + queries) queries have no match in the gallery (their identity, under another camera) "
+      + "and are in no figure"
+  }
+
   /// - Precondition: `cmc` reaches to rank 10 at least.
   package init(mAP: Double, mAPTrapezoid: Double, mINP: Double, cmc: [Double], queries: Int, leftOut: Int) {
     (self.mAP, self.mAPTrapezoid, self.mINP) = (mAP, mAPTrapezoid, mINP)

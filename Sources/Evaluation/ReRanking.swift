@@ -52,26 +52,27 @@ package struct ReRanking: DistanceRows, Sendable {
   private let encodings: SparseRows
   private let galleryEncodings: SparseColumns
 
-  /// Finds the neighbours and encodes them: N² distances, the larger part of the time.
+  /// Finds the neighbours and encodes them: N² distances, the larger part of the time, of which each process of `shares`
+  /// takes its rows. The result has the same bits for any number of them.
   ///
-  /// - Throws: `Failure.data` if features are empty, not finite or of different length.
+  /// - Throws: `Failure.data` if features are empty, not finite or of different length, and what `shares` throws.
   package init(
     query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, parameters: Parameters,
-    parallelFor: ParallelFor = runSerially
+    shares: some RowShares = WholeShare(), parallelFor: ParallelFor = runSerially
   ) throws {
     try Distances.check(query, gallery)
     let all = query.matrix.appending(gallery.matrix)
     let distances = Distances(query: all, gallery: all, metric: metric)
-    let neighbours = NearestNeighbours(
-      distances, count: max(parameters.k1 + 1, parameters.k2), parallelFor: parallelFor)
+    let neighbours = try NearestNeighbours(
+      distances, count: max(parameters.k1 + 1, parameters.k2), shares: shares, parallelFor: parallelFor)
 
-    let own = SparseRows(rows: all.rows, parallelFor: parallelFor) { row in
+    let own = try SparseRows(rows: all.rows, shares: shares, parallelFor: parallelFor) { row in
       Self.encoding(of: row, neighbours, distances, parameters)
     }
     encodings =
       parameters.k2 == 1
       ? own
-      : SparseRows(rows: all.rows, parallelFor: parallelFor) { row in
+      : try SparseRows(rows: all.rows, shares: shares, parallelFor: parallelFor) { row in
         Self.mean(of: own, over: neighbours.neighbours(of: row, parameters.k2))
       }
     queryCount = query.matrix.rows
@@ -94,8 +95,9 @@ package struct ReRanking: DistanceRows, Sendable {
     // A candidate joins with at most half k1 + 1 images, of which less than a third are new.
     let encoding = min(images, (parameters.k1 + 1) * ((parameters.halfK1 + 3) / 3))
     let mean = min(images, encoding * parameters.k2)
-    // 12 bytes an entry; own encodings, means by rows and by columns; arrays that grow have up to twice their need.
-    let encodings = images * 12 * (2 * encoding + (parameters.k2 == 1 ? 1 : 3) * mean)
+    // 12 bytes an entry; own encodings, means by rows and by columns; the blocks of rows last put together are there
+    // twice, and one that grows has up to twice its need.
+    let encodings = images * 12 * (parameters.k2 == 1 ? 3 * encoding + mean : encoding + 4 * mean)
     let blocks = threads * 8 * (Distances.blockRows * images + (Distances.blockRows + Distances.panelRows) * columns)
     return features + neighbours + encodings + blocks
   }

@@ -3,39 +3,56 @@ struct SparseRows: Sendable {
   /// Rows a block.
   static let blockRows = 256
 
-  /// Some consecutive rows: row r has the entries starts[r] ..< starts[r + 1], its columns ascending.
-  struct Block: Sendable {
-    private(set) var starts = [0]
-    private(set) var columns: [Int32] = []
-    private(set) var values: [Double] = []
+  /// Row r has the entries starts[r] ..< starts[r + 1], its columns ascending.
+  private var starts = [0]
+  private var columns: [Int32] = []
+  private var values: [Double] = []
 
-    mutating func append(_ entries: [(column: Int32, value: Double)]) {
-      for entry in entries {
-        columns.append(entry.column)
-        values.append(entry.value)
+  private init() {}
+
+  /// `makeRow(row)` gives the entries of a row, columns ascending. Each process of `shares` makes whole blocks.
+  /// - Throws: what `shares` throws.
+  init(
+    rows: Int, shares: some RowShares, parallelFor: ParallelFor, makeRow: (Int) -> [(column: Int32, value: Double)]
+  ) throws {
+    var own = SparseRows()
+    do {
+      let blocks = pieces(of: 0..<rows, size: Self.blockRows), ranges = blocks[shares.own(blocks.count)]
+      let made = parallelMap(ranges.count, parallelFor) { index in
+        var block = SparseRows()
+        for row in ranges[ranges.startIndex + index] { block.append(makeRow(row)) }
+        return block
       }
-      starts.append(columns.count)
+      let entries = made.reduce(0) { $0 + $1.columns.count }
+      own.columns.reserveCapacity(entries)
+      own.values.reserveCapacity(entries)
+      for block in made { own.append(block) }
     }
+    let lengths = try shares.gather(zip(own.starts, own.starts.dropFirst()).map { Int32($1 - $0) })
+    starts.reserveCapacity(rows + 1)
+    for length in lengths { starts.append(starts[starts.count - 1] + Int(length)) }
+    columns = try shares.gather(own.columns)
+    values = try shares.gather(own.values)
   }
 
-  private let blocks: [Block]
-
-  /// `makeRow(row)` gives the entries of a row, columns ascending.
-  init(rows: Int, parallelFor: ParallelFor, makeRow: (Int) -> [(column: Int32, value: Double)]) {
-    let ranges = pieces(of: 0..<rows, size: Self.blockRows)
-    blocks = parallelMap(ranges.count, parallelFor) { index in
-      var block = Block()
-      for row in ranges[index] { block.append(makeRow(row)) }
-      return block
+  private mutating func append(_ entries: [(column: Int32, value: Double)]) {
+    for entry in entries {
+      columns.append(entry.column)
+      values.append(entry.value)
     }
+    starts.append(columns.count)
+  }
+
+  private mutating func append(_ block: SparseRows) {
+    let before = columns.count
+    starts += block.starts.dropFirst().map { before + $0 }
+    columns += block.columns
+    values += block.values
   }
 
   /// Calls `body` for each entry of a row, by ascending column.
   func forEachEntry(of row: Int, _ body: (_ column: Int, _ value: Double) -> Void) {
-    let block = blocks[row / Self.blockRows], local = row % Self.blockRows
-    for entry in block.starts[local]..<block.starts[local + 1] {
-      body(Int(block.columns[entry]), block.values[entry])
-    }
+    for entry in starts[row]..<starts[row + 1] { body(Int(columns[entry]), values[entry]) }
   }
 }
 

@@ -8,9 +8,10 @@ import Tensors
 package enum AtomicFiles {
   /// Writes the file at `path` with what `body` gives the `OutputFile`.
   ///
-  /// A device, pipe or terminal (`/dev/stdout`) is written to directly, as there is nothing to rename over.
+  /// A device, pipe or terminal (`/dev/stdout`) is written to directly, as there is nothing to rename over. Where not
+  /// `synced`, for many small files that can be made again, only a crash of the machine can leave an empty one.
   /// - Throws: `Failure.internal` with the path and the system's reason, or what `body` throws.
-  package static func write(to path: String, _ body: (OutputFile) throws -> Void) throws {
+  package static func write(to path: String, synced: Bool = true, _ body: (OutputFile) throws -> Void) throws {
     var status = stat()
     if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
       let device = try OutputFile(path, flags: O_WRONLY, shownAs: path)
@@ -21,13 +22,13 @@ package enum AtomicFiles {
     do {
       let file = try OutputFile(aside, flags: O_WRONLY | O_CREAT | O_EXCL, shownAs: path)
       try body(file)
-      try file.close(synced: true)
+      try file.close(synced: synced)
       try check(rename(aside, path), path)
     } catch {
       unlink(aside)
       throw error
     }
-    try syncDirectory(parent(of: path))
+    if synced { try syncDirectory(parent(of: path)) }
   }
 
   package static func write(_ text: String, to path: String) throws {

@@ -1,36 +1,70 @@
 import Foundation
 import Tensors
 
-/// Files that are read whole, and nothing but files: a pipe, a device or a terminal in their place would be waited for or
+/// A file open for reading, and nothing but a file: a pipe, a device or a terminal in its place would be waited for or
 /// read without end.
-package enum InputFile {
+package final class InputFile: Sendable {
+  package let path: String
+  /// Bytes, when it was opened.
+  package let size: Int
+  private let descriptor: Int32
+
+  /// - Throws: `Failure.data`: `<path>: <the system's reason>`.
+  package init(_ path: String) throws(Failure) {
+    // Without waiting for someone to write into a pipe.
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Self.failure(path, errno) }
+    var status = stat()
+    let isKnown = fstat(descriptor, &status) == 0, reason = errno
+    guard isKnown, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      guard isKnown else { throw Self.failure(path, reason) }
+      let isFolder = status.st_mode & S_IFMT == S_IFDIR
+      throw isFolder ? Self.failure(path, EISDIR) : Failure.data("\(path): not a regular file")
+    }
+    (self.path, self.descriptor, size) = (path, descriptor, Int(status.st_size))
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills `buffer` with the bytes from `offset` on. From any number of threads.
+  /// - Throws: `Failure.data` with the path, where the file ends before.
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Failure) {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 { throw Self.failure(path, errno) }
+      if count == 0 { throw Failure.data("\(path): truncated while it was read") }
+      done += count
+    }
+  }
+
+  private static func failure(_ path: String, _ reason: Int32) -> Failure {
+    .data("\(path): \(String(cString: strerror(reason)))")
+  }
+}
+
+extension InputFile {
   /// The bytes of the regular file at `path`.
   /// - Parameter limit: a larger file is refused before it takes memory.
   /// - Throws: `Failure.data`: `<path>: <the system's reason>`.
   package static func read(_ path: String, limit: Int = 1 << 36) throws(Failure) -> [UInt8] {
-    func wrong(_ why: String) -> Failure { .data("\(path): \(why)") }
-    // Without waiting for someone to write into a pipe.
-    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-    guard descriptor >= 0 else { throw wrong(String(cString: strerror(errno))) }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw wrong(String(cString: strerror(errno))) }
-    let isFolder = status.st_mode & S_IFMT == S_IFDIR
-    guard status.st_mode & S_IFMT == S_IFREG else { throw wrong(isFolder ? "Is a directory" : "not a regular file") }
-    let size = Int(status.st_size)
-    guard size <= limit else { throw wrong("\(size) bytes, more than the \(limit) that such a file may have") }
-    var reason: Int32 = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, done in
-      while done < size {
-        let count = Foundation.read(descriptor, buffer.baseAddress! + done, size - done)
-        if count < 0 && errno == EINTR { continue }
-        if count < 0 { reason = errno }
-        if count <= 0 { break }
-        done += count
+    let file = try InputFile(path)
+    guard file.size <= limit else {
+      throw Failure.data("\(path): \(file.size) bytes, more than the \(limit) that such a file may have")
+    }
+    var failure: Failure?
+    let bytes = [UInt8](unsafeUninitializedCapacity: file.size) { buffer, done in
+      do throws(Failure) {
+        let bytes = UnsafeMutableRawBufferPointer(buffer)
+        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<file.size]), at: 0)
+        done = file.size
+      } catch {
+        failure = error
       }
     }
-    if reason != 0 { throw wrong(String(cString: strerror(reason))) }
-    guard bytes.count == size else { throw wrong("cut short while it was read") }
+    if let failure { throw failure }
     return bytes
   }
 

@@ -51,7 +51,9 @@ package final class MetricsLog {
   /// Opens the log at `path` for appending, making it where there is none.
   /// - Throws: `Failure.internal` with the path and the system's reason.
   package init(path: String) throws {
-    if let content = FileManager.default.contents(atPath: path), let last = content.last, last != UInt8(ascii: "\n") {
+    if InputFile.size(path) != nil, case let content = try InputFile.read(path), let last = content.last,
+      last != UInt8(ascii: "\n")
+    {
       let whole = (content.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
       if Foundation.truncate(path, off_t(whole)) != 0 {
         throw Failure.internal("\(path): \(String(cString: strerror(errno)))")
@@ -73,13 +75,14 @@ package final class MetricsLog {
   /// The file is replaced in one go; a torn last line goes too. Nothing happens where there is no file.
   /// - Throws: `Failure.data` with the number of a line that is not a JSON object.
   package static func truncate(_ path: String, afterStep step: Int) throws {
-    guard let content = FileManager.default.contents(atPath: path) else { return }
+    guard access(path, F_OK) == 0 else { return }
+    let content = try InputFile.read(path)
     struct Line: Decodable { let step: Int? }
     var lines = content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     lines.removeLast()  // nothing where the file ends in a newline, a torn line otherwise
-    var kept: [Foundation.Data.SubSequence] = []
+    var kept: [ArraySlice<UInt8>] = []
     for (index, line) in lines.enumerated() where !line.isEmpty {
-      guard let entry = try? JSONDecoder().decode(Line.self, from: line) else {
+      guard let entry = try? JSONDecoder().decode(Line.self, from: Foundation.Data(line)) else {
         throw Failure.data("\(path): line \(index + 1) is not a JSON object with a whole number as its step")
       }
       if entry.step ?? 0 <= step { kept.append(line) }

@@ -32,25 +32,14 @@ package final class SHA256 {
 
   /// Of a regular file.
   package static func digest(ofFile path: String) throws -> (bytes: Int, sha256: String) {
-    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-    if descriptor < 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw Failure.data("\(path): not a regular file")
-    }
+    let file = try InputFile(path), hash = try SHA256()
     let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { chunk.deallocate() }
-    var bytes = 0
-    let hash = try SHA256()
-    while true {
-      let count = read(descriptor, chunk.baseAddress!, chunk.count)
-      if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-      if count == 0 { break }
-      hash.update(UnsafeRawBufferPointer(rebasing: chunk[..<count]))
-      bytes += count
+    for offset in stride(from: 0, to: file.size, by: chunk.count) {
+      let part = UnsafeMutableRawBufferPointer(rebasing: chunk[..<min(chunk.count, file.size - offset)])
+      try file.read(into: part, at: offset)
+      hash.update(UnsafeRawBufferPointer(part))
     }
-    return (bytes, hash.finish())
+    return (file.size, hash.finish())
   }
 }

@@ -102,85 +102,74 @@ package final class SafetensorsFile: Sendable {
   package let names: [String]
   package let metadata: [String: String]
   private let entries: [String: Entry]
-  private let descriptor: Int32
+  private let file: InputFile
 
   /// - Throws: `Failure.data` with the path and what is wrong, for whatever is not a well-formed file.
   package init(path: String) throws {
     func wrong(_ what: String) -> Failure { .data("\(path): \(what)") }
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { throw wrong(String(cString: strerror(errno))) }
-    do {
-      var status = stat()
-      guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw wrong("not a file") }
-      let size = Int(status.st_size)
-      guard size >= 8 else { throw wrong("truncated: \(size) bytes, too few for a safetensors file") }
-      var length: UInt64 = 0
-      try withUnsafeMutableBytes(of: &length) { try Self.read(file, $0, at: 0, path: path) }
-      length = UInt64(littleEndian: length)
-      guard length <= SafetensorsHeader.longest else {
-        throw wrong("header of \(length) bytes is too long (not a safetensors file?)")
-      }
-      let dataBegin = 8 + Int(length)
-      guard dataBegin <= size else { throw wrong("truncated: header of \(length) bytes in a file of \(size)") }
-      var json = [UInt8](repeating: 0, count: Int(length))
-      try json.withUnsafeMutableBytes { try Self.read(file, $0, at: 8, path: path) }
-
-      // A zero byte would let JSONDecoder take the text for UTF-16.
-      guard json.first == UInt8(ascii: "{") && !json.contains(0) else { throw wrong("header is not valid JSON") }
-      let header: SafetensorsHeader
-      do {
-        header = try JSONDecoder().decode(SafetensorsHeader.self, from: Foundation.Data(json))
-      } catch let error as DecodingError {
-        throw wrong(Self.explain(error))
-      }
-      if let name = SafetensorsHeader.duplicateKey(in: json) { throw wrong("header has \(name) twice") }
-
-      var entries: [String: Entry] = [:]
-      for (name, entry) in header.entries {
-        guard let type = SafetensorsType(rawValue: entry.dtype) else {
-          let known = SafetensorsType.allCases.map(\.rawValue).joined(separator: ", ")
-          throw wrong("tensor \(name) has unknown dtype \(entry.dtype) (known: \(known))")
-        }
-        guard let bytes = Self.bytes(entry.shape, type), entry.dataOffsets.count == 2, entry.dataOffsets[0] >= 0 else {
-          throw wrong("tensor \(name) has an impossible shape \(entry.shape) or offsets \(entry.dataOffsets)")
-        }
-        let (begin, end) = (entry.dataOffsets[0], entry.dataOffsets[1])
-        guard end <= size - dataBegin else {
-          throw wrong("truncated: tensor \(name) ends at byte \(end) of \(size - dataBegin) bytes of data")
-        }
-        guard end >= begin && end - begin == bytes else {
-          let what = "tensor \(name), \(type.rawValue) of shape \(entry.shape)"
-          throw wrong("\(what), takes \(bytes) bytes, not \(begin)..<\(end)")
-        }
-        entries[name] = Entry(
-          type: type, shape: entry.shape, count: bytes / type.bytes, offset: dataBegin + begin)
-      }
-      var filled = 0, before = "its beginning"
-      let inOrder = header.entries.sorted {
-        ($0.value.dataOffsets[0], $0.value.dataOffsets[1], $0.key)
-          < ($1.value.dataOffsets[0], $1.value.dataOffsets[1], $1.key)
-      }
-      for (name, entry) in inOrder {
-        let begin = entry.dataOffsets[0]
-        if begin < filled { throw wrong("tensors \(before) and \(name) overlap") }
-        if begin > filled { throw wrong("a hole of \(begin - filled) bytes between \(before) and \(name)") }
-        (filled, before) = (entry.dataOffsets[1], name)
-      }
-      guard filled == size - dataBegin else {
-        throw wrong("\(size - dataBegin - filled) bytes after the last tensor belong to none")
-      }
-      self.path = path
-      self.entries = entries
-      names = entries.keys.sorted()
-      metadata = header.metadata
-      descriptor = file
-    } catch {
-      close(file)
-      throw error
+    let file = try InputFile(path), size = file.size
+    guard size >= 8 else { throw wrong("truncated: \(size) bytes, too few for a safetensors file") }
+    var length: UInt64 = 0
+    try withUnsafeMutableBytes(of: &length) { try file.read(into: $0, at: 0) }
+    length = UInt64(littleEndian: length)
+    guard length <= SafetensorsHeader.longest else {
+      throw wrong("header of \(length) bytes is too long (not a safetensors file?)")
     }
-  }
+    let dataBegin = 8 + Int(length)
+    guard dataBegin <= size else { throw wrong("truncated: header of \(length) bytes in a file of \(size)") }
+    var json = [UInt8](repeating: 0, count: Int(length))
+    try json.withUnsafeMutableBytes { try file.read(into: $0, at: 8) }
 
-  deinit { close(descriptor) }
+    // A zero byte would let JSONDecoder take the text for UTF-16.
+    guard json.first == UInt8(ascii: "{") && !json.contains(0) else { throw wrong("header is not valid JSON") }
+    let header: SafetensorsHeader
+    do {
+      header = try JSONDecoder().decode(SafetensorsHeader.self, from: Foundation.Data(json))
+    } catch let error as DecodingError {
+      throw wrong(Self.explain(error))
+    }
+    if let name = SafetensorsHeader.duplicateKey(in: json) { throw wrong("header has \(name) twice") }
+
+    var entries: [String: Entry] = [:]
+    for (name, entry) in header.entries {
+      guard let type = SafetensorsType(rawValue: entry.dtype) else {
+        let known = SafetensorsType.allCases.map(\.rawValue).joined(separator: ", ")
+        throw wrong("tensor \(name) has unknown dtype \(entry.dtype) (known: \(known))")
+      }
+      guard let bytes = Self.bytes(entry.shape, type), entry.dataOffsets.count == 2, entry.dataOffsets[0] >= 0 else {
+        throw wrong("tensor \(name) has an impossible shape \(entry.shape) or offsets \(entry.dataOffsets)")
+      }
+      let (begin, end) = (entry.dataOffsets[0], entry.dataOffsets[1])
+      guard end <= size - dataBegin else {
+        throw wrong("truncated: tensor \(name) ends at byte \(end) of \(size - dataBegin) bytes of data")
+      }
+      guard end >= begin && end - begin == bytes else {
+        let what = "tensor \(name), \(type.rawValue) of shape \(entry.shape)"
+        throw wrong("\(what), takes \(bytes) bytes, not \(begin)..<\(end)")
+      }
+      entries[name] = Entry(
+        type: type, shape: entry.shape, count: bytes / type.bytes, offset: dataBegin + begin)
+    }
+    var filled = 0, before = "its beginning"
+    let inOrder = header.entries.sorted {
+      ($0.value.dataOffsets[0], $0.value.dataOffsets[1], $0.key)
+        < ($1.value.dataOffsets[0], $1.value.dataOffsets[1], $1.key)
+    }
+    for (name, entry) in inOrder {
+      let begin = entry.dataOffsets[0]
+      if begin < filled { throw wrong("tensors \(before) and \(name) overlap") }
+      if begin > filled { throw wrong("a hole of \(begin - filled) bytes between \(before) and \(name)") }
+      (filled, before) = (entry.dataOffsets[1], name)
+    }
+    guard filled == size - dataBegin else {
+      throw wrong("\(size - dataBegin - filled) bytes after the last tensor belong to none")
+    }
+    self.path = path
+    self.entries = entries
+    names = entries.keys.sorted()
+    metadata = header.metadata
+    self.file = file
+  }
 
   package func contains(_ name: String) -> Bool { entries[name] != nil }
   package func shape(_ name: String) throws -> [Int] { try entry(name).shape }
@@ -208,7 +197,7 @@ package final class SafetensorsFile: Sendable {
     let entry = try entry(name)
     try requireCount(entry, out.count, name)
     if entry.type == .float32 {
-      return try Self.read(descriptor, UnsafeMutableRawBufferPointer(out), at: entry.offset, path: path)
+      return try file.read(into: UnsafeMutableRawBufferPointer(out), at: entry.offset)
     }
     try chunks(of: entry) { bytes, first in
       let out = out.baseAddress! + first
@@ -227,7 +216,7 @@ package final class SafetensorsFile: Sendable {
     let entry = try entry(name)
     try requireCount(entry, out.count, name)
     if entry.type == .float64 {
-      return try Self.read(descriptor, UnsafeMutableRawBufferPointer(out), at: entry.offset, path: path)
+      return try file.read(into: UnsafeMutableRawBufferPointer(out), at: entry.offset)
     }
     try chunks(of: entry) { bytes, first in
       let out = out.baseAddress! + first
@@ -262,21 +251,8 @@ package final class SafetensorsFile: Sendable {
     for first in stride(from: 0, to: entry.count, by: elements) {
       let count = min(elements, entry.count - first)
       let part = UnsafeMutableRawBufferPointer(rebasing: chunk[..<(count * entry.type.bytes)])
-      try Self.read(descriptor, part, at: entry.offset + first * entry.type.bytes, path: path)
+      try file.read(into: part, at: entry.offset + first * entry.type.bytes)
       body(UnsafeRawBufferPointer(part), first)
-    }
-  }
-
-  private static func read(
-    _ file: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, path: String
-  ) throws {
-    var done = 0
-    while done < buffer.count {
-      let count = pread(file, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
-      if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
-      if count == 0 { throw Failure.data("\(path): truncated while it was read") }
-      done += count
     }
   }
 

@@ -23,7 +23,8 @@ package struct Failure: Error, CustomStringConvertible, Sendable {
 
   package init(_ kind: Kind, _ message: String) {
     self.kind = kind
-    self.message = message
+    // Names of files and texts from them are in it.
+    self.message = Printable.line(message, limit: 4000)
   }
 
   package static func usage(_ message: String) -> Failure { Failure(.usage, message) }

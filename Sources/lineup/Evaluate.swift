@@ -32,6 +32,7 @@ struct Evaluate: ParsableCommand {
         let outcome = try Evaluator.run(
           dataset, network, parameters, configuration, machine.context(E.self, configuration))
         for reason in outcome.damaged { log.warning("left out: \(reason)") }
+        if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
         log.info(
           "\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s"
         )
@@ -42,7 +43,8 @@ struct Evaluate: ParsableCommand {
         }
         try communicator.agree {
           guard communicator.isCoordinator, let json else { return }
-          try MetricsFile.write(outcome.plain, reRanked: outcome.reRanked, to: json)
+          try MetricsFile.write(
+            outcome.plain, reRanked: outcome.reRanked, damaged: (outcome.damagedQueries, outcome.damagedGallery), to: json)
         }
       }
       try evaluate(configuration.precision.storage.element)
@@ -55,6 +57,8 @@ enum MetricsFile {
   private struct Content: Encodable {
     let mAP: Double, mAPTrapezoid: Double, mINP: Double, rank1: Double, rank5: Double, rank10: Double
     let cmc: [Double], queries: Int, leftOut: Int
+    /// `evaluate`: images that could not be decoded.
+    let damagedQueries: Int?, damagedGallery: Int?
     /// `evaluate` with evaluation.rerank: the same after re-ranking.
     let reRanked: RankingResult?
     /// `score --rerank`: the same before re-ranking.
@@ -62,14 +66,15 @@ enum MetricsFile {
   }
 
   static func write(
-    _ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil, to path: String
+    _ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil,
+    damaged: (queries: Int, gallery: Int)? = nil, to path: String
   ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
     let content = Content(
       mAP: result.mAP, mAPTrapezoid: result.mAPTrapezoid, mINP: result.mINP, rank1: result.rank1, rank5: result.rank5,
-      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut, reRanked: reRanked,
-      plain: plain)
+      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut,
+      damagedQueries: damaged?.queries, damagedGallery: damaged?.gallery, reRanked: reRanked, plain: plain)
     try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
   }
 }

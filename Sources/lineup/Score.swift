@@ -26,6 +26,7 @@ struct Score: ParsableCommand {
         // As `evaluate` has it: junk is not even a neighbour.
         let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
         let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
+        if let warning = plain.warning { log.warning(warning) }
         log.result(plain)
         var reRanked: RankingResult?
         if rerank {

@@ -79,7 +79,8 @@ import Testing
       var samples = try images(folder, 3)
       try put("no JPEG", folder + "/bad.jpg")
       samples.insert(Sample(path: folder + "/bad.jpg", identity: 50, camera: 1), at: 1)
-      samples.append(Sample(path: folder + "/none.jpg", identity: 51, camera: 1))
+      try put("", folder + "/empty.jpg")
+      samples.append(Sample(path: folder + "/empty.jpg", identity: 51, camera: 1))
       let loader = BatchLoader(threads: 2, seed: 7)
       loader.submit(BatchRequest(samples: samples, transforms: transforms, onDamage: .skip))
       loader.submit(BatchRequest(samples: samples, transforms: transforms, onDamage: .fail))
@@ -89,15 +90,36 @@ import Testing
       #expect(batch.samples == [samples[0], samples[2], samples[3]] && batch.rows == [0, 2, 3])
       #expect(batch.pixels.count == 3 * 16 * 8 * 3)
       #expect(batch.damaged.map(\.index) == [1, 4])
-      #expect(batch.damaged.map(\.path) == [folder + "/bad.jpg", folder + "/none.jpg"])
+      #expect(batch.damaged.map(\.path) == [folder + "/bad.jpg", folder + "/empty.jpg"])
       #expect(
         batch.damaged.map(\.reason) == [
           "\(folder)/bad.jpg: Not a JPEG file: starts with 0x6e 0x6f",
-          "\(folder)/none.jpg: No such file or directory",
+          "\(folder)/empty.jpg: Empty input file",
         ])
       let error = failure { _ = try loader.next() }
       #expect(error.kind == .data && error.message.hasPrefix(folder + "/bad.jpg: "))
       #expect(try loader.next().samples == [samples[0]])
+    }
+  }
+
+  /// What says nothing about the image ends the batch, whatever becomes of damaged ones.
+  @Test(.timeLimit(.minutes(1))) func imagesThatCannotBeReadAlwaysFail() throws {
+    try withFolder { folder in
+      let samples = try images(folder, 2)
+      #expect(mkfifo(folder + "/pipe.jpg", 0o600) == 0)
+      try FileManager.default.createSymbolicLink(atPath: folder + "/zero.jpg", withDestinationPath: "/dev/zero")
+      let reasons = [
+        "none.jpg": "No such file or directory", "pipe.jpg": "not a regular file", "zero.jpg": "not a regular file",
+      ]
+      let loader = BatchLoader(threads: 2, seed: 7)
+      for (name, reason) in reasons {
+        let bad = Sample(path: "\(folder)/\(name)", identity: 9, camera: 1)
+        loader.submit(BatchRequest(samples: [samples[0], bad, samples[1]], transforms: transforms, onDamage: .skip))
+        let error = failure { _ = try loader.next() }
+        #expect(error.kind == .data && error.message == "\(folder)/\(name): \(reason)")
+      }
+      loader.submit(BatchRequest(samples: samples, transforms: transforms, onDamage: .skip))
+      #expect(try loader.next().samples == samples)
     }
   }
 

@@ -80,7 +80,7 @@ import Testing
       let isFolder = failure { _ = try ImageCodec.decode(path: folder) }
       #expect(isFolder.message == "\(folder): Is a directory")
       let unwritable = failure { try ImageCodec.write(smoothImage(width: 2, height: 2), quality: 90, path: folder) }
-      #expect(unwritable.kind == .data && unwritable.message.hasPrefix(folder + ": "))
+      #expect(unwritable.kind == .internal && unwritable.message.hasPrefix(folder + ": "))
     }
   }
 

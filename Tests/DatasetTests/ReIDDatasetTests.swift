@@ -126,7 +126,11 @@ import Testing
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message
           == "\(base)/list_gallery.txt:1: expected \"path identity\", found \"a_b_1.jpg\"")
-      try put("a_b_1_c.jpg 3\n", base + "/list_gallery.txt")
+      try put("\u{FEFF}a_b_1_c.jpg 99999999999999999999\n", base + "/list_gallery.txt")
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message
+          == "\(base)/list_gallery.txt:1: expected \"path identity\", found \"a_b_1_c.jpg 99999999999999999999\"")
+      try put("\u{FEFF}a_b_1_c.jpg 9223372036854775807\n", base + "/list_gallery.txt")
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message
           == "\(base)/list_gallery.txt: its first image \(base)/\(test)/a_b_1_c.jpg does not exist")

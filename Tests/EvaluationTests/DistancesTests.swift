@@ -26,8 +26,8 @@ import Testing
     func features(_ rows: Int) throws -> LabelledFeatures {
       let values = (0..<rows * 16).map { _ in Float(100 + 0.02 * generator.uniform()) }
       return try labelled(
-        values, columns: 16, identities: [Int32](repeating: 1, count: rows),
-        cameras: [Int32](repeating: 1, count: rows))
+        values, columns: 16, identities: [Int](repeating: 1, count: rows),
+        cameras: [Int](repeating: 1, count: rows))
     }
     let (query, gallery) = (try features(10), try features(300))
     let direct = directDistances(query.matrix, gallery.matrix, metric)

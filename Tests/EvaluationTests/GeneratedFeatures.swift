@@ -24,9 +24,9 @@ func generatedFeatures(
   seed: UInt64, rows: Int, columns: Int, identities count: Int, cameras cameraCount: Int = 3, copies: Int = 0
 ) throws -> LabelledFeatures {
   var generator = Generator(seed)
-  let identities = (0..<rows).map { _ in Int32(generator.bits() % count - 1) }
+  let identities = (0..<rows).map { _ in Int(generator.bits() % count - 1) }
   let cameras = (0..<rows).map { row in
-    let camera = Int32(generator.bits() % cameraCount + 1)
+    let camera = Int(generator.bits() % cameraCount + 1)
     return identities[row] == 2 ? 1 : camera
   }
   var values: [Float] = []
@@ -45,7 +45,7 @@ func generatedFeatures(
 
 /// Features of the given rows (row-major).
 func labelled(
-  _ values: [Float], columns: Int, identities: [Int32], cameras: [Int32], name: String = "features"
+  _ values: [Float], columns: Int, identities: [Int], cameras: [Int], name: String = "features"
 ) throws -> LabelledFeatures {
   try LabelledFeatures(
     name: name, matrix: FeatureMatrix(rows: identities.count, columns: columns, values: values),

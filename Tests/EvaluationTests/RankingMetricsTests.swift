@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct RankingMetricsTests {
   /// One query of identity 1, camera 1, and a gallery in the order of its distances.
-  private func metrics(_ gallery: [(identity: Int32, camera: Int32)]) throws -> RankingResult {
+  private func metrics(_ gallery: [(identity: Int, camera: Int)]) throws -> RankingResult {
     let query = try labelled([0], columns: 1, identities: [1], cameras: [1])
     let images = try labelled(
       gallery.indices.map { Float($0) }, columns: 1, identities: gallery.map(\.identity),
@@ -52,7 +52,7 @@ import Testing
   @Test func tiesRankByGalleryIndex() throws {
     let query = try labelled([0], columns: 1, identities: [1], cameras: [1])
     let distances = GivenDistances(rows: [[2, 1, 1, 1, 2]])
-    func mAP(_ identities: [Int32]) throws -> Double {
+    func mAP(_ identities: [Int]) throws -> Double {
       let gallery = try labelled([0, 0, 0, 0, 0], columns: 1, identities: identities, cameras: [2, 2, 2, 2, 2])
       return try Ranking.totals(queries: 0..<1, query: query, gallery: gallery, distances: distances).result().mAP
     }
@@ -71,8 +71,8 @@ import Testing
     func labels(_ count: Int) throws -> LabelledFeatures {
       try labelled(
         [Float](repeating: 0, count: count), columns: 1,
-        identities: (0..<count).map { _ in Int32(generator.bits() % 9) - 1 },
-        cameras: (0..<count).map { _ in Int32(generator.bits() % 3) })
+        identities: (0..<count).map { _ in Int(generator.bits() % 9) - 1 },
+        cameras: (0..<count).map { _ in Int(generator.bits() % 3) })
     }
     let (query, gallery) = (try labels(queries), try labels(count))
     let rows = (0..<queries).map { _ in (0..<count).map { _ in Double(generator.bits() % levels) / 3 } }

@@ -178,7 +178,7 @@ import Storage
         == "\(short): truncated: 3 bytes, too few for a safetensors file")
     let missing = try folder.file("missing")
     #expect(message(.data) { _ = try SafetensorsFile(path: missing) } == "\(missing): No such file or directory")
-    #expect(message(.data) { _ = try SafetensorsFile(path: folder.path) } == "\(folder.path): not a file")
+    #expect(message(.data) { _ = try SafetensorsFile(path: folder.path) } == "\(folder.path): Is a directory")
   }
 
   @Test func wrongTensorsAreNotWritten() throws {

@@ -84,7 +84,77 @@ extension CommandTests {
       let outcome = try Command.succeed(
         ["evaluate", "--checkpoint", scratch("run"), "--data", data, "--json", scratch("j")], ranks: ranks)
       #expect((outcome.output + outcome.errors).contains("left out: \(data)/query/\(query): "))
-      #expect(try scratch.text("j").contains("\"queries\" : 7"))
+      let metrics = try scratch.text("j")
+      for figure in ["\"queries\" : 7", "\"damagedQueries\" : 1", "\"damagedGallery\" : 0"] {
+        #expect(metrics.contains(figure))
+      }
+      #expect(outcome.output.contains("warning: 1 query and 0 gallery images cannot be decoded and are left out"))
+    }
+
+    /// A run of one epoch to evaluate.
+    private func trained() throws -> [String] {
+      #expect(try train("run", ranks: nil, "schedule.epochs=1").code == 0)
+      return ["evaluate", "--checkpoint", scratch("run"), "--data", data, "--json", scratch("j")]
+    }
+
+    private func names(_ folder: String) throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: "\(data)/\(folder)").sorted().map { "\(data)/\(folder)/\($0)" }
+    }
+
+    @Test func figuresFromTheRestAreNotPrinted() throws {
+      let evaluate = try trained()
+      try names("query").prefix(2).forEach(scratch.damage)
+      for ranks in [nil, 3] as [Int?] {
+        let outcome = try Command.run(evaluate, ranks: ranks)
+        #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.errors)")
+        #expect(outcome.complaints.first?.contains("query: 2 of 8 images cannot be decoded") == true)
+        #expect(!outcome.output.contains("mAP") && !FileManager.default.fileExists(atPath: scratch("j")))
+      }
+    }
+
+    /// Whatever `data.damaged` says: missing, or something that would be waited for.
+    @Test func imagesThatCannotBeReadAreErrors() throws {
+      let evaluate = try trained(), image = try names("bounding_box_train")[3], query = try names("query")[1]
+      try FileManager.default.removeItem(atPath: query)
+      #expect(mkfifo(query, 0o600) == 0)
+      try FileManager.default.removeItem(atPath: image)
+      #expect(mkfifo(image, 0o600) == 0)
+      for ranks in [nil, 2] as [Int?] {
+        for (arguments, path) in [
+          (evaluate, query),
+          (["extract", "--checkpoint", scratch("run"), "--images", data + "/query", "--output", scratch("q.npy")], query),
+          (["train", "--data", data, "--output", scratch("again")] + Tiny.training, image),
+        ] {
+          let outcome = try Command.run(arguments, ranks: ranks)
+          #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.errors)")
+          #expect(outcome.complaints.first?.contains("\(path)") == true, "\(outcome.complaints)")
+        }
+      }
+    }
+
+    @Test func queriesWithoutAMatchAreTold() throws {
+      let evaluate = try trained(), query = try names("query")[0]
+      let identity = query.split(separator: "/").last!.prefix(4)
+      for image in try names("bounding_box_test") where image.contains("/\(identity)_") {
+        try FileManager.default.removeItem(atPath: image)
+      }
+      let outcome = try Command.succeed(evaluate)
+      #expect(outcome.output.contains("warning: 2 of 8 queries have no match in the gallery"))
+    }
+
+    @Test func noFeaturesAreNoFile() throws {
+      _ = try trained()
+      func extract(_ images: String) throws -> String {
+        let outcome = try Command.run(
+          ["extract", "--checkpoint", scratch("run"), "--images", images, "--output", scratch("f.npy")])
+        #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.errors)")
+        #expect(!FileManager.default.fileExists(atPath: scratch("f.npy")))
+        return outcome.complaints.first ?? ""
+      }
+      try "path,identity,camera\n".write(toFile: scratch("none.csv"), atomically: false, encoding: .utf8)
+      #expect(try extract(scratch("none.csv")).contains("\(scratch("none.csv")): no image in it"))
+      try names("query").forEach(scratch.damage)
+      #expect(try extract(data + "/query").contains("none of its 8 images can be decoded"))
     }
   }
 }

@@ -73,8 +73,8 @@ extension CommandTests {
       #expect(query.matrix.rows == 20 && query.matrix.columns == 32 && gallery.matrix.columns == 32)
       let names = try FileManager.default.contentsOfDirectory(atPath: "\(data)/bounding_box_test").sorted()
       #expect(gallery.paths == names.map { "\(data)/bounding_box_test/\($0)" })
-      #expect(gallery.identities.map { Int($0) } == names.map { Int($0.prefix { $0 != "_" })! })
-      #expect(gallery.cameras.map { Int($0) } == names.map { Int($0.split(separator: "_")[1].dropFirst().prefix(1))! })
+      #expect(gallery.identities == names.map { Int($0.prefix { $0 != "_" })! })
+      #expect(gallery.cameras == names.map { Int($0.split(separator: "_")[1].dropFirst().prefix(1))! })
       let csv = try scratch.text("g.csv").split(separator: "\n")
       #expect(csv[0] == "path,identity,camera" && csv.count == names.count + 1)
 

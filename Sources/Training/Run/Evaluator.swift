@@ -15,8 +15,17 @@ package enum Evaluator {
     package let reRanked: RankingResult?
     /// Images of this rank's share that could not be decoded and were left out, with the reason.
     package let damaged: [String]
+    /// Of all ranks.
+    package let damagedQueries: Int, damagedGallery: Int
     package let images: Int
     package let seconds: Double
+
+    /// What to know before the figures are compared with others: lines with counts.
+    package var warnings: [String] {
+      let damaged = damagedQueries + damagedGallery
+      let images = "\(damagedQueries) query and \(damagedGallery) gallery images cannot be decoded and are left out"
+      return (damaged > 0 ? [images] : []) + [plain.warning].compactMap { $0 }
+    }
   }
 
   /// Some rank was asked to stop; thrown on every rank alike.
@@ -30,7 +39,10 @@ package enum Evaluator {
     let communicator = context.communicator
     let start = Date()
     let extractor = FeatureExtractor(network, parameters, configuration, context)
-    let query = try extractor.extract(dataset.query), gallery = try extractor.extract(dataset.gallery)
+    let query = try extractor.extract(dataset.query)
+    let damagedQueries = try requireMost(of: dataset.query, query.samples, "query", communicator)
+    let gallery = try extractor.extract(dataset.gallery)
+    let damagedGallery = try requireMost(of: dataset.gallery, gallery.samples, "gallery", communicator)
     let settings = configuration.evaluation
     let (queryFeatures, galleryFeatures) = try communicator.agree {
       (try labelled("query", query.features, query.samples), try labelled("gallery", gallery.features, gallery.samples))
@@ -50,14 +62,13 @@ package enum Evaluator {
     let reRanked =
       settings.rerank
       ? try result(
-        try communicator.agree {
-          try ReRanking(
-            query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
-            parallelFor: parallelFor)
-        })
+        try ReRanking(
+          query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
+          shares: RankShares(communicator: communicator), parallelFor: parallelFor))
       : nil
     return Outcome(
       plain: plain, reRanked: reRanked, damaged: query.damaged + gallery.damaged,
+      damagedQueries: damagedQueries, damagedGallery: damagedGallery,
       images: query.samples.count + gallery.samples.count, seconds: Date().timeIntervalSince(start))
   }
 
@@ -66,7 +77,36 @@ package enum Evaluator {
     -> LabelledFeatures
   {
     try LabelledFeatures(
-      name: name, matrix: features, paths: samples.map(\.path), identities: samples.map { Int32($0.identity) },
-      cameras: samples.map { Int32($0.camera) })
+      name: name, matrix: features, paths: samples.map(\.path), identities: samples.map(\.identity),
+      cameras: samples.map(\.camera))
+  }
+
+  /// How many of `samples` are not among `kept`: up to a fifth.
+  /// - Throws: on every rank, `Failure.data` where more are damaged.
+  private static func requireMost(
+    of samples: [Sample], _ kept: [Sample], _ name: String, _ communicator: any Communicator
+  ) throws -> Int {
+    let damaged = samples.count - kept.count
+    return try communicator.agree {
+      guard damaged * 5 <= samples.count else {
+        throw Failure.data(
+          "\(name): \(damaged) of \(samples.count) images cannot be decoded; figures from the rest would mislead")
+      }
+      return damaged
+    }
+  }
+}
+
+/// Rows shared out over the ranks of a job.
+package struct RankShares: RowShares {
+  private let communicator: any Communicator
+
+  package init(communicator: any Communicator) { self.communicator = communicator }
+
+  package func own(_ count: Int) -> Range<Int> { Share.rows(count, communicator) }
+
+  package func gather<T: BitwiseCopyable>(_ own: [T]) throws -> [T] {
+    if communicator.size == 1 { return own }
+    return Array(try communicator.allgather(own).joined())
   }
 }

@@ -1,0 +1,54 @@
+import Storage
+import Tensors
+
+/// What a data set looks like from here: the same on every host that has the same copy of it, wherever that lies.
+package struct DatasetSurvey: Sendable, Equatable {
+  package struct Part: Sendable, Equatable {
+    package let split: ReIDDataset.Split
+    /// Images.
+    package let count: Int
+    /// SHA-256 of path below the data set's folder, size of the file, identity and camera of each image, in order.
+    package let digest: String
+  }
+
+  /// Of `Split.allCases`, in this order.
+  package let parts: [Part]
+}
+
+extension ReIDDataset {
+  /// Asks the file system for the size of every listed image; opens none.
+  ///
+  /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them.
+  package func survey() throws -> DatasetSurvey {
+    let base = folder
+    var parts: [DatasetSurvey.Part] = [], gaps: [String] = []
+    for split in Split.allCases {
+      var listed: [UInt8] = [], missing: [String] = []
+      for sample in self[split] {
+        guard let size = InputFile.size(sample.path) else {
+          missing.append(sample.path)
+          continue
+        }
+        let isBelow = sample.path.hasPrefix(base)
+        listed += isBelow ? sample.path.utf8.dropFirst(base.utf8.count) : sample.path.utf8[...]
+        for number in [0, size, sample.identity, sample.camera] {
+          withUnsafeBytes(of: Int64(number).littleEndian) { listed += $0 }
+        }
+      }
+      let digest = try listed.withUnsafeBytes { try SHA256.digest(of: $0) }
+      parts.append(.init(split: split, count: self[split].count, digest: digest))
+      guard let first = missing.first else { continue }
+      let further = missing.count > 1 ? ", then \(missing[1])" : ""
+      let count = "\(missing.count) of \(self[split].count) images \(missing.count == 1 ? "is" : "are") missing"
+      gaps.append("\(split.rawValue): \(count), the first is \(first)\(further)")
+    }
+    guard gaps.isEmpty else { throw Failure.data("\(root): \(gaps.joined(separator: "; "))") }
+    return DatasetSurvey(parts: parts)
+  }
+
+  /// What relative paths count from, with a slash at its end, or empty: the root, or the folder of the CSV file.
+  private var folder: String {
+    if ImageFolder.isFolder(root) { return root.hasSuffix("/") ? root : root + "/" }
+    return root.lastIndex(of: "/").map { String(root[...$0]) } ?? ""
+  }
+}
