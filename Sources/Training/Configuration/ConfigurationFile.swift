@@ -19,7 +19,7 @@ extension Configuration {
   ) throws -> Configuration {
     var configuration = base
     if let file {
-      configuration = try configuration.overlaid(with: ConfigurationText.read(file), source: file)
+      configuration = try configuration.overlaid(with: ConfigurationText.read(file), source: Printable.line(file))
     }
     for text in settings {
       let setting = try Setting(text), source = Setting.source(text)
@@ -181,11 +181,7 @@ extension Configuration {
     if let pairs = value.mapping, pairs.count == 1, let (key, child) = pairs.first.map({ ($0.key, $0.value) }) {
       return unknown(joined(path, key.string ?? inline(key)), child, source: source)
     }
-    let name = Printable.line(path, limit: 80)
-    if let known = Spelling.nearest(key: path, among: ConfigurationSection.names + ConfigurationKey.all.map(\.path)) {
-      return Failure.usage("\(source): unknown key \(name); did you mean \(known)?")
-    }
-    return Failure.usage("\(source): unknown key \(name)")
+    return Failure.usage("\(source): \(Failure.unknownKey(path).message)")
   }
 
   private func explain(_ error: DecodingError, merged: Node, schema: Node) -> String {

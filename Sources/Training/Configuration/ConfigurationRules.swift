@@ -35,7 +35,8 @@ extension Configuration {
     }
     try require(
       identities * images <= Self.mostImages, "sampling.images", images,
-      "\(Self.mostImages / identities) or less with \(identities) identities: a batch has \(Self.mostImages) images at most")
+      "\(Self.mostImages / identities) or less with \(identities) identities: a batch has \(Self.mostImages) images at most"
+    )
     let pixels = input.height * input.width
     try require(
       identities * images * pixels <= Self.mostPixels, "input.height", input.height,

@@ -14,16 +14,16 @@ enum ConfigurationText {
 
   /// The tree in a file.
   static func read(_ file: String) throws -> Node {
-    let text: String
+    let text: String, source = Printable.line(file)
     do {
       text = try InputFile.text(file, limit: Most.bytes)
     } catch {
       guard FileManager.default.fileExists(atPath: file) else {
-        throw Failure.usage("\(file): no such configuration file")
+        throw Failure.usage("\(source): no such configuration file")
       }
-      throw Failure.usage(error.message)
+      throw Failure.usage(Printable.line(error.message))
     }
-    return try compose(text, source: file)
+    return try compose(text, source: source)
   }
 
   /// The tree that `text` stands for; null where it is empty.
@@ -75,7 +75,8 @@ enum ConfigurationText {
 
   private static func opensAlias(after byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "-"), UInt8(ascii: "?"):
+    case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: ":"), UInt8(ascii: "-"),
+      UInt8(ascii: "?"):
       true
     // White space, and the ends of YAML's other line ends (U+0085, U+2028, U+2029) and of a byte order mark.
     default: byte <= 0x20 || byte >= 0x80
@@ -85,7 +86,8 @@ enum ConfigurationText {
   /// What libyaml takes as the first character of an alias's name.
   private static func isName(_ byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"),
       UInt8(ascii: "_"), UInt8(ascii: "-"):
       true
     default: false
@@ -126,6 +128,8 @@ enum ConfigurationText {
     case .duplicatedKeysInMapping(let duplicates, let context):
       let keys = Printable.line(duplicates.sorted().joined(separator: ", "), limit: 80)
       return "\(keys) occurs twice in the section at line \(context.mark.line)"
+    case .reader(let problem, _, _, _):
+      return problem
     default:
       let line = String(describing: error).split(separator: "\n").first.map(String.init) ?? "not YAML"
       return Printable.line(line, limit: 200)

@@ -9,7 +9,8 @@ import Tensors
 extension ConfigurationSection {
   package static var all: [ConfigurationSection] {
     [
-      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, lossScale, evaluation, checkpoint,
+      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, lossScale, evaluation,
+      checkpoint,
       communication, data, log, watchdog, divergence, run,
     ]
   }
@@ -23,7 +24,7 @@ extension ConfigurationSection {
 
   private static var model: Self {
     Self(
-      "model", "The network: ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.",
+      "model", "ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.",
       [
         .choice(
           "model.head", Architecture.Head.self,
@@ -48,7 +49,8 @@ extension ConfigurationSection {
         .flag("model.topDown", "Whether coarse maps are added to finer ones. Head `msfl` only."),
         .flag(
           "model.fusion",
-          "Whether the maps pass the fusion bottlenecks, which takes `model.lateral` or `model.topDown`. Head `msfl` only."),
+          "Whether the maps pass the fusion bottlenecks, which takes `model.lateral` or `model.topDown`. Head `msfl` only."
+        ),
         .checked(
           "model.lastStride", \.model.lastStride, type: "integer", "1 or 2",
           "Stride of the backbone's last stage; 1 doubles its map's height and width.",
@@ -163,7 +165,8 @@ extension ConfigurationSection {
         .choice(
           "sampling.scheme", IdentitySampler.Scheme.self,
           "Which identities come together. `paper`: each identity is once an epoch the first of a batch, the others drawn at "
-            + "random; as many batches an epoch as identities. `shuffled`: the identities are shuffled and taken P at a time."),
+            + "random; as many batches an epoch as identities. `shuffled`: the identities are shuffled and taken P at a time."
+        ),
       ])
   }
 

@@ -14,7 +14,8 @@ extension ConfigurationSection {
         .checked(
           "schedule.steps", \.schedule.steps, type: "list of integers",
           "a list of up to 1000 epochs in ascending order, each 1 or more and at most \(mostEpochs)",
-          "Epochs, counted from 0, that begin with the learning rate multiplied by `schedule.factor`.", allows: areEpochs),
+          "Epochs, counted from 0, that begin with the learning rate multiplied by `schedule.factor`.",
+          allows: areEpochs),
         .number(
           "schedule.factor", \.schedule.factor, above: 0, atMost: 1,
           "What each of `schedule.steps` multiplies the learning rate by."),
@@ -41,7 +42,8 @@ extension ConfigurationSection {
           "The scale at the start.",
           allows: { value, _ in value.significand == 1 && (0x1p-64...0x1p64).contains(value) }),
         .integer(
-          "lossScale.growthInterval", \.lossScale.growthInterval, 1...mostSteps, "Clean steps before the scale doubles."),
+          "lossScale.growthInterval", \.lossScale.growthInterval, 1...mostSteps, "Clean steps before the scale doubles."
+        ),
       ])
   }
 
@@ -64,7 +66,8 @@ extension ConfigurationSection {
 
   static var checkpoint: Self {
     Self(
-      "checkpoint", "When the state of a run is saved. One is always written at the end, and when the job is asked to stop.",
+      "checkpoint",
+      "When the state of a run is saved. One is always written at the end, and when the job is asked to stop.",
       [
         .integer(
           "checkpoint.everyEpochs", \.checkpoint.everyEpochs, 0...mostEpochs,
@@ -101,7 +104,8 @@ extension ConfigurationSection {
           allows: { value, _ in (0...1).contains(value) }),
         .choice(
           "data.damaged", Configuration.Data.Damaged.self,
-          "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."),
+          "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."
+        ),
         .flag("data.includeValidation", "Whether MSMT17's validation images are trained on."),
         .integer("data.loaderThreads", \.data.loaderThreads, 1...256, "Threads of one rank that decode images."),
       ])
