@@ -12,7 +12,7 @@ struct Lineup: ParsableCommand {
     version: Version.current,
     subcommands: [
       Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
-      Benchmark.self, Doctor.self,
+      Benchmark.self, Doctor.self, Config.self,
     ]
   )
 

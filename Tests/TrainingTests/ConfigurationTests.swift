@@ -128,6 +128,15 @@ import Training
     ("xyzzyplugh.frobnicate=1", "unknown key xyzzyplugh.frobnicate"),
     ("model.width.x=1", "unknown key model.width.x; did you mean model.width?"),
     ("losses.triplet.margn=1", "unknown key losses.triplet.margn; did you mean losses.triplet.margin?"),
+    ("sampling.image=4", "unknown key sampling.image; did you mean sampling.images?"),
+    ("lerningRate=1", "unknown key lerningRate; did you mean optimizer.learningRate?"),
+    ("optimizer.epochs=1", "unknown key optimizer.epochs; did you mean schedule.epochs?"),
+    ("SAMPLING.IMAGES=1", "unknown key SAMPLING.IMAGES; did you mean sampling.images?"),
+    ("margin=1", "unknown key margin; did you mean losses.triplet.margin?"),
+    (
+      "schedule.foo=1",
+      "unknown key schedule.foo; schedule has epochs, maxSteps, steps, factor, warmupEpochs, warmupFactor"
+    ), ("x=1", "unknown key x"),
   ])
   func unknownKeys(setting: String, expected: String) {
     #expect(refusal(setting) == "--set \(setting): \(expected)")
@@ -152,6 +161,18 @@ import Training
     ("msgr.at=[1, 5]", "msgr.at[1] is 5; expected one of input, 1, 2, 3, 4"),
     ("sampling.scheme=random", "sampling.scheme is random; expected one of paper, shuffled"),
     ("log=3", "log is 3; expected a section with keys among everySteps, samples, level"),
+    ("model.head=msfI", "model.head is msfI; expected one of msfl, baseline; did you mean msfl?"),
+    ("model.head=MSFL", "model.head is MSFL; expected one of msfl, baseline; did you mean msfl?"),
+    ("msgr.at=[1, imput]", "msgr.at[1] is imput; expected one of input, 1, 2, 3, 4; did you mean input?"),
+    (
+      "log.level=warn",
+      "log.level is warn; expected one of trace, debug, info, notice, warning, error, critical; did you mean warning?"
+    ),
+    // Base 60, whose arithmetic would overflow.
+    ("threads=9223372036854775807:59", "threads is 9223372036854775807:59; expected an integer"),
+    ("threads=0:0:0:0:0:0:0:0:0:0:0:0", "threads is 0:0:0:0:0:0:0:0:0:0:0:0; expected an integer"),
+    ("schedule.steps=[1, 1:30]", "schedule.steps is [1, 1:30]; expected a list such as [40, 70]"),
+    ("optimizer.learningRate=1:30", "optimizer.learningRate is 1:30; expected a number"),
     ("threads", "expected key=value, as in --set schedule.epochs=60"),
     ("=3", "expected a dotted key before =, as in --set schedule.epochs=60"),
     ("a..b=3", "expected a dotted key before =, as in --set schedule.epochs=60"),
@@ -197,11 +218,62 @@ import Training
     ("data.loaderThreads=0", "data.loaderThreads"), ("log.everySteps=0", "log.everySteps"), ("threads=-1", "threads"),
     ("msgr.at=[]", "msgr.at"), ("msgr.at=[1, 1]", "each once"), ("msgr.lambda=-1", "msgr.lambda is -1.0"),
     ("adaptiveL2.amplitude=0", "above 0"), ("adaptiveL2.tensors=[bias,bias]", "each once"),
+    ("model.width=4.1", "at most 4"), ("model.embedding=4000000000000000000", "from 1 to 16384"),
+    ("input.height=4096", "at most 2048"), ("schedule.epochs=9000000000000000000", "from 1 to 1000000"),
+    ("schedule.steps=[1000001]", "at most 1000000"), ("lossScale.initial=.inf", "power of two"),
+    ("watchdog.seconds=-1", "from 0 to 86400"), ("watchdog.seconds=86401", "from 0 to 86400"),
+    ("watchdog.seconds=.nan", "from 0 to 86400"), ("divergence.skippedSteps=0", "from 1"),
+    ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=8193", "8192 or less with 8 identities"),
+    ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
   ])
   func outOfRange(setting: String, part: String) {
     let text = refusal(setting)
     #expect(text?.contains(part) == true, "\(text ?? "accepted")")
     #expect(text?.hasPrefix(String(setting.prefix { $0 != "=" }) + " is ") == true)
+  }
+
+  /// No key takes a number without end.
+  @Test func everyNumberHasAnUpperBound() throws {
+    for key in ConfigurationKey.all where key.path != "seed" {
+      let most: [String: (String, String)] = ["integer": ("\(Int.max)", "\(Int.min)"), "number": ("1e300", "-1e300")]
+      guard let (large, small) = most[key.type] else { continue }
+      for value in [large, small] {
+        #expect(refusal("\(key.path)=\(value)")?.hasPrefix("\(key.path) is ") == true, "\(key.path)=\(value)")
+      }
+    }
+    let list = (1...1001).map(String.init).joined(separator: ", ")
+    let steps = try #require(refusal("schedule.steps=[\(list)]"))
+    #expect(steps.contains("up to 1000") && steps.count < 250)
+  }
+
+  /// Factors that are in range multiply to numbers that an `Int` holds.
+  @Test func extremesMultiply() throws {
+    let longest = try Configuration.resolve(settings: [
+      "schedule.epochs=1000000", "schedule.warmupEpochs=1000000", "schedule.maxSteps=1000000000000",
+      "schedule.steps=[1000000]",
+    ])
+    let rate = Schedule(longest).learningRate(epoch: 999_999, step: 0, stepsPerEpoch: 1 << 40)
+    #expect(rate.isFinite && rate > 0)
+    let large = ["input.height=2048", "input.width=2048"]
+    #expect(
+      refusal("sampling.identities=65536", "sampling.images=65536")?.hasPrefix("sampling.images is 65536") == true)
+    #expect(
+      message(.usage) {
+        _ = try Configuration.resolve(settings: large + ["sampling.images=512"])
+      }?.hasPrefix("input.height is 2048; it must be smaller: 4096 images a batch") == true)
+    #expect(
+      message(.usage) {
+        _ = try Configuration.resolve(settings: large + ["evaluation.batch=4096"])
+      }?.hasPrefix("evaluation.batch is 4096; it must be 2048 or less") == true)
+    for allowed in [
+      ["sampling.images=8192"], ["sampling.identities=32768", "sampling.images=2"], large + ["sampling.images=256"],
+      ["threads=1024", "data.loaderThreads=256"], ["watchdog.seconds=0"], ["watchdog.seconds=2"],
+      ["divergence.skippedSteps=1"], ["model.width=4", "model.embedding=16384"],
+    ] {
+      #expect(throws: Never.self) { try Configuration.resolve(settings: allowed) }
+    }
+    // A number that is not finite is named, whatever comes after it.
+    #expect(refusal("model.width=.nan", "threads=1")?.hasPrefix("model.width is nan; ") == true)
   }
 
   @Test func combinations() throws {

@@ -6,8 +6,9 @@ import Tensors
 
 /// Everything a run can be told, with every default: one nested struct a section of the YAML file.
 ///
-/// A key `model.width` is the property `model.width`; there is no second list of names or defaults.
-/// `ConfigurationFile.swift` reads and writes it; `validate()` below says what is allowed.
+/// A key `model.width` is the property `model.width`. What each key means and which values it takes stands in the table of
+/// keys (`ConfigurationKey`, MethodKeys.swift and RunKeys.swift), which a test holds to have exactly these.
+/// `ConfigurationFile.swift` reads and writes it.
 package struct Configuration: Codable, Sendable, Equatable {
   package var model = Model()
   package var input = Input()
@@ -26,57 +27,40 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var log = Log()
   package var watchdog = Watchdog()
   package var divergence = Divergence()
-  /// Seeds initialization, sampling and augmentation.
   package var seed: UInt64 = 1
-  /// Threads of one rank; 0 takes as many as the affinity mask of the process allows.
   package var threads = 0
 
   package init() {}
 
   package struct Model: Codable, Sendable, Equatable {
     package var head = Architecture.Head.msfl
-    /// Factor on every channel count of backbone and pyramid.
     package var width = 1.0
-    /// Length of the embedding; not scaled by `width`.
     package var embedding = 512
-    /// One set of fusion and smoothing convolutions for all their uses (27.08 M parameters), or one each.
     package var sharedPyramid = true
-    /// The stages of the backbone, 1 (stride 4) to 4 (stride 32), whose maps are pooled and concatenated.
     package var stages = [1, 2, 3, 4]
-    /// Whether a 1×1 convolution brings each stage to the pyramid's channels.
     package var lateral = true
-    /// Whether coarse maps are added to finer ones.
     package var topDown = true
-    /// Whether the maps pass the fusion bottlenecks.
     package var fusion = true
-    /// Stride of the last stage, 1 or 2.
     package var lastStride = 2
-    /// A safetensors file with torchvision's names to start from; null initializes at random.
     @Nullable package var weights: String?
     package init() {}
   }
 
   package struct Input: Codable, Sendable, Equatable {
-    /// Pixels; a multiple of 32.
     package var height = 256
-    /// Pixels; a multiple of 32.
     package var width = 128
     package init() {}
   }
 
   package struct Precision: Codable, Sendable, Equatable {
-    /// The element of activations and working weights.
     package var storage = Tensors.Precision.float16
-    /// What products of float16 operands are computed in.
     package var multiply = Multiplication.exact
     package init() {}
   }
 
   package struct Losses: Codable, Sendable, Equatable {
     package struct Triplet: Codable, Sendable, Equatable {
-      /// Factor of the batch-hard triplet loss beside the cross-entropy; 0 leaves it out.
       package var weight = 1.0
-      /// In units of the Euclidean distance of embeddings.
       package var margin = 0.3
       package init() {}
     }
@@ -88,11 +72,8 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct MSGR: Codable, Sendable, Equatable {
     package enum Norm: String, Choice { case one = "1", two = "2", infinity = "inf" }
     package enum Place: String, Choice { case input, stage1 = "1", stage2 = "2", stage3 = "3", stage4 = "4" }
-    /// λ; 0 turns it off.
     package var lambda = 0.0
-    /// q.
     package var norm = Norm.two
-    /// s: the input and the stages whose gradients are penalized.
     package var at = [Place.stage1, .stage2]
     package init() {}
   }
@@ -102,28 +83,21 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct AdaptiveL2: Codable, Sendable, Equatable {
     package enum Kind: String, Choice { case convolution, linear, bias, normScale, normShift }
     package var enabled = false
-    /// The largest strength.
     package var amplitude = 0.005
-    /// r_i at the start; 0 is half the amplitude, −2.5 and below none, 2.5 and above all of it.
     package var initial = 0.0
-    /// Whether r_i is trained; false keeps the constant penalty.
     package var trained = true
-    /// The kinds of tensors that are regularized, each tensor with a strength of its own.
     package var tensors = Kind.allCases
     package init() {}
   }
 
   package struct Sampling: Codable, Sendable, Equatable {
-    /// P, identities of the global batch. (The paper's numbers are lost in its text; 8×4 is the field's habit.)
     package var identities = 8
-    /// K, images of each identity.
     package var images = 4
     package var scheme = IdentitySampler.Scheme.paper
     package init() {}
   }
 
   package struct Optimizer: Codable, Sendable, Equatable {
-    /// `l2` adds weightDecay·w to the gradient (Adam); `decoupled` shrinks w by learningRate·weightDecay (AdamW).
     package enum Decay: String, Choice { case l2, decoupled }
     package var learningRate = 3.5e-4
     package var weightDecay = 5e-4
@@ -136,81 +110,59 @@ package struct Configuration: Codable, Sendable, Equatable {
 
   package struct Scheduling: Codable, Sendable, Equatable {
     package var epochs = 120
-    /// Ends the run after this many steps, within an epoch if need be; 0 for no such limit.
     package var maxSteps = 0
-    /// Epochs, counted from 0, that begin with the learning rate multiplied by `factor`.
     package var steps = [40, 70]
     package var factor = 0.1
-    /// Epochs over which the rate rises linearly from `warmupFactor` of itself.
     package var warmupEpochs = 0
     package var warmupFactor = 0.01
     package init() {}
   }
 
   package struct LossScaling: Codable, Sendable, Equatable {
-    /// A power of two.
     package var initial = 32768.0
-    /// Clean steps before the scale doubles.
     package var growthInterval = 1000
     package init() {}
   }
 
   package struct Evaluation: Codable, Sendable, Equatable {
-    /// 0 evaluates after the last epoch only.
     package var everyEpochs = 10
-    /// Whether the network is also evaluated before its first step.
     package var beforeTraining = false
-    /// Whether the embedding is the mean of an image's and its mirror image's.
     package var flip = false
     package var metric = DistanceMetric.euclidean
-    /// Images of one rank that pass the network at once.
     package var batch = 64
-    /// Whether k-reciprocal re-ranking is reported too.
     package var rerank = false
     package init() {}
   }
 
   package struct Checkpointing: Codable, Sendable, Equatable {
-    /// 0 writes one after the last epoch only.
     package var everyEpochs = 10
-    /// 0 turns it off.
     package var everySteps = 0
-    /// How many of the latest checkpoints stay.
     package var keep = 3
     package init() {}
   }
 
   package struct Communication: Codable, Sendable, Equatable {
-    /// What gradients cross ranks as; all but `float64` round, and N ranks then no longer follow one bit for bit.
     package var wire = Wire.float64
-    /// Gradients that are summed at once, in 10⁶ bytes on the wire.
     package var bucketMegabytes = 25
     package init() {}
   }
 
   package struct Data: Codable, Sendable, Equatable {
     package enum Damaged: String, Choice { case skip, fail }
-    /// Random crop and mirroring of training images.
     package var augmentation = true
-    /// Probability of random erasing.
     package var erasing = 0.0
-    /// What a training image that cannot be decoded leads to.
     package var damaged = Damaged.skip
-    /// Whether MSMT17's validation images are trained on.
     package var includeValidation = false
-    /// Threads of one rank that decode images.
     package var loaderThreads = 1
     package init() {}
   }
 
   package struct Watchdog: Codable, Sendable, Equatable {
-    /// A rank that is missing for so long ends the job; 0 waits for ever.
     package var seconds = 300.0
     package init() {}
   }
 
   package struct Divergence: Codable, Sendable, Equatable {
-    /// Steps skipped in a row, for gradients or a loss that are not finite, after which the run stops.
     package var skippedSteps = 30
     package init() {}
   }
@@ -221,9 +173,7 @@ package struct Configuration: Codable, Sendable, Equatable {
       case trace, debug, info, notice, warning, error, critical
       package var includesDebug: Bool { self == .trace || self == .debug }
     }
-    /// Steps between two log lines.
     package var everySteps = 1
-    /// Whether the sample list of every step is logged.
     package var samples = false
     package var level = Level.info
     package init() {}

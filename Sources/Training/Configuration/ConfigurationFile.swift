@@ -19,28 +19,39 @@ extension Configuration {
   ) throws -> Configuration {
     var configuration = base
     if let file {
-      guard let bytes = FileManager.default.contents(atPath: file) else {
-        let isThere = FileManager.default.fileExists(atPath: file)
-        throw Failure.usage("\(file): \(isThere ? "cannot be read" : "no such configuration file")")
-      }
-      guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure.usage("\(file): not UTF-8 text") }
-      configuration = try configuration.overlaid(with: compose(text, source: file), source: file)
+      configuration = try configuration.overlaid(with: ConfigurationText.read(file), source: Printable.line(file))
     }
-    for setting in settings {
-      let source = "--set \(setting)"
-      guard let equals = setting.firstIndex(of: "=") else {
-        throw Failure.usage("\(source): expected key=value, as in --set schedule.epochs=60")
-      }
-      let parts = setting[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-      guard parts.allSatisfy({ !$0.isEmpty }) else {
-        throw Failure.usage("\(source): expected a dotted key before =, as in --set schedule.epochs=60")
-      }
-      let value = try compose(String(setting[setting.index(after: equals)...]), source: source)
-      let tree = parts.reversed().reduce(value) { Node([(Node($1), $0)]) }
+    for text in settings {
+      let setting = try Setting(text), source = Setting.source(text)
+      let value = try ConfigurationText.compose(setting.value, source: source)
+      let tree = setting.key.reversed().reduce(value) { Node([(Node($1), $0)]) }
       configuration = try configuration.overlaid(with: tree, source: source)
     }
     try configuration.validate()
     return configuration
+  }
+
+  /// One `--set`, taken apart.
+  package struct Setting {
+    /// The parts of the dotted key.
+    let key: [String]
+    let value: String
+
+    /// - Throws: `Failure.usage` where it is not `dotted.key=value`.
+    package init(_ text: String) throws {
+      guard let equals = text.firstIndex(of: "=") else {
+        throw Failure.usage("\(Self.source(text)): expected key=value, as in --set schedule.epochs=60")
+      }
+      key = text[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+      value = String(text[text.index(after: equals)...])
+      // No key has four parts, and trees are walked by functions that call themselves.
+      guard key.count <= 8, key.allSatisfy({ !$0.isEmpty }) else {
+        throw Failure.usage("\(Self.source(text)): expected a dotted key before =, as in --set schedule.epochs=60")
+      }
+    }
+
+    /// How errors about it begin.
+    static func source(_ text: String) -> String { "--set \(Printable.line(text, limit: 80))" }
   }
 
   /// Every key with its value, in the order of declaration; `resolve` reads exactly the same configuration back.
@@ -52,9 +63,12 @@ extension Configuration {
     }
   }
 
+  /// Every key with its value as YAML writes it, in the order of declaration.
+  package func values() throws -> [(key: String, value: String)] { leaves(of: try tree()) }
+
   /// The keys whose values differ from `other`'s, in the order of declaration, values as YAML writes them.
   package func differences(from other: Configuration) throws -> [(key: String, old: String, new: String)] {
-    zip(leaves(of: try other.tree()), leaves(of: try tree())).compactMap { before, after in
+    zip(try other.values(), try values()).compactMap { before, after in
       before.value == after.value ? nil : (after.key, before.value, after.value)
     }
   }
@@ -73,8 +87,9 @@ extension Configuration {
         throw Failure.internal("the configuration encodes to nothing")
       }
       return arranged(values, like: try Self.schema())
-    } catch let error as EncodingError {
-      throw Failure.usage("the configuration has a number that is not finite: \(error)")
+    } catch is EncodingError {
+      try validate()  // names the number that is not finite
+      throw Failure.internal("the configuration cannot be encoded")
     }
   }
 
@@ -125,8 +140,8 @@ extension Configuration {
   private func merge(_ user: Node, into base: Node, schema: Node, path: String, source: String) throws -> Node {
     guard let section = schema.mapping, var result = base.mapping else {
       if user.mapping?.isEmpty == false { throw unknown(path, user, source: source) }
-      if isNull(user) && !isNull(schema) {
-        throw Failure.usage("\(source): \(path) is null; expected \(expectation(of: schema))")
+      if isNull(user) && !isNull(schema) || hasBase60(user, where: schema) {
+        throw Failure.usage("\(source): \(path) is \(shown(user)); expected \(expectation(of: schema))")
       }
       return user
     }
@@ -134,7 +149,7 @@ extension Configuration {
     guard let given = user.mapping else {
       let keys = section.keys.compactMap(\.string).joined(separator: ", ")
       let name = path.isEmpty ? "the configuration" : path
-      throw Failure.usage("\(source): \(name) is \(inline(user)); expected a section with keys among \(keys)")
+      throw Failure.usage("\(source): \(name) is \(shown(user)); expected a section with keys among \(keys)")
     }
     for (key, value) in given {
       let name = key.string ?? inline(key)
@@ -146,20 +161,16 @@ extension Configuration {
     return .mapping(result)
   }
 
-  private static func compose(_ text: String, source: String) throws -> Node {
-    do {
-      return try Yams.compose(yaml: text) ?? Node("null", .implicit, .plain)
-    } catch let error as YamlError {
-      switch error {
-      case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-        .composer(_, let problem, let mark, _):
-        throw Failure.usage("\(source): line \(mark.line), column \(mark.column): \(problem)")
-      case .duplicatedKeysInMapping(let duplicates, let context):
-        let keys = duplicates.sorted().joined(separator: ", ")
-        throw Failure.usage("\(source): \(keys) occurs twice in the section at line \(context.mark.line)")
-      default:
-        throw Failure.usage("\(source): \(String(describing: error).split(separator: "\n").first ?? "not YAML")")
-      }
+  /// Whether a number is written in base 60 (1:30), as YAML 1.1 has it: the decoder's arithmetic for it overflows.
+  private func hasBase60(_ user: Node, where schema: Node) -> Bool {
+    switch user {
+    case .scalar(let scalar):
+      let isNumber = schema.tag == Tag(.int) || schema.tag == Tag(.float)
+      return isNumber && scalar.style == .plain && scalar.string.contains(":")
+    case .sequence(let items):
+      guard let known = schema.sequence?.first else { return false }
+      return items.contains { hasBase60($0, where: known) }
+    case .mapping, .alias: return false
     }
   }
 
@@ -170,25 +181,7 @@ extension Configuration {
     if let pairs = value.mapping, pairs.count == 1, let (key, child) = pairs.first.map({ ($0.key, $0.value) }) {
       return unknown(joined(path, key.string ?? inline(key)), child, source: source)
     }
-    let keys = (try? Self.schema()).map { sections(of: $0) + leaves(of: $0).map(\.key) } ?? []
-    let last = path.split(separator: ".").last.map(String.init) ?? path
-    // The whole key mistyped, or the right name in the wrong section.
-    let nearest = keys.map { known in
-      let name = known.split(separator: ".").last.map(String.init) ?? known
-      return (known, min(editDistance(path, known), editDistance(last, name) + 1))
-    }.min { $0.1 < $1.1 }
-    if let (known, distance) = nearest, distance <= 1 + path.count / 4 {
-      return Failure.usage("\(source): unknown key \(path); did you mean \(known)?")
-    }
-    return Failure.usage("\(source): unknown key \(path)")
-  }
-
-  private func sections(of node: Node, at path: String = "") -> [String] {
-    (node.mapping ?? [:]).flatMap { key, value -> [String] in
-      guard value.mapping != nil else { return [] }
-      let name = joined(path, key.string ?? "")
-      return [name] + sections(of: value, at: name)
-    }
+    return Failure.usage("\(source): \(Failure.unknownKey(path).message)")
   }
 
   private func explain(_ error: DecodingError, merged: Node, schema: Node) -> String {
@@ -203,17 +196,22 @@ extension Configuration {
     @unknown default:
       return String(describing: error)
     }
-    var value = merged, known = schema, name = ""
+    // `name` is the path with the place in a list, if any.
+    var value = merged, known = schema, path = "", name = ""
     for key in context.codingPath {
       if let index = key.intValue, let items = value.sequence, items.indices.contains(index) {
         value = items[index]
         known = known.sequence?.first ?? known
         name += "[\(index)]"
       } else if let child = value[key.stringValue], let childSchema = known[key.stringValue] {
-        (value, known, name) = (child, childSchema, joined(name, key.stringValue))
+        (value, known, path) = (child, childSchema, joined(path, key.stringValue))
+        name = path
       }
     }
-    return "\(name) is \(inline(value)); expected \(expected ?? expectation(of: known))"
+    let words = ConfigurationKey.all.first { $0.path == path }?.words ?? []
+    let near = value.string.flatMap { Spelling.nearest(word: $0, among: words) }
+    let hint = near.map { "; did you mean \($0)?" } ?? ""
+    return "\(name) is \(shown(value)); expected \(expected ?? expectation(of: known))\(hint)"
   }
 
   private func expectation(of schema: Node) -> String {
@@ -225,6 +223,9 @@ extension Configuration {
     default: return isNull(schema) ? "text or null" : "text"
     }
   }
+
+  /// A node in a message.
+  private func shown(_ node: Node) -> String { Printable.line(inline(node), limit: 80) }
 
   /// A node as it would stand in a flow sequence.
   private func inline(_ node: Node) -> String {
@@ -244,20 +245,4 @@ extension Configuration {
   private func isNull(_ node: Node) -> Bool { node.scalar != nil && node.tag == Tag(.null) }
 
   private func joined(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
-}
-
-/// Levenshtein's: the fewest insertions, deletions and replacements of characters.
-private func editDistance(_ a: String, _ b: String) -> Int {
-  let b = Array(b)
-  var row = Array(0...b.count)
-  for (i, x) in a.enumerated() {
-    var diagonal = row[0]
-    row[0] = i + 1
-    for (j, y) in b.enumerated() {
-      let replaced = diagonal + (x == y ? 0 : 1)
-      diagonal = row[j + 1]
-      row[j + 1] = min(replaced, row[j] + 1, diagonal + 1)
-    }
-  }
-  return row[b.count]
 }

@@ -1,0 +1,198 @@
+import Dataset
+import Evaluation
+import Kernels
+import Network
+import Tensors
+
+/// The table of all keys. Upper bounds are far beyond any use; they keep products within an `Int` and memory within what a
+/// machine could have, so that a slip of the finger is a line and not a crash.
+extension ConfigurationSection {
+  package static var all: [ConfigurationSection] {
+    [
+      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, lossScale, evaluation,
+      checkpoint,
+      communication, data, log, watchdog, divergence, run,
+    ]
+  }
+
+  /// Epochs of a run, and all that is counted in them.
+  package static var mostEpochs: Int { 1_000_000 }
+  /// Steps of a run, and all that is counted in them.
+  package static var mostSteps: Int { 1_000_000_000_000 }
+  /// Of numbers that only scale something, float32's exponents left over.
+  private static var largest: Double { 1e6 }
+
+  private static var model: Self {
+    Self(
+      "model", "ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.",
+      [
+        .choice(
+          "model.head", Architecture.Head.self,
+          "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
+        .checked(
+          "model.width", \.model.width, type: "number",
+          "positive and leave at least 1 of 64 channels (1/128 or more), at most 4",
+          "Factor on every channel count of backbone and pyramid.", allows: isWidth),
+        .integer(
+          "model.embedding", \.model.embedding, 1...16384, "Length of the embedding; not scaled by `model.width`."),
+        .flag(
+          "model.sharedPyramid",
+          "Whether all uses of the fusion convolutions share one set of weights, and those of the smoothing convolutions another "
+            + "(27.08 M parameters), or each has its own (29.0 M)."),
+        .checked(
+          "model.stages", \.model.stages, type: "list of integers",
+          "an ascending list of stages 1 to 4 that ends with 4",
+          "The stages of the backbone, 1 (stride 4) to 4 (stride 32), whose maps are pooled and concatenated. Head `msfl` only.",
+          allows: areStages),
+        .flag(
+          "model.lateral", "Whether a 1×1 convolution brings each stage to the pyramid's channels. Head `msfl` only."),
+        .flag("model.topDown", "Whether coarse maps are added to finer ones. Head `msfl` only."),
+        .flag(
+          "model.fusion",
+          "Whether the maps pass the fusion bottlenecks, which takes `model.lateral` or `model.topDown`. Head `msfl` only."
+        ),
+        .checked(
+          "model.lastStride", \.model.lastStride, type: "integer", "1 or 2",
+          "Stride of the backbone's last stage; 1 doubles its map's height and width.",
+          allows: { value, _ in (1...2).contains(value) }),
+        ConfigurationKey(
+          path: "model.weights", type: "text or null", range: "the path of a safetensors file, or null",
+          meaning: "A safetensors file with torchvision's names to start from; null initializes at random.", words: [],
+          outOfRange: notAPath),
+      ])
+  }
+
+  // Functions, because the compiler is slow at closures within a long list.
+  @Sendable private static func isWidth(_ width: Double, _: Configuration) -> Bool {
+    // 64 channels, those of the first convolution, are the fewest that `width` scales.
+    width <= 4 && (64 * width).rounded() >= 1
+  }
+
+  @Sendable private static func areStages(_ stages: [Int], _ configuration: Configuration) -> Bool {
+    configuration.model.head == .baseline
+      || stages.last == 4 && stages.allSatisfy((1...4).contains) && isAscending(stages)
+  }
+
+  @Sendable private static func notAPath(_ configuration: Configuration) -> String? {
+    guard let path = configuration.model.weights else { return nil }
+    if path.isEmpty { return "empty" }
+    return path.utf8.count <= 4096 && !path.utf8.contains(0) ? nil : path
+  }
+
+  private static var input: Self {
+    Self(
+      "input", "The images that enter the network; any other size is resized to it.",
+      [
+        .checked(
+          "input.height", \.input.height, type: "integer", "a positive multiple of 32, at most 2048", "Pixels.",
+          allows: isSide),
+        .checked(
+          "input.width", \.input.width, type: "integer", "a positive multiple of 32, at most 2048", "Pixels.",
+          allows: isSide),
+      ])
+  }
+
+  @Sendable private static func isSide(_ pixels: Int, _: Configuration) -> Bool {
+    (1...2048).contains(pixels) && pixels % 32 == 0
+  }
+
+  private static var precision: Self {
+    Self(
+      "precision", "What numbers are stored as and multiplied in.",
+      [
+        .choice(
+          "precision.storage", Tensors.Precision.self,
+          "The element of activations and working weights: `float16` to train, the others as references."),
+        .choice(
+          "precision.multiply", Multiplication.self,
+          "What products of float16 operands are computed in: `exact` loses nothing (on AMX, keeps 16 bits), `bfloat16` keeps 8 "
+            + "bits of operands and is faster. `exact` where `precision.storage` is not float16."),
+      ])
+  }
+
+  private static var losses: Self {
+    Self(
+      "losses", "What is minimized: the cross-entropy of identities, with a triplet loss beside it.",
+      [
+        .number(
+          "losses.triplet.weight", \.losses.triplet.weight, 0...largest,
+          "Factor of the batch-hard triplet loss beside the cross-entropy; 0 leaves it out."),
+        .number(
+          "losses.triplet.margin", \.losses.triplet.margin, 0...largest,
+          "Margin of the triplet loss, in units of the Euclidean distance of embeddings."),
+      ])
+  }
+
+  private static var msgr: Self {
+    Self(
+      "msgr", "The multi-scale gradient regularizer (Eq. 7 of the MSFL paper): λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖_q.",
+      [
+        .number("msgr.lambda", \.msgr.lambda, 0...largest, "λ; 0 turns the regularizer off."),
+        .choice("msgr.norm", Configuration.MSGR.Norm.self, "q, the norm."),
+        .choices("msgr.at", \.msgr.at, "s: the input and the stages whose gradients are penalized."),
+      ])
+  }
+
+  private static var adaptiveL2: Self {
+    Self(
+      "adaptiveL2",
+      "AdaptiveReID: a trained strength λ_i = amplitude · hardSigmoid(r_i) of the L2 penalty λ_i ‖w_i‖² for each tensor, in "
+        + "place of `optimizer.weightDecay`.",
+      [
+        .flag("adaptiveL2.enabled", "Whether it takes the place of `optimizer.weightDecay`."),
+        .number("adaptiveL2.amplitude", \.adaptiveL2.amplitude, above: 0, atMost: largest, "The largest strength."),
+        .number(
+          "adaptiveL2.initial", \.adaptiveL2.initial, -largest...largest,
+          "r_i at the start; 0 is half the amplitude, −2.5 and below none, 2.5 and above all of it."),
+        .flag("adaptiveL2.trained", "Whether r_i is trained; false keeps the constant penalty."),
+        .choices(
+          "adaptiveL2.tensors", \.adaptiveL2.tensors,
+          "The kinds of tensors that are regularized, each tensor with a strength of its own."),
+      ])
+  }
+
+  private static var sampling: Self {
+    Self(
+      "sampling", "The global batch of a step, over all ranks: P identities with K images each.",
+      [
+        .integer(
+          "sampling.identities", \.sampling.identities, 1...Configuration.mostImages,
+          "P, identities of the global batch; 2 or more with the triplet loss. P·K is at most \(Configuration.mostImages). (The "
+            + "paper's numbers are lost in its text; 8 and 4 are the field's habit.)"),
+        .integer(
+          "sampling.images", \.sampling.images, 1...Configuration.mostImages,
+          "K, images of each identity; 2 or more with the triplet loss. An identity that has fewer gives some twice."),
+        .choice(
+          "sampling.scheme", IdentitySampler.Scheme.self,
+          "Which identities come together. `paper`: each identity is once an epoch the first of a batch, the others drawn at "
+            + "random; as many batches an epoch as identities. `shuffled`: the identities are shuffled and taken P at a time."
+        ),
+      ])
+  }
+
+  private static var optimizer: Self {
+    Self(
+      "optimizer", "Adam.",
+      [
+        .number(
+          "optimizer.learningRate", \.optimizer.learningRate, above: 0, atMost: 1e30,
+          "The learning rate before warm-up and falls (section `schedule`)."),
+        .number("optimizer.weightDecay", \.optimizer.weightDecay, 0...largest, "Strength of the decay; 0 for none."),
+        .choice(
+          "optimizer.decay", Configuration.Optimizer.Decay.self,
+          "`l2` adds weightDecay·w to the gradient (Adam); `decoupled` shrinks w by learningRate·weightDecay (AdamW)."),
+        .checked(
+          "optimizer.beta1", \.optimizer.beta1, type: "number", "at least 0 and below 1",
+          "Decay of the mean of gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
+        .checked(
+          "optimizer.beta2", \.optimizer.beta2, type: "number", "at least 0 and below 1",
+          "Decay of the mean of squared gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
+        .number(
+          "optimizer.epsilon", \.optimizer.epsilon, above: 0, atMost: 1e30,
+          "Added to the root of the mean of squared gradients."),
+      ])
+  }
+}
+
+/// Strictly, so that nothing occurs twice.
+func isAscending(_ list: [Int]) -> Bool { zip(list, list.dropFirst()).allSatisfy { $0 < $1 } }

@@ -1,0 +1,156 @@
+import Evaluation
+import Tensors
+
+/// The table goes on: the sections about how a run goes, and the keys that stand in none.
+extension ConfigurationSection {
+  static var schedule: Self {
+    Self(
+      "schedule", "How long a run is, and the learning rate over its time.",
+      [
+        .integer("schedule.epochs", \.schedule.epochs, 1...mostEpochs, "Epochs of the run."),
+        .integer(
+          "schedule.maxSteps", \.schedule.maxSteps, 0...mostSteps,
+          "Ends the run after this many steps, within an epoch if need be; 0 for no such limit."),
+        .checked(
+          "schedule.steps", \.schedule.steps, type: "list of integers",
+          "a list of up to 1000 epochs in ascending order, each 1 or more and at most \(mostEpochs)",
+          "Epochs, counted from 0, that begin with the learning rate multiplied by `schedule.factor`.",
+          allows: areEpochs),
+        .number(
+          "schedule.factor", \.schedule.factor, above: 0, atMost: 1,
+          "What each of `schedule.steps` multiplies the learning rate by."),
+        .integer(
+          "schedule.warmupEpochs", \.schedule.warmupEpochs, 0...mostEpochs,
+          "Epochs over which the rate rises linearly from `schedule.warmupFactor` of itself; 0 for no warm-up."),
+        .number(
+          "schedule.warmupFactor", \.schedule.warmupFactor, above: 0, atMost: 1,
+          "The share of the learning rate that warm-up begins with."),
+      ])
+  }
+
+  @Sendable private static func areEpochs(_ epochs: [Int], _: Configuration) -> Bool {
+    epochs.count <= 1000 && epochs.allSatisfy((1...mostEpochs).contains) && isAscending(epochs)
+  }
+
+  static var lossScale: Self {
+    Self(
+      "lossScale",
+      "The power of two that the loss is computed times in float16, so that small gradients survive; halved where one overflows.",
+      [
+        .checked(
+          "lossScale.initial", \.lossScale.initial, type: "number", "a positive power of two, from 2⁻⁶⁴ to 2⁶⁴",
+          "The scale at the start.",
+          allows: { value, _ in value.significand == 1 && (0x1p-64...0x1p64).contains(value) }),
+        .integer(
+          "lossScale.growthInterval", \.lossScale.growthInterval, 1...mostSteps, "Clean steps before the scale doubles."
+        ),
+      ])
+  }
+
+  static var evaluation: Self {
+    Self(
+      "evaluation", "How the network is judged: mAP and CMC of query images against the gallery.",
+      [
+        .integer(
+          "evaluation.everyEpochs", \.evaluation.everyEpochs, 0...mostEpochs,
+          "Epochs between two evaluations; 0 evaluates after the last epoch only."),
+        .flag("evaluation.beforeTraining", "Whether the network is also evaluated before its first step."),
+        .flag("evaluation.flip", "Whether the embedding is the mean of an image's and its mirror image's."),
+        .choice(
+          "evaluation.metric", DistanceMetric.self,
+          "The distance of embeddings: `euclidean`, or `cosine`, one minus the cosine of the angle between them."),
+        .integer("evaluation.batch", \.evaluation.batch, 1...4096, "Images of one rank that pass the network at once."),
+        .flag("evaluation.rerank", "Whether the metrics after k-reciprocal re-ranking are reported too."),
+      ])
+  }
+
+  static var checkpoint: Self {
+    Self(
+      "checkpoint",
+      "When the state of a run is saved. One is always written at the end, and when the job is asked to stop.",
+      [
+        .integer(
+          "checkpoint.everyEpochs", \.checkpoint.everyEpochs, 0...mostEpochs,
+          "Epochs between two checkpoints; 0 writes one after the last epoch only."),
+        .integer(
+          "checkpoint.everySteps", \.checkpoint.everySteps, 0...mostSteps,
+          "Steps between two checkpoints, beside those of `checkpoint.everyEpochs`; 0 turns it off."),
+        .integer(
+          "checkpoint.keep", \.checkpoint.keep, 1...mostEpochs, "How many of the latest checkpoints stay."),
+      ])
+  }
+
+  static var communication: Self {
+    Self(
+      "communication", "How gradients are summed over ranks.",
+      [
+        .choice(
+          "communication.wire", Wire.self,
+          "What gradients cross ranks as; all but `float64` round, and N ranks then no longer follow one bit for bit."),
+        .integer(
+          "communication.bucketMegabytes", \.communication.bucketMegabytes, 1...2000,
+          "Gradients that are summed at once, in 10⁶ bytes on the wire."),
+      ])
+  }
+
+  static var data: Self {
+    Self(
+      "data", "How images are read and varied.",
+      [
+        .flag("data.augmentation", "Random crop and mirroring of training images."),
+        .checked(
+          "data.erasing", \.data.erasing, type: "number", "a probability from 0 to 1",
+          "Probability that a random rectangle of a training image is covered (random erasing).",
+          allows: { value, _ in (0...1).contains(value) }),
+        .choice(
+          "data.damaged", Configuration.Data.Damaged.self,
+          "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."
+        ),
+        .flag("data.includeValidation", "Whether MSMT17's validation images are trained on."),
+        .integer("data.loaderThreads", \.data.loaderThreads, 1...256, "Threads of one rank that decode images."),
+      ])
+  }
+
+  static var log: Self {
+    Self(
+      "log", "What a run says of itself.",
+      [
+        .integer("log.everySteps", \.log.everySteps, 1...mostSteps, "Steps between two log lines."),
+        .flag("log.samples", "Whether the sample list of every step is logged."),
+        .choice("log.level", Configuration.Log.Level.self, "The least severe lines that are logged."),
+      ])
+  }
+
+  static var watchdog: Self {
+    Self(
+      "watchdog", "What looks after ranks that are dead, stopped or cut off.",
+      [
+        .number(
+          "watchdog.seconds", \.watchdog.seconds, 0...86400,
+          "A rank that is missing for so long, in seconds, ends the job; 0 waits for ever.")
+      ])
+  }
+
+  static var divergence: Self {
+    Self(
+      "divergence", "When a run has no hope left.",
+      [
+        .integer(
+          "divergence.skippedSteps", \.divergence.skippedSteps, 1...mostSteps,
+          "Steps skipped in a row, for gradients or a loss that are not finite, after which the job stops as diverged.")
+      ])
+  }
+
+  static var run: Self {
+    Self(
+      "", "Keys that stand in no section.",
+      [
+        ConfigurationKey(
+          path: "seed", type: "integer", range: "from 0 to \(UInt64.max)",
+          meaning: "Seeds initialization, sampling and augmentation.", words: [], outOfRange: { _ in nil }),
+        .integer(
+          "threads", \.threads, 0...1024,
+          "Threads of one rank; 0 takes as many as the affinity mask of the process and its container's quota allow."),
+      ])
+  }
+}
