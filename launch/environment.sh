@@ -4,6 +4,6 @@ if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 # Containers rarely allow the system call that Open MPI copies between processes with; without it there are warnings.
-if [ -f /.dockerenv ]; then
+if [ -f /.dockerenv ] || [ -f /run/.containerenv ]; then
   export OMPI_MCA_btl_vader_single_copy_mechanism=none
 fi

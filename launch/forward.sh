@@ -1,0 +1,60 @@
+# Sourced by the scripts here: mpirun as a job that can be asked to stop, without its noise.
+
+# `forward mpirun OPTION…` runs it and leaves its exit code in $status, and the last signal it was sent in $asked.
+#
+# mpirun kills its ranks a second after a SIGTERM or SIGINT of its own, and goes on unseen when its terminal is closed. SIGUSR1
+# it passes on, and the ranks checkpoint and exit with 75. So it gets a session of its own, out of the terminal's reach, and is
+# sent SIGUSR1 for all four.
+forward() {
+  local job noise filter signal signalled=yes
+  exec {noise}> >(trap '' TERM INT USR1 HUP PIPE; without_noise)
+  filter=$!
+  SECONDS=0
+  setsid "$@" 2>&"$noise" {noise}>&- &
+  job=$!
+  exec {noise}>&-
+  # In the first seconds mpirun has no ranks to pass a signal on to.
+  asked=
+  for signal in TERM INT USR1 HUP; do
+    trap "signalled=yes asked=$signal; [ \$SECONDS -ge 3 ] || sleep 3; kill -USR1 $job 2>/dev/null" "$signal"
+  done
+  # A trap ends `wait` early; without one, its status is the job's.
+  set +e
+  while [ -n "$signalled" ]; do
+    signalled=
+    wait "$job"
+    status=$?
+  done
+  set -e
+  trap - TERM INT USR1 HUP
+  # The last lines; whatever outlives mpirun with its stderr is not waited for.
+  for _ in {1..20}; do
+    kill -0 "$filter" 2>/dev/null || break
+    sleep 0.1
+  done
+}
+
+# From stdin to stderr, but for what mpirun says of every exit code that is not 0, which Lineup has said better.
+# Its other messages, which are of use, pass.
+without_noise() {
+  local rule line block
+  printf -v rule '%074d' 0
+  rule="${rule//0/-}"
+  while IFS= read -r line || [ -n "$line" ]; do
+    case "$line" in
+    "$rule") ;;
+    "mpirun: Forwarding signal "*) continue ;;
+    *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
+    *) printf '%s\n' "$line"; continue ;;
+    esac
+    block=""
+    while IFS= read -r line && [ "$line" != "$rule" ]; do block+="$line"$'\n'; done
+    case "$block" in
+    "Primary job "*"terminated normally"* | "mpirun detected that one or more processes exited"* | "MPI_ABORT was invoked"*) ;;
+    "mpirun noticed that process rank"*)
+      block="${block//$'\n'/ }" block="${block% }"
+      printf 'mpirun: %s\n' "${block#mpirun noticed that process }" ;;
+    *) printf '%s\n%s%s\n' "$rule" "$block" "$rule" ;;
+    esac
+  done >&2
+}
