@@ -27,17 +27,35 @@ forward() {
   done
   set -e
   trap - TERM INT USR1 HUP
+  # A host that cannot be reached keeps mpirun waiting until it is killed (137); why the job ended is the watchdog's to say.
+  local seen=0
+  if wait_for "$filter"; then wait "$filter" || seen=$?; fi
+  if [ "$seen" = 69 ] && [ "$status" = 137 ]; then status=69; fi
+}
+
+# Whether the process ends within two seconds.
+wait_for() {
   # The last lines; whatever outlives mpirun with its stderr is not waited for.
   for _ in {1..20}; do
-    kill -0 "$filter" 2>/dev/null || break
+    kill -0 "$1" 2>/dev/null || return 0
     sleep 0.1
   done
+  return 1
 }
+
+# Kills this script's mpirun, if it has not ended by itself in a quarter of a minute.
+end_mpirun_later() {
+  sleep 15
+  local child name
+  for child in $(cat /proc/$$/task/$$/children); do
+    read -r name <"/proc/$child/comm" && [ "$name" = mpirun ] && kill -KILL "$child"
+  done
+} 2>/dev/null
 
 # From stdin to stderr, but for what mpirun says of every exit code that is not 0, which Lineup has said better.
 # Its other messages, which are of use, pass.
 without_noise() {
-  local rule line block
+  local rule line block result=0
   printf -v rule '%074d' 0
   rule="${rule//0/-}"
   while IFS= read -r line || [ -n "$line" ]; do
@@ -45,6 +63,12 @@ without_noise() {
     "$rule") ;;
     "mpirun: Forwarding signal "*) continue ;;
     *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
+    *"(watchdog.seconds)")
+      printf '%s\n' "$line"
+      [ $result = 69 ] || end_mpirun_later >&2 &
+      result=69
+      continue
+      ;;
     *) printf '%s\n' "$line"; continue ;;
     esac
     block=""
@@ -57,4 +81,5 @@ without_noise() {
     *) printf '%s\n%s%s\n' "$rule" "$block" "$rule" ;;
     esac
   done >&2
+  return $result
 }

@@ -11,7 +11,7 @@ package struct DatasetSurvey: Sendable, Equatable {
     package let digest: String
   }
 
-  /// Of `Split.allCases`, in this order.
+  /// Of the splits asked for, in their order.
   package let parts: [Part]
 }
 
@@ -19,10 +19,10 @@ extension ReIDDataset {
   /// Asks the file system for the size of every listed image; opens none.
   ///
   /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them.
-  package func survey() throws -> DatasetSurvey {
+  package func survey(of splits: [Split] = Split.allCases) throws -> DatasetSurvey {
     let base = folder
     var parts: [DatasetSurvey.Part] = [], gaps: [String] = []
-    for split in Split.allCases {
+    for split in splits {
       var listed: [UInt8] = [], missing: [String] = []
       for sample in self[split] {
         guard let size = InputFile.size(sample.path) else {
@@ -44,6 +44,16 @@ extension ReIDDataset {
     }
     guard gaps.isEmpty else { throw Failure.data("\(root): \(gaps.joined(separator: "; "))") }
     return DatasetSurvey(parts: parts)
+  }
+
+  /// What the digest of a split stands for, a line an image.
+  package func listing(of split: Split) -> [String] {
+    let base = folder
+    return self[split].map { sample in
+      let path = sample.path.hasPrefix(base) ? String(sample.path.dropFirst(base.count)) : sample.path
+      let size = InputFile.size(sample.path).map { "\($0) bytes" } ?? "missing"
+      return "\(path) (identity \(sample.identity), camera \(sample.camera), \(size))"
+    }
   }
 
   /// What relative paths count from, with a slash at its end, or empty: the root, or the folder of the CSV file.

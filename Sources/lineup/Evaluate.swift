@@ -17,16 +17,14 @@ struct Evaluate: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func run() {
-    Job.run { communicator in
-      let (saved, configuration, dataset) = try communicator.agree {
-        let saved = try Checkpoint(path: checkpoint)
-        let configuration = try options.resolve(saved)
+    Job.run { communicator, watchdog in
+      let (job, dataset) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
         let dataset = try ReIDDataset.open(at: data)
         try dataset.require(.query, .gallery)
-        return (saved, configuration, dataset)
+        try agreement.add(dataset, [.query, .gallery])
+        return dataset
       }
-      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-      let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+      let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
       func evaluate<E: Element>(_: E.Type) throws {
         let (network, parameters) = try communicator.agree { try saved.network(E.self) }
         let outcome = try Evaluator.run(

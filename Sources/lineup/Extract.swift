@@ -15,17 +15,14 @@ struct Extract: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func run() {
-    Job.run { communicator in
-      let (saved, configuration, samples) = try communicator.agree {
-        let saved = try Checkpoint(path: checkpoint)
+    Job.run { communicator, watchdog in
+      let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
         let isList = images.lowercased().hasSuffix(".csv")
-        return (
-          saved, try options.resolve(saved),
-          isList ? try ImageList.read(path: images) : try ImageList.images(inFolder: images)
-        )
+        let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+        try agreement.add(samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
+        return samples
       }
-      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-      let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+      let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
       func extract<E: Element>(_: E.Type) throws {
         let (network, parameters) = try communicator.agree { try saved.network(E.self) }
         let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))

@@ -33,9 +33,12 @@ struct Probe: ParsableCommand {
   }
 
   func run() {
-    Job.run { communicator in
-      let saved = try communicator.agree { try checkpoint.map { try Checkpoint(path: $0) } }
-      let configuration = try communicator.agree { try options.resolve(saved) }
+    Job.run { communicator, watchdog in
+      let saved = try communicator.agree {
+        try checkpoint.map { try Checkpoint(path: $0, verified: communicator.isCoordinator) }
+      }
+      let configuration = try options.agreed(communicator) { try options.resolve(saved) }
+      watchdog?.setLimit(seconds: configuration.watchdog.seconds)
       let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
       if let initialize {
         return try communicator.agree {
@@ -43,9 +46,15 @@ struct Probe: ParsableCommand {
           try Training.Probe.initialize(output: initialize, identities: identities!, configuration, machine)
         }
       }
+      var agreement = Agreement()
       let (file, samples) = try communicator.agree {
-        (try SafetensorsFile(path: weights ?? saved!.modelPath), try ImageList.read(path: images!))
+        let samples = try ImageList.read(path: images!), weights = weights ?? saved!.modelPath
+        try agreement.addProgram(machine, configuration)
+        agreement.add("the weights (SHA-256)", try SHA256.digest(ofFile: weights).sha256, .data)
+        try agreement.add(samples, below: String(images![..<(images!.lastIndex(of: "/") ?? images!.startIndex)]))
+        return (try SafetensorsFile(path: weights), samples)
       }
+      try agreement.settle(communicator)
       func run<E: Element>(_ element: E.Type) throws {
         try Training.Probe.run(
           element, weights: file, checkpoint: saved, samples: samples, output: output!, configuration, machine)

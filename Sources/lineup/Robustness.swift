@@ -41,17 +41,17 @@ struct Robustness: ParsableCommand {
   private var lengths: [Double?] { sizes.split(separator: ",").map { Double($0) } }
 
   func run() {
-    Job.run { communicator in
-      let (saved, configuration, dataset, classes) = try communicator.agree {
-        let saved = try Checkpoint(path: checkpoint)
-        let configuration = try options.resolve(saved)
+    Job.run { communicator, watchdog in
+      let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+        configuration, saved, agreement in
         let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
         try dataset.require(.train)
         let classes = Sample.classes(of: dataset.train)
         try saved.requireIdentities(classes)
-        return (saved, configuration, dataset, classes)
+        try agreement.add(dataset, [.train])
+        return (dataset, classes)
       }
-      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+      let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)
       func measure<E: Element>(_: E.Type) throws {
         let (network, parameters) = try communicator.agree { try saved.network(E.self) }
         let probe = RobustnessProbe(

@@ -44,3 +44,36 @@ struct ConfigurationOptions: ParsableArguments {
     }
   }
 }
+
+/// What the commands that use a checkpoint begin with.
+struct CheckpointedJob {
+  let checkpoint: Checkpoint, configuration: Configuration, machine: Machine, log: RunLog
+
+  /// The same checkpoint, settings, program and images on all ranks. One rank compares the content of the checkpoint's
+  /// files with their manifest.
+  /// - Parameter images: adds what else must be alike, and returns it.
+  static func begin<T>(
+    _ path: String, _ options: ConfigurationOptions, _ communicator: any Communicator, _ watchdog: Watchdog?,
+    images: (Configuration, Checkpoint, inout Agreement) throws -> T
+  ) throws -> (CheckpointedJob, T) {
+    let checkpoint = try communicator.agree { try Checkpoint(path: path, verified: communicator.isCoordinator) }
+    let configuration = try options.agreed(communicator) { try options.resolve(checkpoint) }
+    watchdog?.setLimit(seconds: configuration.watchdog.seconds)
+    let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+    let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+    var agreement = Agreement()
+    let content = try communicator.agree {
+      try agreement.addProgram(machine, configuration)
+      try agreement.add(checkpoint)
+      return try images(configuration, checkpoint, &agreement)
+    }
+    try agreement.settle(communicator)
+    // Other settings than those of the training may be wanted, but never unnoticed.
+    let sections = ["input.", "precision.", "evaluation."]
+    for (key, old, new) in try configuration.differences(from: checkpoint.state.configuration)
+    where sections.contains(where: key.hasPrefix) {
+      log.info("differs from the checkpoint: \(key) was \(old), now \(new)")
+    }
+    return (CheckpointedJob(checkpoint: checkpoint, configuration: configuration, machine: machine, log: log), content)
+  }
+}

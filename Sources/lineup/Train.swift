@@ -50,7 +50,10 @@ struct Train: ParsableCommand {
       }
       var agreement = Agreement()
       try agreement.addProgram(machine, configuration)
-      try communicator.agree { try agreement.add(dataset, checkpoint) }
+      try communicator.agree {
+        try agreement.add(dataset, ReIDDataset.Split.allCases)
+        if let checkpoint { try agreement.add(checkpoint) }
+      }
       try agreement.settle(communicator)
       func train<E: Element>(_ element: E.Type) throws {
         try introduce(element, configuration, dataset, machine, log, checkpoint)

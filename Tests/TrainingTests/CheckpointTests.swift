@@ -14,7 +14,7 @@ import Training
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let first = try TinyTraining(E.self, settings, SoloCommunicator())
     for number in 0..<3 { #expect(try first.run(number).skippedFor == nil) }
-    let path = try checkpoints.save(first.step, first.state(3), keep: 2)
+    let name = try checkpoints.save(first.step, first.state(3)), path = "\(checkpoints.path)/\(name)"
     #expect(path == folder.path + "/checkpoints/step-00000003")
 
     let second = try TinyTraining(E.self, seed: 2, settings, SoloCommunicator())
@@ -53,13 +53,16 @@ import Training
     #expect(checkpoints.latest == nil && checkpoints.best == nil)
     for (step, mAP) in [(5, 0.3), (10, 0.6), (15, 0.6), (20, 0.6)] {
       let best = Checkpoint.State.Best(mAP: mAP, step: min(step, 10))
-      _ = try checkpoints.save(training.step, training.state(step, best: best), keep: 1)
+      let name = try checkpoints.save(training.step, training.state(step, best: best))
+      if best.step == step { try checkpoints.markBest(name) }
+      try checkpoints.prune(keep: 1)
       #expect(checkpoints.latest == "step-000000\(step < 10 ? "0" : "")\(step)")
     }
     #expect(checkpoints.best == "step-00000010")
     #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
     // Again at the same step: in place of the one before.
-    _ = try checkpoints.save(training.step, training.state(20), keep: 3)
+    _ = try checkpoints.save(training.step, training.state(20))
+    try checkpoints.prune(keep: 3)
     #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
     #expect(try Checkpoint(path: folder.path + "/checkpoints").state.best == nil)
   }
@@ -67,13 +70,13 @@ import Training
   @Test func whatACrashLeftIsClearedAway() throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
-    _ = try checkpoints.save(training.step, training.state(1), keep: 3)
+    _ = try checkpoints.save(training.step, training.state(1))
     try FileManager.default.createDirectory(
       atPath: checkpoints.path + "/.step-00000002.partial-1-a", withIntermediateDirectories: true)
     // A pointer that was not moved yet, or whose checkpoint is gone.
     try "step-00000009\n".write(toFile: checkpoints.path + "/best", atomically: false, encoding: .utf8)
     #expect(checkpoints.best == nil && checkpoints.latest == "step-00000001")
-    _ = try checkpoints.save(training.step, training.state(2), keep: 3)
+    _ = try checkpoints.save(training.step, training.state(2))
     #expect(try saved(folder) == ["latest", "best", "step-00000001", "step-00000002"])
   }
 
@@ -84,7 +87,7 @@ import Training
     let empty = message(.data) { _ = try Checkpoint(path: folder.path) }
     #expect(empty?.hasPrefix("\(folder.path): no checkpoint in it") == true)
     let training = try TinyTraining(Float.self)
-    let path = try checkpoints.save(training.step, training.state(1), keep: 3)
+    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(1)))"
     try FileManager.default.removeItem(atPath: path + "/optimizer.safetensors")
     #expect(message(.data) { _ = try Checkpoint(path: folder.path) } == "\(path)/optimizer.safetensors: missing")
   }
@@ -92,7 +95,7 @@ import Training
   @Test func theIdentitiesMustBeThoseOfTheClassifier() throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
-    _ = try checkpoints.save(training.step, training.state(1), keep: 3)
+    _ = try checkpoints.save(training.step, training.state(1))
     let checkpoint = try Checkpoint(path: folder.path)
     #expect(throws: Never.self) { try checkpoint.requireIdentities([15: 2, 4: 0, 8: 1]) }
     let other = message(.data) { try checkpoint.requireIdentities([15: 2, 4: 0, 9: 1]) }

@@ -31,19 +31,20 @@ package enum Evaluator {
   /// Some rank was asked to stop; thrown on every rank alike.
   package struct Stopped: Error {}
 
+  /// - Parameter isStopping: asked now and then; where any rank says so, all throw `Stopped`.
   package static func run<E: Element>(
     _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
-    _ configuration: Configuration,
-    _ context: Context<E>
+    _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false }
   ) throws -> Outcome {
     let communicator = context.communicator
     let start = Date()
     let extractor = FeatureExtractor(network, parameters, configuration, context)
-    let query = try extractor.extract(dataset.query)
+    let query = try extractor.extract(dataset.query, isStopping: isStopping)
     let damagedQueries = try requireMost(of: dataset.query, query.samples, "query", communicator)
-    let gallery = try extractor.extract(dataset.gallery)
+    let gallery = try extractor.extract(dataset.gallery, isStopping: isStopping)
     let damagedGallery = try requireMost(of: dataset.gallery, gallery.samples, "gallery", communicator)
     let settings = configuration.evaluation
+    try requireMemory(query.samples.count + gallery.samples.count, network, settings, context)
     let (queryFeatures, galleryFeatures) = try communicator.agree {
       (try labelled("query", query.features, query.samples), try labelled("gallery", gallery.features, gallery.samples))
     }
@@ -79,6 +80,17 @@ package enum Evaluator {
     try LabelledFeatures(
       name: name, matrix: features, paths: samples.map(\.path), identities: samples.map(\.identity),
       cameras: samples.map(\.camera))
+  }
+
+  /// What ranking takes beside the features that are there, before it is taken.
+  private static func requireMemory<E: Element>(
+    _ images: Int, _ network: ReIDNetwork<E>, _ settings: Configuration.Evaluation, _ context: Context<E>
+  ) throws {
+    let columns = network.architecture.embedding
+    let reRanking = try settings.rerank
+      ? ReRanking.memoryEstimate(
+        images: images, columns: columns, parameters: .init(), threads: context.workers.count) : 0
+    try HostMemory.require(2 * 4 * images * columns + reRanking, context.communicator)
   }
 
   /// How many of `samples` are not among `kept`: up to a fifth.

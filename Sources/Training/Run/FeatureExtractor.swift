@@ -27,44 +27,83 @@ package struct FeatureExtractor<E: Element> {
   /// The features of all samples, on every rank, and the samples they belong to: images that cannot be decoded are left
   /// out and named in `damaged`, or an error, as `data.damaged` says. With `evaluation.flip` a feature is the mean of
   /// those of the image and of its mirror image.
-  package func extract(_ samples: [Sample]) throws -> (features: FeatureMatrix, samples: [Sample], damaged: [String]) {
-    let own = Share.rows(samples.count, context.communicator)
-    let (values, rows, damaged) = try context.communicator.agree { try extractShare(Array(samples[own])) }
-    let all = try context.communicator.allgather(values)
-    let kept = try context.communicator.allgather(rows.map { Int32($0 + own.lowerBound) }).joined().map {
-      samples[Int($0)]
+  /// - Parameter isStopping: asked after every batch; where any rank says so, all throw `Evaluator.Stopped`.
+  package func extract(_ samples: [Sample], isStopping: () -> Bool = { false }) throws -> (
+    features: FeatureMatrix, samples: [Sample], damaged: [String]
+  ) {
+    let communicator = context.communicator, batch = configuration.evaluation.batch
+    let own = Share.rows(samples.count, communicator), first = own.lowerBound
+    let share = Extraction(self, Array(samples[own]))
+    defer { share.close() }
+    let longest = (0..<communicator.size).map { Share.rows(samples.count, rank: $0, of: communicator.size).count }.max()!
+    var failure: (any Error)?
+    // Ranks have different numbers of batches, and take part in every look round.
+    for _ in 0..<(longest + batch - 1) / batch {
+      do {
+        if failure == nil { try share.advance() }
+      } catch {
+        failure = error
+      }
+      var flags = [isStopping() ? 1.0 : 0, failure == nil ? 0 : 1]
+      try communicator.allreduce(&flags, .max)
+      if flags[1] > 0 { break }
+      if flags[0] > 0 { throw Evaluator.Stopped() }
     }
+    try communicator.agree { if let failure { throw failure } }
+    let all = try communicator.allgather(share.values)
+    let kept = try communicator.allgather(share.rows.map { Int32($0 + first) }).joined().map { samples[Int($0)] }
     let features = FeatureMatrix(
       rows: kept.count, columns: network.architecture.embedding, values: Array(all.joined()))
-    return (features, kept, damaged)
+    return (features, kept, share.damaged)
   }
 
-  private func extractShare(_ samples: [Sample]) throws -> (values: [Float], rows: [Int], damaged: [String]) {
-    let loader = BatchLoader(threads: configuration.data.loaderThreads, seed: configuration.seed)
-    defer { loader.close() }
-    let passes = configuration.evaluation.flip ? [false, true] : [false]
-    let requests = stride(from: 0, to: samples.count, by: configuration.evaluation.batch).flatMap { first in
-      passes.map { flip in
-        (first, request(samples[first..<min(samples.count, first + configuration.evaluation.batch)], flip))
-      }
+  /// The share of one rank, batch by batch.
+  private final class Extraction {
+    /// (rows.count, embedding), and the indices of their samples in the share.
+    private(set) var values: [Float] = [], rows: [Int] = [], damaged: [String] = []
+    private let extractor: FeatureExtractor
+    private let samples: [Sample]
+    private let loader: BatchLoader
+    private let passes: [Bool]
+    private let batch: Int
+    /// The first samples of the batch that is next, and of the one that is to be submitted next.
+    private var next = 0, submitted = 0
+
+    init(_ extractor: FeatureExtractor, _ samples: [Sample]) {
+      (self.extractor, self.samples) = (extractor, samples)
+      let configuration = extractor.configuration
+      loader = BatchLoader(threads: configuration.data.loaderThreads, seed: configuration.seed)
+      passes = configuration.evaluation.flip ? [false, true] : [false]
+      batch = configuration.evaluation.batch
+      for _ in 0..<2 { submit() }
     }
-    let ahead = 2 * passes.count
-    for (_, request) in requests.prefix(ahead) { loader.submit(request) }
-    var values: [Float] = [], rows: [Int] = [], damaged: [String] = [], plain: [Float] = []
-    for (number, (first, request)) in requests.enumerated() {
-      let batch = try loader.next()
-      if number + ahead < requests.count { loader.submit(requests[number + ahead].1) }
-      let embeddings = try embed(batch)
-      if passes.count == 2 && !request.flipAll {
-        plain = embeddings
-        continue
-      }
-      values += passes.count == 2 ? zip(plain, embeddings).map { ($0 + $1) / 2 } : embeddings
-      rows += batch.rows.map { first + $0 }
-      damaged += batch.damaged.map(\.reason)
-      _ = context.workers.timeline.take()  // nobody asks for the spans of an evaluation
+
+    func close() { loader.close() }
+
+    private func submit() {
+      guard submitted < samples.count else { return }
+      let part = samples[submitted..<min(samples.count, submitted + batch)]
+      for flip in passes { loader.submit(extractor.request(part, flip)) }
+      submitted += batch
     }
-    return (values, rows, damaged)
+
+    /// One batch further; nothing happens after the last.
+    func advance() throws {
+      guard next < samples.count else { return }
+      var sums: [Float] = []
+      for flip in passes {
+        let images = try loader.next()
+        if flip == passes.last { submit() }
+        let embeddings = try extractor.embed(images)
+        sums = sums.isEmpty ? embeddings : zip(sums, embeddings).map { ($0 + $1) / 2 }
+        guard flip == passes.last else { continue }
+        rows += images.rows.map { next + $0 }
+        damaged += images.damaged.map(\.reason)
+      }
+      values += sums
+      next += batch
+      _ = extractor.context.workers.timeline.take()  // nobody asks for the spans of an evaluation
+    }
   }
 
   private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {

@@ -97,11 +97,12 @@ package final class Trainer<E: Element> {
       let stop = try trainStep()
       let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
       let evaluates = evaluatesAfterwards(done)
-      if evaluates || stop || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
+      let saves =
+        evaluates || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
         || isDue(done, configuration.checkpoint.everySteps)
-      {
-        try save()
-      }
+      // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays.
+      let isSkipping = step.lossScale.skippedInARow > 0
+      if stop || done == coordinator.totalSteps || saves && !isSkipping { try save() }
       if stop { return stopped() }
       if evaluates, try !evaluate() { return stopped() }
     }
@@ -274,11 +275,13 @@ package final class Trainer<E: Element> {
     timeline.begin("evaluation")
     let outcome: Evaluator.Outcome
     do {
-      outcome = try Evaluator.run(dataset, step.network, step.parameters, configuration, context)
+      outcome = try Evaluator.run(
+        dataset, step.network, step.parameters, configuration, context, isStopping: { StopSignal.isRequested })
     } catch is Evaluator.Stopped {
       return false
     }
     for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
+    if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
     let result = outcome.plain
     evaluations.append((done, result))
     let isBest = done > 0 && result.mAP > best?.mAP ?? -1
@@ -286,7 +289,7 @@ package final class Trainer<E: Element> {
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       try record(outcome)
-      if isBest {
+      if isBest && isSaved {
         try run.checkpoints.markBest(CheckpointFolder.name(done))
         try run.checkpoints.prune(keep: configuration.checkpoint.keep)
       }
@@ -314,8 +317,7 @@ package final class Trainer<E: Element> {
     try run.metrics?.append(fields)
   }
 
-  /// Writes a checkpoint, and removes old ones; none is removed while steps are being skipped, since what they go by may be
-  /// lost already.
+  /// Writes a checkpoint, and removes old ones, but none while steps are being skipped.
   private func save() throws {
     guard !isSaved else { return }
     timeline.begin("checkpoint")

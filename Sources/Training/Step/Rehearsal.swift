@@ -25,8 +25,10 @@ package struct Rehearsal: Sendable {
     let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
     let step = try TrainingStep(network, parameters, configuration, context)
     let height = configuration.input.height, width = configuration.input.width
+    // Not written to, and so not in memory.
+    let pixels = [UInt8](unsafeUninitializedCapacity: images * height * width * 3) { $1 = $0.count }
     _ = try step.differentiate(
-      [UInt8](repeating: 0, count: images * height * width * 3), height: height, width: width,
+      pixels, height: height, width: width,
       labels: [Int](repeating: 0, count: images), scale: 1)
     let memory = MemoryAccount(
       parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
