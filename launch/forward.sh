@@ -76,7 +76,7 @@ without_noise() {
     case "$block" in
     "Primary job "*"terminated normally"* | "mpirun detected that one or more processes exited"* | "MPI_ABORT was invoked"*) ;;
     "mpirun noticed that process rank"*)
-      block="${block//$'\n'/ }" block="${block% }"
+      block="${block//$'\n'/ }" block="${block% }" block="${block/ with PID 0/}"
       printf 'mpirun: %s\n' "${block#mpirun noticed that process }" ;;
     *) printf '%s\n%s%s\n' "$rule" "$block" "$rule" ;;
     esac
