@@ -101,7 +101,8 @@ package struct RankingResult: Codable, Sendable, Equatable {
   /// A line about `leftOut`, where there are any.
   package var warning: String? {
     guard leftOut > 0 else { return nil }
-    return "\(leftOut) of \(leftOut + queries) queries have no match in the gallery (their identity, under another camera) "
+    return
+      "\(leftOut) of \(leftOut + queries) queries have no match in the gallery (their identity, under another camera) "
       + "and are in no figure"
   }
 

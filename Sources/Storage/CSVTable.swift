@@ -95,7 +95,8 @@ package struct CSVTable: Sendable {
       let start = String(decoding: bytes[field.content.prefix(40)], as: UTF8.self)
       throw CSVScanner.Damage(
         field.content.lowerBound,
-        "\(name) is \"\(Printable.line(start)) …\", \(field.content.count) bytes long; expected \(longestField) at most")
+        "\(name) is \"\(Printable.line(start)) …\", \(field.content.count) bytes long; expected \(longestField) at most"
+      )
     }
     guard let text = String(validating: bytes[field.content], as: UTF8.self) else {
       throw CSVScanner.Damage(field.content.lowerBound, "\(name) is not UTF-8 text")

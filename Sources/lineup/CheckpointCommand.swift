@@ -24,7 +24,8 @@ struct CheckpointCommand: ParsableCommand {
   }
 
   struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Print the checkpoints with their sizes, latest and best.")
+    static let configuration = CommandConfiguration(
+      abstract: "Print the checkpoints with their sizes, latest and best.")
     @OptionGroup var place: RunArgument
 
     func run() {

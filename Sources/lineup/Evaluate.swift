@@ -42,7 +42,8 @@ struct Evaluate: ParsableCommand {
         try communicator.agree {
           guard communicator.isCoordinator, let json else { return }
           try MetricsFile.write(
-            outcome.plain, reRanked: outcome.reRanked, damaged: (outcome.damagedQueries, outcome.damagedGallery), to: json)
+            outcome.plain, reRanked: outcome.reRanked, damaged: (outcome.damagedQueries, outcome.damagedGallery),
+            to: json)
         }
       }
       try evaluate(configuration.precision.storage.element)

@@ -19,7 +19,8 @@ struct Extract: ParsableCommand {
       let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
         let isList = images.lowercased().hasSuffix(".csv")
         let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
-        try agreement.add(samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
+        try agreement.add(
+          samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
         return samples
       }
       let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)

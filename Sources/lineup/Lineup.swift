@@ -12,7 +12,8 @@ struct Lineup: ParsableCommand {
       + "70 internal, 75 checkpointed and asked to stop, 76 diverged.",
     version: Version.current,
     subcommands: [
-      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self, CheckpointCommand.self,
+      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
+      CheckpointCommand.self,
       Benchmark.self, Doctor.self, Config.self,
     ]
   )

@@ -36,7 +36,9 @@ import Testing
     try withFolder { folder in
       try touch(folder, "a.jpg", "b.jpg")
       var digests: Set<String> = []
-      for rows in ["a.jpg,1,1|b.jpg,2,1", "b.jpg,2,1|a.jpg,1,1", "a.jpg,1,2|b.jpg,2,1", "a.jpg,2,1|b.jpg,1,1", "a.jpg,1,1"] {
+      for rows in [
+        "a.jpg,1,1|b.jpg,2,1", "b.jpg,2,1|a.jpg,1,1", "a.jpg,1,2|b.jpg,2,1", "a.jpg,2,1|b.jpg,1,1", "a.jpg,1,1",
+      ] {
         let lines = rows.split(separator: "|").map { $0 + ",train\n" }.joined()
         try put("path,identity,camera,split\n" + lines, folder + "/own.csv")
         digests.insert(try survey(folder + "/own.csv").parts[0].digest)

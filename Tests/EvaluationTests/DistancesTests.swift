@@ -56,7 +56,8 @@ import Testing
 
   @Test func cosineOfAVectorOfZerosIsZero() throws {
     let query = try labelled([0, 0, 3, 4], columns: 2, identities: [1, 1], cameras: [1, 1])
-    let gallery = try labelled([0, 0, 4, -3, 6, 8, -3, -4], columns: 2, identities: [1, 1, 1, 1], cameras: [2, 2, 2, 2])
+    let gallery = try labelled(
+      [0, 0, 4, -3, 6, 8, -3, -4], columns: 2, identities: [1, 1, 1, 1], cameras: [2, 2, 2, 2])
     let rows = try Distances(query: query, gallery: gallery, metric: .cosine).matrix()
     #expect(rows == [[1, 1, 1, 1], [1, 1, 0, 2]])
   }

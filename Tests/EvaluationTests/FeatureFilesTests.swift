@@ -94,7 +94,9 @@ import Testing
     #expect(try FeatureFiles.read(path).identities == [3, 4])
     try FileManager.default.removeItem(atPath: folder.file("F.csv"))
     try FileManager.default.createDirectory(atPath: folder.file("F.csv"), withIntermediateDirectories: true)
-    expectFailure(.internal, naming: folder.file("F.csv"), "Is a directory") { try FeatureFiles.write(features, to: path) }
+    expectFailure(.internal, naming: folder.file("F.csv"), "Is a directory") {
+      try FeatureFiles.write(features, to: path)
+    }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["F.csv"])
   }
 
@@ -103,7 +105,9 @@ import Testing
     try NPY.write(FeatureMatrix(rows: 2, columns: 2, values: [1, 2, .infinity, 4]), to: path)
     expectFailure(.data, naming: path, "row 1 (counted from 0)") { try FeatureFiles.read(path) }
     try NPY.write(FeatureMatrix(rows: 1, columns: 1, values: [1]), to: path)
-    expectFailure(.data, naming: folder.file("N.csv"), "No such file or directory (the labels of \(path)") { try FeatureFiles.read(path) }
+    expectFailure(.data, naming: folder.file("N.csv"), "No such file or directory (the labels of \(path)") {
+      try FeatureFiles.read(path)
+    }
     let features = try labelled([1], columns: 1, identities: [1], cameras: [1])
     expectFailure(.usage, naming: "features.bin", "*.npy") { try FeatureFiles.write(features, to: "features.bin") }
     expectFailure(.internal, naming: "x", "1 feature rows, but 0 paths") {

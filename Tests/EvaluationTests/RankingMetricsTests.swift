@@ -44,7 +44,9 @@ import Testing
     #expect(result.mAP == 0.5)
 
     let alone = try labelled([0], columns: 1, identities: [3], cameras: [1], name: "alone")
-    let failure = #expect(throws: Failure.self) { try Ranking.score(query: alone, gallery: gallery, metric: .euclidean) }
+    let failure = #expect(throws: Failure.self) {
+      try Ranking.score(query: alone, gallery: gallery, metric: .euclidean)
+    }
     #expect(failure?.kind == .data)
     #expect(failure?.message.contains("none of the 1 queries") == true)
   }

@@ -15,7 +15,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "a,b\n1,2\n3,4\n", "a,b\n1,2\n3,4", "\u{FEFF}a,b\r\n1,2\r\n\r\n3,4\r\n", "\"a\",\"b\"\n\"1\",\"2\"\n\n\n\"3\",\"4\"",
+    "a,b\n1,2\n3,4\n", "a,b\n1,2\n3,4", "\u{FEFF}a,b\r\n1,2\r\n\r\n3,4\r\n",
+    "\"a\",\"b\"\n\"1\",\"2\"\n\n\n\"3\",\"4\"",
     "\n a\u{A0},\u{FEFF}b\n1,2\n3,4\r",
   ])
   func fieldsAreReadAsTheyAreWritten(text: String) throws {
@@ -49,7 +50,8 @@ import Testing
     let path = try folder.file("t.csv", "a;b;c,a,a\n1,2,3\n")
     let table = try CSVTable(path: path)
     #expect(message(.data) { _ = try table.column("b") } == "\(path): no column \"b\"; the header is \"a;b;c,a,a\"")
-    #expect(message(.data) { _ = try table.column("a") } == "\(path): the column \"a\" 2 times; the header is \"a;b;c,a,a\"")
+    #expect(
+      message(.data) { _ = try table.column("a") } == "\(path): the column \"a\" 2 times; the header is \"a;b;c,a,a\"")
     let wide = try folder.file("wide.csv", String(repeating: ",", count: 1 << 20))
     #expect(message(.data) { _ = try CSVTable(path: wide) } == "\(wide):1: more than 1000 columns")
     try Data([0x61, 0x0A, 0xFF, 0x0A]).write(to: URL(fileURLWithPath: path))

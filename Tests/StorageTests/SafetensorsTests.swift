@@ -145,26 +145,36 @@ import Storage
       ("{\0\"\0", 8, nil, "header is not valid JSON"), ("{'a': 1}", 8, nil, "header is not valid JSON"),
       ("{\(f),\(f)}", 8, nil, "header has a twice"),
       ("{\(f),\"\\u0061\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[8,8]}}", 8, nil, "header has a twice"),
-      ("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, nil,
-       "header has dtype twice"),
-      ("{\(entry("a", "F12", "[2]", 0, 3))}", 3, nil,
-       "tensor a has unknown dtype F12 (known: F16, BF16, F32, F64, I64, U8)"),
+      (
+        "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, nil,
+        "header has dtype twice"
+      ),
+      (
+        "{\(entry("a", "F12", "[2]", 0, 3))}", 3, nil,
+        "tensor a has unknown dtype F12 (known: F16, BF16, F32, F64, I64, U8)"
+      ),
       ("{\(entry("a", "F32", "[3]", 0, 8))}", 8, nil, "tensor a, F32 of shape [3], takes 12 bytes, not 0..<8"),
       ("{\(entry("a", "U8", "[0]", 8, 0))}", 8, nil, "tensor a, U8 of shape [0], takes 0 bytes, not 8..<0"),
       ("{\(entry("a", "F32", "[-2]", 0, 8))}", 8, nil, "tensor a has an impossible shape [-2] or offsets [0, 8]"),
       ("{\(entry("a", "F32", "[2]", -8, 0))}", 8, nil, "tensor a has an impossible shape [2] or offsets [-8, 0]"),
-      ("{\(entry("a", "F64", "[4611686018427387904,8]", 0, 8))}", 8, nil,
-       "tensor a has an impossible shape [4611686018427387904, 8] or offsets [0, 8]"),
-      ("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1]}}", 1, nil,
-       "tensor a has an impossible shape [1] or offsets [1]"),
+      (
+        "{\(entry("a", "F64", "[4611686018427387904,8]", 0, 8))}", 8, nil,
+        "tensor a has an impossible shape [4611686018427387904, 8] or offsets [0, 8]"
+      ),
+      (
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1]}}", 1, nil,
+        "tensor a has an impossible shape [1] or offsets [1]"
+      ),
       ("{\(f),\(entry("b", "F32", "[2]", 4, 12))}", 12, nil, "tensors a and b overlap"),
       ("{\(f),\(entry("b", "F32", "[2]", 0, 8))}", 8, nil, "tensors a and b overlap"),
       ("{\(f),\(entry("b", "F32", "[1]", 12, 16))}", 16, nil, "a hole of 4 bytes between a and b"),
       ("{\(entry("a", "F32", "[1]", 4, 8))}", 8, nil, "a hole of 4 bytes between its beginning and a"),
       ("{\(f)}", 9, nil, "1 bytes after the last tensor belong to none"),
       ("{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, nil, "header does not have the form it must have, at a"),
-      ("{\"a\":{\"dtype\":\"U8\",\"shape\":[1.5],\"data_offsets\":[0,1]}}", 1, nil,
-       "header is not valid JSON"),
+      (
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[1.5],\"data_offsets\":[0,1]}}", 1, nil,
+        "header is not valid JSON"
+      ),
       ("{\"a\":3}", 1, nil, "header does not have the form it must have, at a"),
       ("{\"__metadata__\":{\"a\":3}}", 0, nil, "header does not have the form it must have, at __metadata__ a"),
     ]

@@ -223,7 +223,7 @@ import Training
     ("schedule.steps=[1000001]", "at most 1000000"), ("lossScale.initial=.inf", "power of two"),
     ("watchdog.seconds=-1", "from 0 to 86400"), ("watchdog.seconds=86401", "from 0 to 86400"),
     ("watchdog.seconds=.nan", "from 0 to 86400"), ("divergence.skippedSteps=0", "from 1"),
-    ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=8193", "8192 or less with 8 identities"),
+    ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=2049", "2048 or less with 8 identities"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
   ])
   func outOfRange(setting: String, part: String) {
@@ -266,7 +266,7 @@ import Training
         _ = try Configuration.resolve(settings: large + ["evaluation.batch=4096"])
       }?.hasPrefix("evaluation.batch is 4096; it must be 2048 or less") == true)
     for allowed in [
-      ["sampling.images=8192"], ["sampling.identities=32768", "sampling.images=2"], large + ["sampling.images=256"],
+      ["sampling.images=2048"], ["sampling.identities=8192", "sampling.images=2"], large + ["sampling.images=256"],
       ["threads=1024", "data.loaderThreads=256"], ["watchdog.seconds=0"], ["watchdog.seconds=2"],
       ["divergence.skippedSteps=1"], ["model.width=4", "model.embedding=16384"],
     ] {

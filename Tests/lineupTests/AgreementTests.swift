@@ -13,7 +13,9 @@ extension CommandTests {
     }
 
     /// Rank 0 with one command line, rank 1 with another.
-    private func run(_ first: [String], _ second: [String], environment: [String: String] = [:]) throws -> Command.Outcome {
+    private func run(_ first: [String], _ second: [String], environment: [String: String] = [:]) throws
+      -> Command.Outcome
+    {
       let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", Command.path]
       return try Command.run(second, environment: environment, prefix: launcher + first + [":", "-n", "1"])
     }
@@ -24,7 +26,8 @@ extension CommandTests {
     ) throws {
       let outcome = try run(first, second)
       let line = outcome.complaints.first ?? ""
-      #expect(outcome.code == code && outcome.complaints.count == 1, "\(outcome.errors)", sourceLocation: sourceLocation)
+      #expect(
+        outcome.code == code && outcome.complaints.count == 1, "\(outcome.errors)", sourceLocation: sourceLocation)
       for word in ["rank 1 on "] + words {
         #expect(line.contains(word), "\(line) lacks \(word)", sourceLocation: sourceLocation)
       }
@@ -84,7 +87,9 @@ extension CommandTests {
       #expect(try run(evaluate(), evaluate()).code == 0)
       try expect(65, ["the checkpoint's manifest"], evaluate(), evaluate("other"))
       let half = try copy("half") {
-        for image in try files("\($0)/bounding_box_test").prefix(4) { try FileManager.default.removeItem(atPath: image) }
+        for image in try files("\($0)/bounding_box_test").prefix(4) {
+          try FileManager.default.removeItem(atPath: image)
+        }
       }
       try expect(65, ["the gallery images: 8 here, 10 on rank 0"], evaluate(), evaluate("run", half))
       let lists = (scratch("a.npy"), "\(data)/query", "\(data)/bounding_box_test")

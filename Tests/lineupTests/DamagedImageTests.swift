@@ -98,7 +98,9 @@ extension CommandTests {
     }
 
     private func names(_ folder: String) throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: "\(data)/\(folder)").sorted().map { "\(data)/\(folder)/\($0)" }
+      try FileManager.default.contentsOfDirectory(atPath: "\(data)/\(folder)").sorted().map {
+        "\(data)/\(folder)/\($0)"
+      }
     }
 
     @Test func figuresFromTheRestAreNotPrinted() throws {
@@ -122,7 +124,10 @@ extension CommandTests {
       for ranks in [nil, 2] as [Int?] {
         for (arguments, path) in [
           (evaluate, query),
-          (["extract", "--checkpoint", scratch("run"), "--images", data + "/query", "--output", scratch("q.npy")], query),
+          (
+            ["extract", "--checkpoint", scratch("run"), "--images", data + "/query", "--output", scratch("q.npy")],
+            query
+          ),
           (["train", "--data", data, "--output", scratch("again")] + Tiny.training, image),
         ] {
           let outcome = try Command.run(arguments, ranks: ranks)

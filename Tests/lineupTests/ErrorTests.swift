@@ -122,7 +122,8 @@ extension CommandTests {
     /// The architecture is the checkpoint's: a setting of another one must not be passed over in silence.
     @Test(arguments: ["evaluate", "extract"]) func anotherArchitectureIsRefused(_ command: String) throws {
       try Command.succeed(train())
-      let rest = command == "evaluate" ? ["--data", data] : ["--images", "\(data)/query", "--output", scratch("f.npy")]
+      let rest =
+        command == "evaluate" ? ["--data", data] : ["--images", "\(data)/query", "--output", scratch("f.npy")]
       let arguments = [command, "--checkpoint", scratch("run")] + rest
       try expect(64, ["model.width", "0.0625", "0.125"], arguments + Tiny.settings("model.width=0.125"))
       try Command.succeed(arguments + Tiny.settings("model.width=0.0625"))

@@ -30,7 +30,8 @@ extension CommandTests {
 
     private func evaluate(_ name: String, ranks: Int? = nil, _ settings: String...) throws -> Metrics {
       try Command.succeed(
-        ["evaluate", "--checkpoint", run, "--data", data, "--json", scratch(name)] + settings.flatMap { ["--set", $0] },
+        ["evaluate", "--checkpoint", run, "--data", data, "--json", scratch(name)]
+          + settings.flatMap { ["--set", $0] },
         ranks: ranks)
       return try metrics(name)
     }
@@ -81,15 +82,19 @@ extension CommandTests {
       // The folder's junk, which the data set leaves out, ranks nowhere and is nobody's neighbour.
       #expect(gallery.identities.contains(-1))
       try Command.succeed(
-        ["score", "--query", scratch("q.npy"), "--gallery", scratch("g.npy"), "--rerank", "--json",
-         scratch("scored.json")])
+        [
+          "score", "--query", scratch("q.npy"), "--gallery", scratch("g.npy"), "--rerank", "--json",
+          scratch("scored.json"),
+        ])
       let scored = try metrics("scored.json")
       #expect(scored.plain?.mAP == evaluated.mAP && scored.plain?.rank1 == evaluated.rank1)
       #expect(scored.mAP == evaluated.reRanked?.mAP && scored.rank1 == evaluated.reRanked?.rank1)
       let cosine = try evaluate("cosine.json", "evaluation.metric=cosine")
       try Command.succeed(
-        ["score", "--query", scratch("q.npy"), "--gallery", scratch("g.npy"), "--metric", "cosine", "--json",
-         scratch("c.json")])
+        [
+          "score", "--query", scratch("q.npy"), "--gallery", scratch("g.npy"), "--metric", "cosine", "--json",
+          scratch("c.json"),
+        ])
       #expect(try metrics("c.json").mAP == cosine.mAP && cosine.mAP != evaluated.mAP)
     }
 

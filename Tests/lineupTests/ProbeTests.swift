@@ -72,7 +72,8 @@ extension CommandTests {
       let network = try SafetensorsFile(path: weights)
       let parameters = network.names.filter { !$0.contains("running_") }
       #expect(
-        file.names == (["embedding", "logits"] + ["total", "crossEntropy", "triplet", "msgr"].map { "loss.\($0)" }
+        file.names
+          == (["embedding", "logits"] + ["total", "crossEntropy", "triplet", "msgr"].map { "loss.\($0)" }
           + parameters.map { "gradient.\($0)" }).sorted())
       #expect(try file.shape("embedding") == [Self.images, 32])
       #expect(try file.shape("logits") == [Self.images, Self.identities])

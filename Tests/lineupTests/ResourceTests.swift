@@ -22,9 +22,13 @@ extension CommandTests {
 
     @Test func memoryIsComparedBeforeItIsTaken() throws {
       for megabytes in [300, 900, 2000] {
-        let outcome = try limited("ulimit -v \(megabytes * 1024)", train("model.width=1", "input.height=512", "input.width=256",
-          "schedule.maxSteps=1"))
-        #expect(outcome.code == 70 && outcome.errors.split(separator: "\n").count == 1, "\(megabytes): \(outcome.errors)")
+        let outcome = try limited(
+          "ulimit -v \(megabytes * 1024)",
+          train(
+            "model.width=1", "input.height=512", "input.width=256",
+            "schedule.maxSteps=1"))
+        #expect(
+          outcome.code == 70 && outcome.errors.split(separator: "\n").count == 1, "\(megabytes): \(outcome.errors)")
         #expect(outcome.errors.contains("memory"), "\(outcome.errors)")
       }
     }
@@ -55,11 +59,15 @@ extension CommandTests {
     @Test(arguments: [nil, 2] as [Int?]) func aDivergedRunStopsAndKeepsWhatIsGood(_ ranks: Int?) throws {
       try Command.succeed(train("schedule.epochs=1", "checkpoint.everySteps=4"))
       let outcome = try Command.run(
-        train("schedule.epochs=200", "checkpoint.everySteps=1", "checkpoint.keep=1", "optimizer.learningRate=1e6") + ["--resume"],
+        train("schedule.epochs=200", "checkpoint.everySteps=1", "checkpoint.keep=1", "optimizer.learningRate=1e6") + [
+          "--resume"
+        ],
         ranks: ranks)
       #expect(outcome.code == 76 && outcome.complaints.count == 1, "\(outcome.errors)")
       let line = outcome.complaints.first ?? ""
-      #expect(line.contains("diverged at step ") && line.contains(" is not finite (") && line.contains("the last good checkpoint is"))
+      #expect(
+        line.contains("diverged at step ") && line.contains(" is not finite (")
+          && line.contains("the last good checkpoint is"))
       let saved = try Checkpoint(path: scratch("run"))
       #expect(line.contains(saved.folder) && saved.state.lossScale.skippedInARow == 0)
       for file in ["model", "optimizer"] { #expect(try TensorFile("\(saved.folder)/\(file).safetensors").isFinite) }

@@ -15,11 +15,13 @@ extension CommandTests {
     /// Eight steps an epoch, a checkpoint every four.
     private func train(_ run: String, epochs: Int, _ options: String...) -> [String] {
       ["train", "--data", data, "--output", scratch(run)] + Tiny.training
-        + Tiny.settings("schedule.epochs=\(epochs)", "checkpoint.everySteps=4", "checkpoint.keep=3", "lossScale.initial=64") + options
+        + Tiny.settings(
+          "schedule.epochs=\(epochs)", "checkpoint.everySteps=4", "checkpoint.keep=3", "lossScale.initial=64") + options
     }
 
     private func checkpoints(_ run: String) throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: scratch("\(run)/checkpoints")).filter { $0 != "best" }.sorted()
+      try FileManager.default.contentsOfDirectory(atPath: scratch("\(run)/checkpoints")).filter { $0 != "best" }
+        .sorted()
     }
 
     private func put(_ text: String, _ path: String) throws {
@@ -36,7 +38,8 @@ extension CommandTests {
       let outcome = try Command.run(
         train("run", epochs: 300, "--resume", "--set", "checkpoint.keep=1", "--set", "checkpoint.everySteps=0")
       ) { process in
-        guard !isSent, (try? files.metrics().trainingSteps.last) ?? 0 >= 17, files.log.contains("step-00000016: step 16")
+        guard !isSent, (try? files.metrics().trainingSteps.last) ?? 0 >= 17,
+          files.log.contains("step-00000016: step 16")
         else { return }
         kill(process, SIGTERM)
         isSent = true
@@ -53,7 +56,8 @@ extension CommandTests {
     func resumingFallsBackToTheNewestGoodOne(_ what: String) throws {
       try Command.succeed(train("whole", epochs: 4))
       try Command.succeed(train("run", epochs: 3))
-      let pointer = "run/checkpoints/latest", newest = scratch("run/checkpoints/step-00000024"), files = FileManager.default
+      let pointer = "run/checkpoints/latest", newest = scratch("run/checkpoints/step-00000024"),
+        files = FileManager.default
       switch what {
       case "missing": try files.removeItem(atPath: scratch(pointer))
       case "empty": try put("", pointer)
@@ -69,8 +73,10 @@ extension CommandTests {
       let outcome = try Command.run(
         ["train", "--data", data, "--output", scratch("run"), "--resume"] + Tiny.settings("schedule.epochs=4"))
       #expect(outcome.code == 0, "\(outcome.errors)")
-      #expect(outcome.output.contains("passed over: ") && outcome.output.contains("going on from the newest good checkpoint"))
-      #expect(outcome.output.contains("resumed from \(scratch("run"))/checkpoints/\(RunFiles.name(from)): step \(from)"))
+      #expect(
+        outcome.output.contains("passed over: ") && outcome.output.contains("going on from the newest good checkpoint"))
+      #expect(
+        outcome.output.contains("resumed from \(scratch("run"))/checkpoints/\(RunFiles.name(from)): step \(from)"))
       let mine = RunFiles(path: scratch("run")), whole = RunFiles(path: scratch("whole"))
       #expect(try mine.metrics().trainingSteps == Array(1...32))
       for name in ["model.safetensors", "optimizer.safetensors"] {
@@ -215,7 +221,8 @@ extension CommandTests {
       }
       #expect(outcome.code == 75)
       #expect(second?.code == 64 && second?.complaints.count == 1)
-      #expect(second?.complaints.first?.contains("another job writes there: process ") == true, "\(second?.errors ?? "")")
+      #expect(
+        second?.complaints.first?.contains("another job writes there: process ") == true, "\(second?.errors ?? "")")
       // A lock that nobody holds any more is no obstacle.
       try put("{\"host\":\"\(ProcessInfo.processInfo.hostName)\",\"process\":1}", "run/lock")
       try Command.succeed(train("run", epochs: 1, "--resume"))

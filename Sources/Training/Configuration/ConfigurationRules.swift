@@ -4,7 +4,7 @@ import Tensors
 extension Configuration {
   /// The images of a global batch, at most.
   package static var mostImages: Int { 16384 }
-  /// The pixels of a batch, at most: those of `mostImages` at 512×256.
+  /// The pixels of a batch, at most.
   private static var mostPixels: Int { 1 << 33 }
 
   /// Checks ranges and combinations; `Failure.usage` names the dotted key, its value and what is allowed.

@@ -66,7 +66,8 @@ package struct Agreement {
     let counts = mine.count == other.count ? "" : "\(mine.count) here, \(other.count) on rank 0; "
     let shared = zip(mine, other)
     guard let row = shared.enumerated().first(where: { $1.0 != $1.1 }) else {
-      return counts + "the first that only one has: \((mine.count > other.count ? mine : other)[min(mine.count, other.count)])"
+      return counts
+        + "the first that only one has: \((mine.count > other.count ? mine : other)[min(mine.count, other.count)])"
     }
     return counts + "item \(row.offset + 1) is \(row.element.0) here, \(row.element.1) on rank 0"
   }

@@ -20,9 +20,12 @@ package struct HostMemory: Sendable, Equatable {
   /// What a limit of the process (`ulimit -v`) leaves to this rank, or nil.
   package static func ofProcess() -> HostMemory? {
     var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < UInt(Int.max) else { return nil }
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < UInt(Int.max) else {
+      return nil
+    }
     let used = kibibytes("VmSize:", text("/proc/self/status")) ?? 0
-    return HostMemory(bytes: max(0, Int(limit.rlim_cur) - used), bound: "left of the limit of its address space (ulimit -v)")
+    return HostMemory(
+      bytes: max(0, Int(limit.rlim_cur) - used), bound: "left of the limit of its address space (ulimit -v)")
   }
 
   /// Throws a `Failure.internal`, on every rank alike, where the ranks of a host need more than it has.
@@ -63,7 +66,9 @@ package struct HostMemory: Sendable, Equatable {
       else { return }
       let used = Int(text("\(folder)/\(usage)").trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
       let words = text("\(folder)/memory.stat").split(whereSeparator: \.isWhitespace)
-      let file = words.firstIndex(of: Substring(cache)).flatMap { words.indices.contains($0 + 1) ? Int(words[$0 + 1]) : nil }
+      let file = words.firstIndex(of: Substring(cache)).flatMap {
+        words.indices.contains($0 + 1) ? Int(words[$0 + 1]) : nil
+      }
       limits.append(max(0, most - max(0, used - (file ?? 0))))
     }
     for line in groups.split(separator: "\n") {

@@ -126,7 +126,8 @@ extension Roll.Verdict {
       return names.joined(separator: "; ") + "; waited \(seconds(waited)) in \(wait) (watchdog.seconds)"
     case .apart(let entries, let waited):
       let waits = entries.sorted { $0.rank < $1.rank }.map { "\(name($0)) in \($0.wait ?? "nothing") (\(place($0)))" }
-      return "all ranks answer, but wait apart for \(seconds(waited)): \(waits.joined(separator: "; ")) (watchdog.seconds)"
+      return
+        "all ranks answer, but wait apart for \(seconds(waited)): \(waits.joined(separator: "; ")) (watchdog.seconds)"
     }
   }
 }

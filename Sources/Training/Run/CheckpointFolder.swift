@@ -124,7 +124,8 @@ package struct CheckpointFolder: Sendable {
   @discardableResult
   package func prune(keep: Int) throws -> [String] {
     let own = contents().own
-    let kept = Set(own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name) + [latest, best].compactMap { $0 })
+    let kept = Set(
+      own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name) + [latest, best].compactMap { $0 })
     // Without a good one to go on from, a damaged one may still be worth something to somebody.
     guard own.contains(where: { $0.problem == nil }) else { return [] }
     let removed = own.map(\.name).filter { !kept.contains($0) }

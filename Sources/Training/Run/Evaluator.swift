@@ -87,7 +87,8 @@ package enum Evaluator {
     _ images: Int, _ network: ReIDNetwork<E>, _ settings: Configuration.Evaluation, _ context: Context<E>
   ) throws {
     let columns = network.architecture.embedding
-    let reRanking = try settings.rerank
+    let reRanking =
+      try settings.rerank
       ? ReRanking.memoryEstimate(
         images: images, columns: columns, parameters: .init(), threads: context.workers.count) : 0
     try HostMemory.require(2 * 4 * images * columns + reRanking, context.communicator)

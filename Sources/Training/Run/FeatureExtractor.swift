@@ -35,7 +35,8 @@ package struct FeatureExtractor<E: Element> {
     let own = Share.rows(samples.count, communicator), first = own.lowerBound
     let share = Extraction(self, Array(samples[own]))
     defer { share.close() }
-    let longest = (0..<communicator.size).map { Share.rows(samples.count, rank: $0, of: communicator.size).count }.max()!
+    let longest = (0..<communicator.size).map { Share.rows(samples.count, rank: $0, of: communicator.size).count }
+      .max()!
     var failure: (any Error)?
     // Ranks have different numbers of batches, and take part in every look round.
     for _ in 0..<(longest + batch - 1) / batch {

@@ -25,7 +25,8 @@ package final class RunLock: Sendable {
   ///   - waiting: called before that, with a line to say.
   /// - Throws: `Failure.usage` that names host and process where another job holds it; `Failure.internal` where there can
   ///   be no such file.
-  package init(_ folder: String, patience: Double = 3 * RunLock.touchSeconds, waiting: (String) -> Void = { _ in }) throws
+  package init(_ folder: String, patience: Double = 3 * RunLock.touchSeconds, waiting: (String) -> Void = { _ in })
+    throws
   {
     let path = "\(folder)/lock"
     let file = try Self.open(path)

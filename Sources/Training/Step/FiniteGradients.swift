@@ -32,7 +32,9 @@ extension TrainingStep {
     ]
     if let penalty {
       let strengths = penalty.adaptive.layout
-      all += [(strengths, penalty.adaptive.values, ""), (strengths, penalty.adam.m, "m."), (strengths, penalty.adam.v, "v.")]
+      all += [
+        (strengths, penalty.adaptive.values, ""), (strengths, penalty.adam.m, "m."), (strengths, penalty.adam.v, "v."),
+      ]
     }
     return firstNonfinite(all)
   }
