@@ -62,7 +62,7 @@ package struct Agreement {
   }
 
   /// The first place where two lists part, in words.
-  static func difference(_ mine: [String], _ other: [String]) -> String {
+  package static func difference(_ mine: [String], _ other: [String]) -> String {
     let counts = mine.count == other.count ? "" : "\(mine.count) here, \(other.count) on rank 0; "
     let shared = zip(mine, other)
     guard let row = shared.enumerated().first(where: { $1.0 != $1.1 }) else {

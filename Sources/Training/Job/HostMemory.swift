@@ -52,13 +52,13 @@ package struct HostMemory: Sendable, Equatable {
 
   // MARK: - What the kernel tells
 
-  static func hostBytes(_ meminfo: String) -> Int {
+  package static func hostBytes(_ meminfo: String) -> Int {
     guard let available = kibibytes("MemAvailable:", meminfo) else { return .max }
     return available + (kibibytes("SwapFree:", meminfo) ?? 0)
   }
 
   /// What the control groups above this process leave, version 1 and 2. The cache of files counts as free: it gives way.
-  static func containerLimits(root: String = "/sys/fs/cgroup", groups: String? = nil) -> [Int] {
+  package static func containerLimits(root: String = "/sys/fs/cgroup", groups: String? = nil) -> [Int] {
     let groups = groups ?? text("/proc/self/cgroup")
     var limits: [Int] = []
     func note(_ folder: String, _ limit: String, _ usage: String, _ cache: String) {
