@@ -38,6 +38,9 @@ let package = Package(
       name: "lineup",
       dependencies: ["Training", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+    .target(name: "Fuzzing", dependencies: ["CImageCodec", "Dataset", "Evaluation", "Storage", "Training"]),
+    .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing"]),
+
     .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"]),
@@ -49,6 +52,8 @@ let package = Package(
     .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
+    .testTarget(
+      name: "FuzzingTests", dependencies: ["Fuzzing", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
     .testTarget(name: "lineupTests", dependencies: ["Dataset", "Training"]),
   ]
 )

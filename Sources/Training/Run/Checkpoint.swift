@@ -66,17 +66,7 @@ package struct Checkpoint {
   package init(path: String, verified: Bool = true) throws {
     folder = try Self.resolve(path)
     if verified { try Manifest.verify(folder) }
-    let file = "\(folder)/\(Self.stateFile)"
-    guard InputFile.size(file) != nil else { throw Failure.data("\(file): missing") }
-    let text = Foundation.Data(try InputFile.read(file, limit: 1 << 30))
-    struct Format: Decodable { let version: Int }
-    if let version = (try? JSONDecoder().decode(Format.self, from: text))?.version, version != State.currentVersion {
-      throw Failure.data("\(file): format version \(version); this Lineup reads \(State.currentVersion)")
-    }
-    guard var state = try? JSONDecoder().decode(State.self, from: text) else {
-      throw Failure.data("\(file): not the state of a checkpoint that this version reads")
-    }
-    if let wrong = state.problem { throw Failure.data("\(file): \(wrong)") }
+    var state = try State.read("\(folder)/\(Self.stateFile)")
     do {
       state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
     } catch let failure as Failure {
@@ -161,6 +151,22 @@ package struct Checkpoint {
 }
 
 extension Checkpoint.State {
+  /// The state in a file, without its configuration.
+  /// - Throws: `Failure.data` with the path, for whatever no run could have written.
+  package static func read(_ file: String) throws -> Checkpoint.State {
+    guard InputFile.size(file) != nil else { throw Failure.data("\(file): missing") }
+    let text = Foundation.Data(try InputFile.read(file, limit: 1 << 30))
+    struct Format: Decodable { let version: Int }
+    if let version = (try? JSONDecoder().decode(Format.self, from: text))?.version, version != currentVersion {
+      throw Failure.data("\(file): format version \(version); this Lineup reads \(currentVersion)")
+    }
+    guard let state = try? JSONDecoder().decode(Self.self, from: text) else {
+      throw Failure.data("\(file): not the state of a checkpoint that this version reads")
+    }
+    if let wrong = state.problem { throw Failure.data("\(file): \(wrong)") }
+    return state
+  }
+
   /// What no run could have written, in a few words; nil where all is in order. Numbers from a file that would trap or
   /// mislead later are found here.
   var problem: String? {
