@@ -39,6 +39,7 @@ package enum NPY {
       throw Failure.data(
         "\(path): \(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
     }
+    try file.requireMemory(count * 4)
     let values = try width == 4 ? singles(file, start, count) : doubles(file, start, count)
     return FeatureMatrix(rows: rows, columns: columns, values: values)
   }

@@ -18,17 +18,17 @@ package enum FuzzSeeds {
     case .labels: ["labels.csv": text("path,identity,camera\na.jpg,1,1\n\"b,\"\"c\"\".jpg\",-1,2\n")]
     case .jpeg: ["person.jpg": try jpeg()]
     case .csv:
-      ["quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"), "names.csv": text("x,y\nann,1\n,2\n")]
+      ["quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"), "names.csv": text("x,y\nann,1\n-3,2\n")]
     case .ownData:
       ["data.csv": text("path,identity,camera,split\na.jpg,ann,1,train\na.jpg,bob,1,query\na.jpg,-1,\u{2212}2,gallery\n")]
     case .imageList: ["list.csv": text("path,identity,camera\na.jpg,1,1\nb.jpg,-1,2\n")]
-    case .msmt17: ["list.txt": text("\(image) 0\n\(image.replacing("01", with: "2")) 17\r\n")]
+    case .msmt17: ["list.txt": text("\(image) 0\n\(image)\t17\r\n")]
     case .configuration:
       [
         "run.yaml": text("model:\n  width: 0.25\n  stages: [2, 4]\nmsgr: {lambda: 1e-3, norm: \"2\", at: [input, 1]}\nthreads: 2\n"),
         "alias.yaml": text("model: &m\n  weights: null\ninput: {height: 64}\n# none\nlog:\n"),
       ]
-    case .setting: ["list": text("schedule.steps=[1, 2]"), "number": text("optimizer.learningRate=1e-3")]
+    case .setting: ["list": text("schedule.steps=[1, 2]"), "number": text("optimizer.learningRate=1e-3"), "text": text("model.weights=a b"), "seed": text("seed=7")]
     case .state: ["state.json": try state()]
     case .manifest: ["manifest.json": text(manifest)]
     }

@@ -40,6 +40,23 @@ package final class InputFile: Sendable {
     }
   }
 
+  /// Makes sure that there is memory for `bytes` bytes of the file: one with holes in it can be larger than any memory, and
+  /// an array that gets none ends the process.
+  /// - Throws: `Failure.data` with the path and the size.
+  package func requireMemory(_ bytes: Int) throws(Failure) {
+    guard bytes > 1 << 26 else { return }
+    let (pages, pageSize) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
+    if bytes / pageSize < pages {
+      // Granted or not, nothing is taken by it.
+      let probe = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      if let probe, probe != MAP_FAILED {
+        munmap(probe, bytes)
+        return
+      }
+    }
+    throw Failure.data("\(path): needs \(bytes) bytes of memory, more than there are")
+  }
+
   private static func failure(_ path: String, _ reason: Int32) -> Failure {
     .data("\(path): \(String(cString: strerror(reason)))")
   }
@@ -54,6 +71,7 @@ extension InputFile {
     guard file.size <= limit else {
       throw Failure.data("\(path): \(file.size) bytes, more than the \(limit) that such a file may have")
     }
+    try file.requireMemory(file.size)
     var failure: Failure?
     let bytes = [UInt8](unsafeUninitializedCapacity: file.size) { buffer, done in
       do throws(Failure) {

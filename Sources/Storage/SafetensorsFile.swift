@@ -178,6 +178,7 @@ package final class SafetensorsFile: Sendable {
   /// The elements of a tensor in C order, converted from whatever it holds. Throws `Failure.data`.
   package func values(_ name: String, as: Float.Type = Float.self) throws -> [Float] {
     let count = try entry(name).count
+    try file.requireMemory(count * MemoryLayout<Float>.size)
     return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       try read(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
       initialized = count
@@ -186,6 +187,7 @@ package final class SafetensorsFile: Sendable {
 
   package func values(_ name: String, as: Double.Type) throws -> [Double] {
     let count = try entry(name).count
+    try file.requireMemory(count * MemoryLayout<Double>.size)
     return try [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
       try read(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
       initialized = count

@@ -20,7 +20,7 @@ import Testing
     process.waitUntilExit()
     #expect(process.terminationReason == .exit && process.terminationStatus == 0, "\(target), \(path): it ended")
     let parts = text.split(separator: ",", maxSplits: 1)
-    return (Int(text.prefix { $0.isNumber }) ?? .max, parts.count == 2 ? parts[1].trimmingCharacters(in: .whitespaces) : text)
+    return (Int(text.prefix { $0.isNumber }) ?? .max, parts.count == 2 ? parts[1].trimmingCharacters(in: .whitespacesAndNewlines) : text)
   }
 
   private func file(_ folder: TemporaryFolder, _ name: String, _ bytes: [UInt8], size: Int? = nil) throws -> String {
@@ -87,7 +87,7 @@ import Testing
       }
       try expectRefused(.jpeg, file(folder, name, claiming(65500)), "pixels")
       // Below the limit, and the data is that of a small image.
-      try expectRefused(.jpeg, file(folder, name, claiming(9999)), "", mebibytes: 64)
+      try expectRefused(.jpeg, file(folder, name, claiming(9999)), "jpg", mebibytes: 64)
     }
   }
 
