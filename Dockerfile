@@ -1,7 +1,10 @@
 # docker build -t lineup .
 # docker run --rm --shm-size=1g -v DATA:/data:ro -v RUNS:/runs lineup \
 #   mpirun -n 2 lineup train --data /data --output /runs/market
-FROM swift:6.1-bookworm AS build
+# docker stop -t 120 NAME        # checkpoints first
+#
+# swift-log, as `from:` in Package.swift resolves today, wants the tools of Swift 6.2.
+FROM swift:6.2-bookworm AS build
 WORKDIR /src
 COPY launch/setup launch/setup
 RUN launch/setup
@@ -9,22 +12,26 @@ COPY Package.swift ./
 COPY Sources Sources
 COPY Tests Tests
 RUN swift build -c release --product lineup --static-swift-stdlib \
-  && cp "$(swift build -c release --show-bin-path)/lineup" /usr/local/bin/lineup
+  && strip -o /usr/local/bin/lineup "$(swift build -c release --show-bin-path)/lineup"
 
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
-  && apt-get install -y -qq --no-install-recommends \
+  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     openmpi-bin libopenmpi3 libopenblas0-pthread libjpeg62-turbo libssl3 openssh-client openssh-server \
-  && rm -rf /var/lib/apt/lists/* \
-  && useradd --create-home --uid 1000 lineup
+  && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
+  && useradd --create-home --uid 1000 lineup \
+  && install -d -o lineup -g lineup /runs
 COPY --from=build /usr/local/bin/lineup /usr/local/bin/lineup
 COPY configs /opt/lineup/configs
+# Hosts of a job are containers: sshd listens on 2222 without privileges, with keys that are mounted in ~/.ssh (as the
+# Kubernetes MPI operator does), and mpirun's ssh goes there and asks nothing.
+COPY launch/ssh_config /etc/ssh/ssh_config.d/lineup.conf
+COPY launch/sshd_config /etc/ssh/lineup_sshd_config
 USER lineup
 WORKDIR /home/lineup
-# sshd for the Kubernetes MPI operator: port 2222, no privileges, keys mounted by the operator.
-RUN mkdir -p .ssh && chmod 700 .ssh \
-  && printf '%s\n' 'Port 2222' 'HostKey ~/.ssh/id_rsa' 'PidFile /home/lineup/sshd.pid' 'StrictModes no' \
-    'AuthorizedKeysFile /home/lineup/.ssh/authorized_keys' > .sshd_config
+RUN mkdir -m 700 .ssh
 # Containers forbid the system call that Open MPI copies between processes with.
 ENV OMPI_MCA_btl_vader_single_copy_mechanism=none
+# mpirun passes SIGUSR1 on to the ranks, which checkpoint and exit; a SIGTERM of its own lets it kill them within a second.
+STOPSIGNAL SIGUSR1
 CMD ["lineup", "doctor"]

@@ -6,8 +6,9 @@
 # it passes on, and the ranks checkpoint and exit with 75. So it gets a session of its own, out of the terminal's reach, and is
 # sent SIGUSR1 for all four.
 forward() {
-  local job noise filter signal signalled=yes
-  exec {noise}> >(trap '' TERM INT USR1 HUP PIPE; without_noise)
+  local job noise filter signal signalled=yes verdict
+  verdict="$(mktemp)"
+  exec {noise}> >(trap '' TERM INT USR1 HUP PIPE; without_noise "$verdict")
   filter=$!
   SECONDS=0
   setsid "$@" 2>&"$noise" {noise}>&- &
@@ -22,25 +23,19 @@ forward() {
   set +e
   while [ -n "$signalled" ]; do
     signalled=
-    wait "$job"
+    { wait "$job"; } 2>/dev/null  # bash would say "Killed"
     status=$?
   done
   set -e
   trap - TERM INT USR1 HUP
-  # A host that cannot be reached keeps mpirun waiting until it is killed (137); why the job ended is the watchdog's to say.
-  local seen=0
-  if wait_for "$filter"; then wait "$filter" || seen=$?; fi
-  if [ "$seen" = 69 ] && [ "$status" = 137 ]; then status=69; fi
-}
-
-# Whether the process ends within two seconds.
-wait_for() {
   # The last lines; whatever outlives mpirun with its stderr is not waited for.
   for _ in {1..20}; do
-    kill -0 "$1" 2>/dev/null || return 0
+    kill -0 "$filter" 2>/dev/null || break
     sleep 0.1
   done
-  return 1
+  # A host that cannot be reached keeps mpirun waiting until it is killed (137); why the job ended is the watchdog's to say.
+  if [ "$status" = 137 ] && [ -s "$verdict" ]; then status=69; fi
+  rm -f "$verdict"
 }
 
 # Kills this script's mpirun, if it has not ended by itself in a quarter of a minute.
@@ -52,10 +47,10 @@ end_mpirun_later() {
   done
 } 2>/dev/null
 
-# From stdin to stderr, but for what mpirun says of every exit code that is not 0, which Lineup has said better.
-# Its other messages, which are of use, pass.
+# From stdin to stderr, noting in the file given where the watchdog ended the job, but for what mpirun says of every exit code
+# that is not 0, which Lineup has said better. Its other messages, which are of use, pass.
 without_noise() {
-  local rule line block result=0
+  local rule line block
   printf -v rule '%074d' 0
   rule="${rule//0/-}"
   while IFS= read -r line || [ -n "$line" ]; do
@@ -65,8 +60,8 @@ without_noise() {
     *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
     *"(watchdog.seconds)")
       printf '%s\n' "$line"
-      [ $result = 69 ] || end_mpirun_later >&2 &
-      result=69
+      if [ ! -s "$1" ]; then end_mpirun_later >/dev/null & fi
+      echo 69 >"$1"
       continue
       ;;
     *) printf '%s\n' "$line"; continue ;;
@@ -76,10 +71,9 @@ without_noise() {
     case "$block" in
     "Primary job "*"terminated normally"* | "mpirun detected that one or more processes exited"* | "MPI_ABORT was invoked"*) ;;
     "mpirun noticed that process rank"*)
-      block="${block//$'\n'/ }" block="${block% }"
+      block="${block//$'\n'/ }" block="${block% }" block="${block/ with PID 0/}"
       printf 'mpirun: %s\n' "${block#mpirun noticed that process }" ;;
     *) printf '%s\n%s%s\n' "$rule" "$block" "$rule" ;;
     esac
   done >&2
-  return $result
 }

@@ -73,13 +73,10 @@ struct Doctor: ParsableCommand {
   }
 
   private func memory() -> String {
-    let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""
-    func gibibytes(_ key: String) -> String {
-      let line = text.split(separator: "\n").first { $0.hasPrefix(key) }
-      let kibibytes = line.flatMap { Double($0.filter(\.isNumber)) } ?? 0
-      return String(format: "%.1f GiB", kibibytes / 1_048_576)
-    }
-    return "\(gibibytes("MemAvailable:")) of \(gibibytes("MemTotal:")) available"
+    let available = HostMemory.available()
+    let limit = HostMemory.ofProcess().map { "; \(MemoryAccount.format($0.bytes)) \($0.bound)" } ?? ""
+    let quota = Affinity.quota.map { String(format: "; a quota of %.1f cores", $0) } ?? ""
+    return "\(MemoryAccount.format(available.bytes)) \(available.bound)\(limit)\(quota)"
   }
 
   /// Open MPI's ranks on one node talk through /dev/shm; containers often have 64 MB of it.

@@ -8,10 +8,11 @@ struct Lineup: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lineup",
     abstract: "Trains person re-identification networks on CPU clusters.",
-    discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 69 a rank or host is missing, 70 internal, 75 checkpointed and asked to stop, 76 diverged.",
+    discussion: "Exit codes: 0 done, 64 usage, 65 bad data or file, 69 a rank or host is missing, "
+      + "70 internal, 75 checkpointed and asked to stop, 76 diverged.",
     version: Version.current,
     subcommands: [
-      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
+      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self, CheckpointCommand.self,
       Benchmark.self, Doctor.self, Config.self,
     ]
   )

@@ -57,6 +57,9 @@ struct CheckpointedJob {
     images: (Configuration, Checkpoint, inout Agreement) throws -> T
   ) throws -> (CheckpointedJob, T) {
     let checkpoint = try communicator.agree { try Checkpoint(path: path, verified: communicator.isCoordinator) }
+    var saved = Agreement()
+    try communicator.agree { try saved.add(checkpoint) }
+    try saved.settle(communicator)
     let configuration = try options.agreed(communicator) { try options.resolve(checkpoint) }
     watchdog?.setLimit(seconds: configuration.watchdog.seconds)
     let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
@@ -64,7 +67,6 @@ struct CheckpointedJob {
     var agreement = Agreement()
     let content = try communicator.agree {
       try agreement.addProgram(machine, configuration)
-      try agreement.add(checkpoint)
       return try images(configuration, checkpoint, &agreement)
     }
     try agreement.settle(communicator)

@@ -46,7 +46,7 @@ import Training
     let file = try String(contentsOfFile: root + "/docs/configuration.md", encoding: .utf8)
     #expect(
       try file == ConfigurationReference.markdown(), "write it anew: lineup config --markdown > docs/configuration.md")
-    #expect(file.contains("| `sampling.images` | integer | `4` | from 1 to 65536 | "))
+    #expect(file.contains("| `sampling.images` | integer | `4` | from 1 to 16384 | "))
     // No table is broken by a bar of its own.
     for line in file.split(separator: "\n") where line.hasPrefix("|") {
       #expect(line.count { $0 == "|" } == 6, "\(line)")

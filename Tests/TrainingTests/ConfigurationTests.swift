@@ -256,7 +256,7 @@ import Training
     #expect(rate.isFinite && rate > 0)
     let large = ["input.height=2048", "input.width=2048"]
     #expect(
-      refusal("sampling.identities=65536", "sampling.images=65536")?.hasPrefix("sampling.images is 65536") == true)
+      refusal("sampling.identities=16384", "sampling.images=16384")?.hasPrefix("sampling.images is 16384") == true)
     #expect(
       message(.usage) {
         _ = try Configuration.resolve(settings: large + ["sampling.images=512"])

@@ -3,7 +3,7 @@ import Tensors
 
 extension Configuration {
   /// The images of a global batch, at most.
-  package static var mostImages: Int { 65536 }
+  package static var mostImages: Int { 16384 }
   /// The pixels of a batch, at most: those of `mostImages` at 512×256.
   private static var mostPixels: Int { 1 << 33 }
 

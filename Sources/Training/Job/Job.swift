@@ -52,6 +52,13 @@ package enum Job {
     run { communicator, _ in try body(communicator) }
   }
 
+  /// For commands of one process, under mpirun of rank 0.
+  package static func runAlone(_ body: () throws -> Void) -> Never {
+    run { communicator in
+      try communicator.agree { if communicator.isCoordinator { try body() } }
+    }
+  }
+
   /// All ranks are here: nobody needs to be watched any more.
   private static func finish(_ mpi: MPICommunicator, _ watchdog: Watchdog?) throws {
     var orphans = [watchdog?.isOrphan == true ? 1.0 : 0]

@@ -29,11 +29,12 @@ struct Roll {
   private let rank: Int, size: Int
   private var progress: UInt64 = 0, progressAt: UInt64
   private var own: Entry
+  private var resumedAt: UInt64
   /// What was last heard of each rank and when: on rank 0 of all, elsewhere of rank 0 and of those that it finds worst.
   private var heard: [Int: (entry: Entry, at: UInt64)] = [:]
 
   init(rank: Int, size: Int, now: UInt64) {
-    (self.rank, self.size, progressAt) = (rank, size, now)
+    (self.rank, self.size, progressAt, resumedAt) = (rank, size, now, now)
     own = Entry(rank: rank, step: 0, phase: "start")
     for other in 0..<size where other != rank && (rank == 0 || other == 0) {
       heard[other] = (Entry(rank: other, step: 0, phase: "start"), now)
@@ -49,6 +50,12 @@ struct Roll {
       rank: rank, step: standing.step, phase: Self.short(standing.phase), wait: (standing.wait?.name).map(Self.short),
       waited: standing.wait.map { Self.seconds(from: $0.since, to: now) } ?? 0,
       idle: Self.seconds(from: progressAt, to: now))
+  }
+
+  /// This rank was not there for a while: everybody has until `now` plus the limit again.
+  mutating func resume(now: UInt64) {
+    resumedAt = now
+    for (other, known) in heard { heard[other] = (known.entry, now) }
   }
 
   /// To rank 0 how this rank does; from rank 0 how it does itself, and the worst of the others.
@@ -77,7 +84,7 @@ struct Roll {
   /// nil as long as this rank has not waited for `limit` nanoseconds, or a rank is only slow.
   func verdict(limit: UInt64, now: UInt64) -> Verdict? {
     let bound = Double(limit) * 1e-9
-    guard let wait = own.wait, own.waited >= bound else { return nil }
+    guard let wait = own.wait, own.waited >= bound, Self.seconds(from: resumedAt, to: now) >= bound else { return nil }
     let others = heard.values.map { heard in
       var entry = heard.entry
       entry.silent = Self.seconds(from: heard.at, to: now)

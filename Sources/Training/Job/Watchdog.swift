@@ -56,10 +56,13 @@ package final class Watchdog: Sendable {
 
   private func watch() {
     var roll = Roll(rank: communicator.rank, size: communicator.size, now: Timeline.now)
-    var lastPost: UInt64 = 0, orphanedAt: UInt64?
+    var lastPost: UInt64 = 0, lastLook = Timeline.now, orphanedAt: UInt64?
     while !stopping.load(ordering: .relaxed) {
       let limit = limit.load(ordering: .relaxed), interval = min(max(limit / 16, 20_000_000), 5_000_000_000)
       let now = Timeline.now
+      // Stopped and continued, this rank has heard of nobody, and it is not the others that were missing.
+      if now - lastLook > max(limit / 4, 1_000_000_000) { roll.resume(now: now) }
+      lastLook = now
       roll.note(own: communicator.timeline.standing, progress: communicator.timeline.progress, now: now)
       do {
         while let (letter, from) = try mailbox.receive() { roll.receive(letter, from: from, now: now) }

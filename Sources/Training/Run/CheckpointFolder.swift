@@ -85,6 +85,7 @@ package struct CheckpointFolder: Sendable {
     }
     for name in candidates {
       do {
+        _ = try Manifest.read("\(path)/\(name)")
         return (try Checkpoint(path: "\(path)/\(name)"), problems)
       } catch let failure as Failure {
         problems.append(failure.message)

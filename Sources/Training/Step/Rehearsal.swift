@@ -67,7 +67,7 @@ package struct MemoryAccount: Sendable {
       + "\(Self.format(workingWeights)), activations \(Self.format(activations)), scratch \(Self.format(scratch))"
   }
 
-  static func format(_ bytes: Int) -> String {
+  package static func format(_ bytes: Int) -> String {
     let mebibytes = Double(bytes) / 1_048_576
     return mebibytes < 1000 ? "\(Int(mebibytes.rounded(.up))) MiB" : "\((mebibytes / 102.4).rounded() / 10) GiB"
   }

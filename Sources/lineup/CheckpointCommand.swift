@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Storage
+import Tensors
+import Training
+
+/// What a run has saved, whether it is whole, and less of it.
+struct CheckpointCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "checkpoint", abstract: "List, verify or prune the checkpoints of a run.",
+    subcommands: [List.self, Verify.self, Prune.self])
+
+  /// The run's folder, or its folder of checkpoints.
+  struct RunArgument: ParsableArguments {
+    @Argument(help: "The run's folder.") var run: String
+
+    func folder() throws -> CheckpointFolder {
+      for path in ["\(run)/checkpoints", run] {
+        let folder = CheckpointFolder(path: path)
+        if folder.holdsAnything != nil { return folder }
+      }
+      throw Failure.data("\(run): no checkpoint in it (looked in \(run)/checkpoints and \(run))")
+    }
+  }
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the checkpoints with their sizes, latest and best.")
+    @OptionGroup var place: RunArgument
+
+    func run() {
+      Job.runAlone {
+        let folder = try place.folder(), (own, others) = folder.contents()
+        for generation in own {
+          let marks = [("latest", folder.latest), ("best", folder.best)].filter { $1 == generation.name }.map(\.0)
+          let words = marks + [generation.problem.map { "damaged: \($0)" }].compactMap { $0 }
+          print("\(generation.name)  \(MemoryAccount.format(generation.bytes))  \(words.joined(separator: ", "))")
+        }
+        for name in others { print("\(name)  not the run's own: its manifest has another name") }
+      }
+    }
+  }
+
+  struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Read every file of every checkpoint and compare it with its manifest; 65 where one is damaged.")
+    @OptionGroup var place: RunArgument
+
+    func run() {
+      Job.runAlone {
+        let folder = try place.folder()
+        var damaged: [String] = []
+        for generation in folder.contents().own {
+          do {
+            _ = try Checkpoint(path: "\(folder.path)/\(generation.name)")
+            print("\(generation.name)  good")
+          } catch let failure as Failure {
+            damaged.append(failure.message)
+            print("\(generation.name)  \(failure.message)")
+          }
+        }
+        for (name, target) in [("latest", folder.latest), ("best", folder.best)] {
+          let isThere = FileManager.default.fileExists(atPath: "\(folder.path)/\(name)")
+          if isThere && target == nil { damaged.append("\(folder.path)/\(name): names no checkpoint that is there") }
+        }
+        guard let first = damaged.first else { return }
+        throw Failure.data("\(first)\(damaged.count > 1 ? " (and \(damaged.count - 1) more)" : "")")
+      }
+    }
+  }
+
+  struct Prune: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Remove the run's own checkpoints but the newest good ones, the latest and the best.")
+    @OptionGroup var place: RunArgument
+    @Option(name: .long, help: "How many of the newest good ones stay.") var keep: Int
+
+    func validate() throws {
+      guard keep >= 1 else { throw ValidationError("--keep must be 1 or more") }
+    }
+
+    func run() {
+      Job.runAlone {
+        let folder = try place.folder()
+        // A job that trains there prunes by itself.
+        let root = folder.path == place.run ? "\(place.run)/.." : place.run
+        let lock = try RunLock(root)
+        try withExtendedLifetime(lock) {
+          let removed = try folder.prune(keep: keep)
+          print(removed.isEmpty ? "nothing to remove" : "removed \(removed.joined(separator: ", "))")
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,225 @@
+import Foundation
+import Testing
+import Training
+
+extension CommandTests {
+  /// What a run has saved is never lost, and never begun anew by mistake.
+  @Suite(.serialized) struct SavedRunTests {
+    private let scratch: Scratch, data: String
+
+    init() throws {
+      scratch = try Scratch()
+      data = try scratch.dataset()
+    }
+
+    /// Eight steps an epoch, a checkpoint every four.
+    private func train(_ run: String, epochs: Int, _ options: String...) -> [String] {
+      ["train", "--data", data, "--output", scratch(run)] + Tiny.training
+        + Tiny.settings("schedule.epochs=\(epochs)", "checkpoint.everySteps=4", "checkpoint.keep=3", "lossScale.initial=64") + options
+    }
+
+    private func checkpoints(_ run: String) throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: scratch("\(run)/checkpoints")).filter { $0 != "best" }.sorted()
+    }
+
+    private func put(_ text: String, _ path: String) throws {
+      try text.write(toFile: scratch(path), atomically: false, encoding: .utf8)
+    }
+
+    /// An older `latest` chosen by hand, later ones present, keep=1, a signal.
+    @Test func pruningNeverTakesWhatWasJustWritten() throws {
+      try Command.succeed(train("run", epochs: 3))
+      #expect(try checkpoints("run") == ["latest", "step-00000016", "step-00000020", "step-00000024"])
+      try put("step-00000016\n", "run/checkpoints/latest")
+      let files = RunFiles(path: scratch("run"))
+      var isSent = false
+      let outcome = try Command.run(
+        train("run", epochs: 300, "--resume", "--set", "checkpoint.keep=1", "--set", "checkpoint.everySteps=0")
+      ) { process in
+        guard !isSent, (try? files.metrics().trainingSteps.last) ?? 0 >= 17, files.log.contains("step-00000016: step 16")
+        else { return }
+        kill(process, SIGTERM)
+        isSent = true
+      }
+      #expect(outcome.code == 75, "\(outcome.errors)")
+      let state = try Checkpoint(path: scratch("run")).state
+      #expect(files.latest == RunFiles.name(state.step) && outcome.output.contains("after step \(state.step); go on"))
+      #expect(try files.metrics().trainingSteps == Array(1...state.step))
+      // The newest good one by number stays too, whatever wrote it.
+      #expect(try checkpoints("run").contains("step-00000024") || state.step >= 24)
+    }
+
+    @Test(arguments: ["missing", "empty", "dangling", "manifest", "damaged", "path"])
+    func resumingFallsBackToTheNewestGoodOne(_ what: String) throws {
+      try Command.succeed(train("whole", epochs: 4))
+      try Command.succeed(train("run", epochs: 3))
+      let pointer = "run/checkpoints/latest", newest = scratch("run/checkpoints/step-00000024"), files = FileManager.default
+      switch what {
+      case "missing": try files.removeItem(atPath: scratch(pointer))
+      case "empty": try put("", pointer)
+      case "dangling": try files.removeItem(atPath: newest)
+      case "manifest": try files.removeItem(atPath: newest + "/manifest.json")
+      case "path": try put("../../elsewhere", pointer)
+      default: try put("no tensors", "run/checkpoints/step-00000024/optimizer.safetensors")
+      }
+      let lines = try RunFiles(path: scratch("run")).metrics().trainingSteps
+      #expect(lines == Array(1...24))
+      let isThere = ["missing", "empty", "path"].contains(what), from = isThere ? 24 : 20
+      // Its own network too, without being told.
+      let outcome = try Command.run(
+        ["train", "--data", data, "--output", scratch("run"), "--resume"] + Tiny.settings("schedule.epochs=4"))
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(outcome.output.contains("passed over: ") && outcome.output.contains("going on from the newest good checkpoint"))
+      #expect(outcome.output.contains("resumed from \(scratch("run"))/checkpoints/\(RunFiles.name(from)): step \(from)"))
+      let mine = RunFiles(path: scratch("run")), whole = RunFiles(path: scratch("whole"))
+      #expect(try mine.metrics().trainingSteps == Array(1...32))
+      for name in ["model.safetensors", "optimizer.safetensors"] {
+        let path = "checkpoints/\(RunFiles.name(32))/\(name)"
+        #expect(mine.bytes(path) == whole.bytes(path) && mine.bytes(path) != nil, "\(name)")
+      }
+    }
+
+    @Test func withoutAGoodOneNothingIsBegun() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let before = RunFiles(path: scratch("run")).bytes("metrics.jsonl")
+      for name in try checkpoints("run") where name != "latest" {
+        try FileManager.default.removeItem(atPath: scratch("run/checkpoints/\(name)/manifest.json"))
+      }
+      for ranks in [nil, 2] as [Int?] {
+        let outcome = try Command.run(train("run", epochs: 2, "--resume"), ranks: ranks)
+        #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.errors)")
+        #expect(outcome.complaints.first?.contains("manifest.json: missing") == true)
+      }
+      let anew = try Command.run(train("run", epochs: 2))
+      #expect(anew.code == 64 && anew.complaints.first?.contains("--restart") == true, "\(anew.errors)")
+      #expect(RunFiles(path: scratch("run")).bytes("metrics.jsonl") == before)
+      // Asked for by name, it begins anew, and what was there is put aside.
+      let outcome = try Command.succeed(train("run", epochs: 1, "--restart"))
+      #expect(outcome.output.contains("before-restart-1"))
+      #expect(RunFiles(path: scratch("run/before-restart-1")).bytes("metrics.jsonl") == before)
+      #expect(try checkpoints("run/before-restart-1").count == 3)
+    }
+
+    @Test func aCopyUnderAnotherNameIsSomebodysOwn() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let files = FileManager.default
+      try files.copyItem(
+        atPath: scratch("run/checkpoints/step-00000004"), toPath: scratch("run/checkpoints/step-00000005-mine"))
+      try files.copyItem(
+        atPath: scratch("run/checkpoints/step-00000004"), toPath: scratch("run/checkpoints/step-00000005"))
+      try Command.succeed(train("run", epochs: 4, "--resume", "--set", "checkpoint.keep=1"))
+      let best = try #require(CheckpointFolder(path: scratch("run/checkpoints")).best)
+      let kept = Set(["latest", "step-00000005", "step-00000005-mine", "step-00000032", best])
+      #expect(try checkpoints("run") == kept.sorted())
+      let list = try Command.succeed(["checkpoint", "list", scratch("run")])
+      #expect(list.output.contains("step-00000032  ") && list.output.contains("step-00000005-mine  not the run's own"))
+      try Command.succeed(["checkpoint", "verify", scratch("run")])
+      // It can be gone on from, into a folder of its own.
+      let outcome = try Command.succeed(
+        train("other", epochs: 1, "--resume-from", scratch("run/checkpoints/step-00000005-mine")))
+      #expect(outcome.output.contains("step-00000005-mine: step 4"))
+      let mixed = try Command.run(train("run", epochs: 5, "--resume-from", scratch("other")))
+      #expect(mixed.code == 64 && mixed.complaints.first?.contains("a run of its own") == true)
+    }
+
+    @Test func verifyAndPrune() throws {
+      try Command.succeed(train("run", epochs: 2))
+      let removed = try Command.succeed(["checkpoint", "prune", scratch("run"), "--keep", "1"])
+      #expect(removed.output.contains("removed step-00000008, step-00000012"))
+      try put("{", "run/checkpoints/step-00000016/state.json")
+      let verified = try Command.run(["checkpoint", "verify", scratch("run")])
+      #expect(verified.code == 65 && verified.complaints.first?.contains("state.json") == true)
+      // The only one there is stays, even damaged.
+      let kept = try Command.succeed(["checkpoint", "prune", scratch("run"), "--keep", "1"])
+      #expect(kept.output == "nothing to remove\n")
+      #expect(try Command.run(["checkpoint", "list", scratch("none")]).code == 65)
+    }
+
+    @Test(arguments: [
+      "\"version\" : 99", "\"step\" : -1", "\"step\" : 9223372036854775807", "\"updates\" : -5", "\"skipped\" : -1",
+      "\"scale\" : 1e400", "\"scale\" : 0", "\"cleanSteps\" : 99999",
+    ])
+    func aForgedStateIsRefused(_ forged: String) throws {
+      try Command.succeed(train("run", epochs: 1))
+      let folder = scratch("run/checkpoints/step-00000008"), key = forged.prefix { $0 != ":" }
+      let text = try scratch.text("run/checkpoints/step-00000008/state.json").split(separator: "\n").map { line in
+        line.contains(key) ? "\(forged)\(line.hasSuffix(",") ? "," : "")" : String(line)
+      }
+      try put(text.joined(separator: "\n"), "run/checkpoints/step-00000008/state.json")
+      let manifest = try Command.run(["checkpoint", "verify", scratch("run")])
+      #expect(manifest.code == 65)
+      try rewriteManifest(folder)
+      let outcome = try Command.run(["evaluate", "--checkpoint", folder, "--data", data])
+      #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+      #expect(outcome.complaints.first?.contains("state.json") == true)
+    }
+
+    /// As a forger would: sizes and sums that fit.
+    private func rewriteManifest(_ folder: String) throws {
+      let script = """
+        import hashlib, json, os, sys
+        d = sys.argv[1]; names = sorted(n for n in os.listdir(d) if n != "manifest.json")
+        data = {n: open(f"{d}/{n}", "rb").read() for n in names}
+        json.dump({"folder": os.path.basename(d), "files": [{"name": n, "bytes": len(b),
+          "sha256": hashlib.sha256(b).hexdigest()} for n, b in data.items()]}, open(f"{d}/manifest.json", "w"))
+        """
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+      process.arguments = ["python3", "-c", script, folder]
+      try process.run()
+      process.waitUntilExit()
+      try #require(process.terminationStatus == 0)
+    }
+
+    /// Saved first, then evaluated: a run that ends between the two is evaluated when it goes on.
+    @Test func aFailingEvaluationLosesNothing() throws {
+      try Command.succeed(train("whole", epochs: 2, "--set", "evaluation.everyEpochs=1"))
+      // No query has a match: all images are of one camera.
+      let one = try scratch.dataset("one", cameras: 2), query = "\(one)/query"
+      let names = try FileManager.default.contentsOfDirectory(atPath: query)
+      for name in names {
+        let turned = name.replacingOccurrences(of: "_c1s", with: "_c9s").replacingOccurrences(of: "_c2s", with: "_c9s")
+        try FileManager.default.moveItem(atPath: "\(query)/\(name)", toPath: "\(query)/\(turned)")
+      }
+      for name in try FileManager.default.contentsOfDirectory(atPath: "\(one)/bounding_box_test") {
+        let turned = name.replacingOccurrences(of: "_c1s", with: "_c9s").replacingOccurrences(of: "_c2s", with: "_c9s")
+        try FileManager.default.moveItem(
+          atPath: "\(one)/bounding_box_test/\(name)", toPath: "\(one)/bounding_box_test/\(turned)")
+      }
+      var arguments = train("run", epochs: 2, "--set", "evaluation.everyEpochs=1")
+      arguments[2] = one
+      let outcome = try Command.run(arguments)
+      #expect(outcome.code == 65 && outcome.complaints.first?.contains("none of the") == true, "\(outcome.errors)")
+      let files = RunFiles(path: scratch("run"))
+      #expect(files.latest == RunFiles.name(8))
+      try Command.succeed(train("run", epochs: 2, "--set", "evaluation.everyEpochs=1", "--resume"))
+      let mine = try files.metrics(), whole = try RunFiles(path: scratch("whole")).metrics()
+      #expect(mine.filter { $0["mAP"] != nil }.integers("step") == [8, 16])
+      #expect(mine.compactMap { $0["mAP"] } == whole.compactMap { $0["mAP"] })
+      #expect(mine.integers("epoch") == whole.integers("epoch") && whole.integers("epoch").max() == 2)
+      for name in ["model.safetensors", "state.json"] {
+        let path = "checkpoints/\(RunFiles.name(16))/\(name)"
+        #expect(files.bytes(path) == RunFiles(path: scratch("whole")).bytes(path), "\(name)")
+      }
+      #expect(files.bytes("checkpoints/best") == RunFiles(path: scratch("whole")).bytes("checkpoints/best"))
+    }
+
+    @Test func twoJobsDoNotMeetInOneFolder() throws {
+      let first = train("run", epochs: 4000)
+      let files = RunFiles(path: scratch("run"))
+      var second: Command.Outcome?
+      let outcome = try Command.run(first) { process in
+        guard second == nil, files.steps > 10 else { return }
+        second = try? Command.run(train("run", epochs: 1, "--resume"))
+        kill(process, SIGTERM)
+      }
+      #expect(outcome.code == 75)
+      #expect(second?.code == 64 && second?.complaints.count == 1)
+      #expect(second?.complaints.first?.contains("another job writes there: process ") == true, "\(second?.errors ?? "")")
+      // A lock that nobody holds any more is no obstacle.
+      try put("{\"host\":\"\(ProcessInfo.processInfo.hostName)\",\"process\":1}", "run/lock")
+      try Command.succeed(train("run", epochs: 1, "--resume"))
+      #expect(!FileManager.default.fileExists(atPath: scratch("run/lock")))
+    }
+  }
+}
