@@ -54,6 +54,7 @@ let package = Package(
     .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
     .testTarget(
       name: "FuzzingTests", dependencies: ["Fuzzing", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
-    .testTarget(name: "lineupTests", dependencies: ["Dataset", "Training"]),
+    .testTarget(
+      name: "lineupTests", dependencies: ["Dataset", "Training"], exclude: ["Faults", "hosts.sh"]),
   ]
 )

@@ -77,6 +77,12 @@ enum Command {
     return (list ?? "").split(separator: " ").compactMap { pid_t($0) }
   }
 
+  /// Whether a process is there and has not ended; one whose end nobody has asked for yet has.
+  static func isRunning(_ process: pid_t) -> Bool {
+    guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
+    return text.split(separator: ")").last?.split(separator: " ").first != "Z"
+  }
+
   /// The environment without what would make the command another one.
   private static var inherited: [String: String] {
     var environment = ProcessInfo.processInfo.environment.filter { key, _ in

@@ -34,23 +34,7 @@ extension CommandTests {
     }
 
     private func expectTheSame(_ run: String, as reference: String) throws {
-      let mine = RunFiles(path: scratch(run)), other = RunFiles(path: scratch(reference))
-      #expect(mine.latest == RunFiles.name(Self.steps) && other.latest == mine.latest)
-      let names = try FileManager.default.contentsOfDirectory(atPath: other.checkpoint(Self.steps)).sorted()
-      #expect(names.count == 5)
-      #expect(try FileManager.default.contentsOfDirectory(atPath: mine.checkpoint(Self.steps)).sorted() == names)
-      for name in names {
-        let path = "checkpoints/\(RunFiles.name(Self.steps))/\(name)"
-        #expect(mine.bytes(path) != nil && mine.bytes(path) == other.bytes(path), "\(name) differs")
-      }
-      let untimed = { (line: [String: Double]) in
-        line.filter {
-          !["seconds", "imagesPerSecond", "secondsWaitedForImages"].contains($0.key) && !$0.key.hasSuffix("Share")
-        }
-      }
-      let lines = try mine.metrics()
-      #expect(lines.trainingSteps == Array(1...Self.steps))
-      #expect(lines.map(untimed) == (try other.metrics().map(untimed)))
+      try RunFiles(path: scratch(run)).expectSameEnd(as: RunFiles(path: scratch(reference)), steps: Self.steps)
     }
 
     @Test(arguments: [nil, 2] as [Int?]) func interruptedAndResumedIsTheSameToTheLastBit(_ ranks: Int?) throws {

@@ -124,11 +124,15 @@ package struct CheckpointFolder: Sendable {
   @discardableResult
   package func prune(keep: Int) throws -> [String] {
     let own = contents().own
-    let kept = Set(
-      own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name) + [latest, best].compactMap { $0 })
+    var kept = Set(own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name))
+    for pointer in ["latest", "best"] where access("\(path)/\(pointer)", F_OK) == 0 {
+      // One that cannot be read now may name any of them.
+      guard let text = try? InputFile.text("\(path)/\(pointer)", limit: 4096) else { return [] }
+      kept.insert(text.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
     // Without a good one to go on from, a damaged one may still be worth something to somebody.
     guard own.contains(where: { $0.problem == nil }) else { return [] }
-    let removed = own.map(\.name).filter { !kept.contains($0) }
+    let removed = own.filter { !kept.contains($0.name) && ($0.problem == nil || isDamaged($0.name)) }.map(\.name)
     for name in removed {
       do {
         try FileManager.default.removeItem(atPath: "\(path)/\(name)")
@@ -137,6 +141,15 @@ package struct CheckpointFolder: Sendable {
       }
     }
     return removed
+  }
+
+  /// Looks again: one that could not be read, or cannot, is not damaged for that.
+  private func isDamaged(_ name: String) -> Bool {
+    let folder = "\(path)/\(name)", manifest = "\(folder)/\(Manifest.name)"
+    guard access(manifest, F_OK) == 0 else { return true }
+    guard (try? InputFile.read(manifest, limit: 1 << 20)) != nil else { return false }
+    guard let manifest = try? Manifest.read(folder) else { return true }
+    return manifest.problem(in: folder) != nil
   }
 
   // MARK: - Names
