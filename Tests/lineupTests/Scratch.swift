@@ -93,16 +93,7 @@ struct RunFiles {
 extension RunFiles {
   /// The same bytes in the last checkpoint, and every step once with the same numbers.
   func expectSameEnd(as other: RunFiles, steps: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
-    #expect(latest == RunFiles.name(steps) && other.latest == latest, sourceLocation: sourceLocation)
-    let names = try FileManager.default.contentsOfDirectory(atPath: other.checkpoint(steps)).sorted()
-    #expect(names.count == 5, sourceLocation: sourceLocation)
-    #expect(
-      try FileManager.default.contentsOfDirectory(atPath: checkpoint(steps)).sorted() == names,
-      sourceLocation: sourceLocation)
-    for name in names {
-      let path = "checkpoints/\(RunFiles.name(steps))/\(name)"
-      #expect(bytes(path) != nil && bytes(path) == other.bytes(path), "\(name) differs", sourceLocation: sourceLocation)
-    }
+    try expectSameCheckpoint(as: other, step: steps, sourceLocation: sourceLocation)
     let untimed = { (line: [String: Double]) in
       line.filter {
         !["seconds", "imagesPerSecond", "secondsWaitedForImages"].contains($0.key) && !$0.key.hasSuffix("Share")
@@ -111,6 +102,20 @@ extension RunFiles {
     let lines = try metrics()
     #expect(lines.trainingSteps == Array(1...steps), sourceLocation: sourceLocation)
     #expect(lines.map(untimed) == (try other.metrics().map(untimed)), sourceLocation: sourceLocation)
+  }
+
+  /// The latest checkpoint of both is that of `step`, with the same bytes.
+  func expectSameCheckpoint(as other: RunFiles, step: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    #expect(latest == RunFiles.name(step) && other.latest == latest, sourceLocation: sourceLocation)
+    let names = try FileManager.default.contentsOfDirectory(atPath: other.checkpoint(step)).sorted()
+    #expect(names.count == 5, sourceLocation: sourceLocation)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: checkpoint(step)).sorted() == names,
+      sourceLocation: sourceLocation)
+    for name in names {
+      let path = "checkpoints/\(RunFiles.name(step))/\(name)"
+      #expect(bytes(path) != nil && bytes(path) == other.bytes(path), "\(name) differs", sourceLocation: sourceLocation)
+    }
   }
 }
 

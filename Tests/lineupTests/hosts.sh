@@ -20,7 +20,7 @@ token="lineup-$(printf '%s' "$folder" | cksum | cut -d ' ' -f 1)"
 space() { echo "$token-h$1"; }
 hub="$token-hub"
 spaces() { ip netns list | cut -d ' ' -f 1 | grep "^$token-" || true; }
-inside() { ip netns exec "$(space "$1")" unshare --uts sh -c 'hostname "$0"; exec "$@"' "h$1" "${@:2}"; }
+inside() { exec ip netns exec "$(space "$1")" unshare --uts sh -c 'hostname "$0"; exec "$@"' "h$1" "${@:2}"; }
 
 case $action in
 up)
@@ -52,9 +52,9 @@ up)
       ip netns exec "$hub" tc qdisc add dev "port$i" root tbf rate "$rate" burst 256kb latency 50ms
     fi
     echo "10.77.0.$i slots=1" >>"$folder/hosts"
-    inside "$i" "$(command -v sshd || echo /usr/sbin/sshd)" -f /dev/null -o HostKey="$folder/hostkey" \
+    (inside "$i" "$(command -v sshd || echo /usr/sbin/sshd)" -f /dev/null -o HostKey="$folder/hostkey" \
       -o AuthorizedKeysFile="$folder/authorized" -o StrictModes=no -o PidFile=none -o PermitRootLogin=yes -o UsePAM=no \
-      -o MaxStartups=100 -E "$folder/sshd.log"
+      -o MaxStartups=100 -E "$folder/sshd.log")
   done
   ;;
 on) inside "$@" ;;
