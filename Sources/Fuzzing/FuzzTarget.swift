@@ -4,7 +4,7 @@ import Storage
 import Tensors
 import Training
 
-/// The readers of files that come from elsewhere, each made to read any bytes (docs/architecture.md, "Hostile files").
+/// The readers of files that come from elsewhere, each made to read any bytes.
 ///
 /// A reader may refuse, with a `Failure`, or accept; anything else is a finding: a trap, another error, an accepted value
 /// that is not what it must be.

@@ -44,11 +44,14 @@ package struct Manifest: Codable, Sendable, Equatable {
   package func problem(in directory: String) -> String? {
     for file in files {
       let path = "\(directory)/\(file.name)"
-      guard !file.name.contains("/"), let bytes = InputFile.size(path) else { return "\(path): missing" }
+      guard Self.isName(file.name), let bytes = InputFile.size(path) else { return "\(path): missing" }
       if bytes != file.bytes { return "\(path): has \(bytes) bytes, its manifest says \(file.bytes)" }
     }
     return nil
   }
+
+  /// Of a file in the folder itself. The system would end a path at a zero.
+  private static func isName(_ name: String) -> Bool { !name.utf8.contains { $0 == UInt8(ascii: "/") || $0 == 0 } }
 
   /// Compares the files of `directory` with its manifest, their content included.
   /// - Throws: `Failure.data` with the file that is missing, cut off or changed.
@@ -57,7 +60,7 @@ package struct Manifest: Codable, Sendable, Equatable {
     let manifest = try read(directory)
     for file in manifest.files {
       let path = "\(directory)/\(file.name)"
-      guard !file.name.contains("/") && access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
+      guard Self.isName(file.name) && access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
       let (bytes, sha256) = try SHA256.digest(ofFile: path)
       if bytes != file.bytes { throw Failure.data("\(path): has \(bytes) bytes, its manifest says \(file.bytes)") }
       if sha256 != file.sha256 { throw Failure.data("\(path): damaged, its SHA-256 is not that of its manifest") }
