@@ -33,6 +33,17 @@ forward() {
     kill -0 "$filter" 2>/dev/null || break
     sleep 0.1
   done
+  # After the watchdog, mpirun's ssh to a host that is cut off may be left, and would keep the output open for a quarter of an
+  # hour, and with it a pipe after this script.
+  if [ -s "$verdict" ]; then
+    local process stat
+    for process in /proc/[0-9]*; do
+      read -r stat 2>/dev/null <"$process/stat" || continue
+      set -- ${stat##*) }  # state, parent, group, session
+      if [ "$4" = "$job" ]; then kill -KILL "${process#/proc/}" 2>/dev/null || true; fi
+    done
+    kill -KILL "$filter" 2>/dev/null || true
+  fi
   # A host that cannot be reached keeps mpirun waiting until it is killed (137); why the job ended is the watchdog's to say.
   if [ "$status" = 137 ] && [ -s "$verdict" ]; then status=69; fi
   rm -f "$verdict"
