@@ -32,7 +32,9 @@ package struct Manifest: Codable, Sendable, Equatable {
   /// The manifest of `directory`, which says nothing yet about the files.
   package static func read(_ directory: String) throws -> Manifest {
     let path = "\(directory)/\(name)"
-    guard access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
+    guard access(path, F_OK) == 0 else {
+      throw Failure.data("\(path): \(errno == ENOENT ? "missing" : String(cString: strerror(errno)))")
+    }
     let bytes = try InputFile.read(path, limit: 1 << 20)
     guard let manifest = try? JSONDecoder().decode(Manifest.self, from: Foundation.Data(bytes)) else {
       throw Failure.data("\(path): damaged")

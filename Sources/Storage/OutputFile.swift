@@ -10,8 +10,10 @@ package final class OutputFile {
   /// - Parameter flags: of `open(2)`.
   package init(_ path: String, flags: Int32, shownAs shown: String? = nil) throws {
     self.path = shown ?? path
-    descriptor = open(path, flags | O_CLOEXEC, 0o666)
+    // A pipe that nobody reads from is an error, not a wait.
+    descriptor = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0o666)
     if descriptor < 0 { throw AtomicFiles.failure(self.path, errno) }
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
   }
 
   /// All of `bytes`, or `Failure.internal` (`…: No space left on device`).

@@ -86,7 +86,7 @@ struct CheckpointCommand: ParsableCommand {
         let root = folder.path == place.run ? "\(place.run)/.." : place.run
         let lock = try RunLock(root)
         try withExtendedLifetime(lock) {
-          let removed = try folder.prune(keep: keep)
+          let removed = try folder.prune(keep: keep, reading: true)
           print(removed.isEmpty ? "nothing to remove" : "removed \(removed.joined(separator: ", "))")
         }
       }

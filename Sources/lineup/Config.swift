@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collectives
 import Storage
+import Tensors
 import Training
 
 /// The reference of all keys, and what a file and settings come to.
@@ -28,7 +29,7 @@ struct Config: ParsableCommand {
     Job.run { communicator in
       try communicator.agree {
         guard communicator.isCoordinator else { return }
-        Console.write(try text())
+        guard Console.write(try text()) else { throw Failure.internal("standard output: could not be written") }
       }
     }
   }

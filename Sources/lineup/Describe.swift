@@ -15,7 +15,9 @@ struct Describe: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
-    guard identities > 0, ranks > 0 else { throw ValidationError("--identities and --ranks must be 1 or more") }
+    guard (1...10_000_000).contains(identities), (1...100_000).contains(ranks) else {
+      throw ValidationError("--identities must be from 1 to 10000000, --ranks from 1 to 100000")
+    }
   }
 
   func run() {

@@ -40,6 +40,7 @@ struct Evaluate: ParsableCommand {
           log.result(reRanked)
         }
         try communicator.agree {
+          try log.requireDelivered()
           guard communicator.isCoordinator, let json else { return }
           try MetricsFile.write(
             outcome.plain, reRanked: outcome.reRanked, damaged: (outcome.damagedQueries, outcome.damagedGallery),

@@ -35,6 +35,7 @@ struct Score: ParsableCommand {
           log.info("re-ranked:")
           log.result(reRanked!)
         }
+        try log.requireDelivered()
         if let json { try MetricsFile.write(reRanked ?? plain, plain: reRanked == nil ? nil : plain, to: json) }
       }
     }

@@ -63,7 +63,9 @@ struct CheckpointedJob {
     let configuration = try options.agreed(communicator) { try options.resolve(checkpoint) }
     watchdog?.setLimit(seconds: configuration.watchdog.seconds)
     let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-    let log = try RunLog(rank: communicator.rank, level: configuration.log.level)
+    // What the training was told to keep quiet about is what this command is asked for.
+    let level = configuration.log.level.includesDebug ? configuration.log.level : .info
+    let log = try RunLog(rank: communicator.rank, level: level)
     var agreement = Agreement()
     let content = try communicator.agree {
       try agreement.addProgram(machine, configuration)

@@ -15,7 +15,8 @@ extension CommandTests {
     private static let small =
       Tiny.training
       + Tiny.settings(
-        "model.head=baseline", "model.stages=[4]", "model.width=0.0157", "checkpoint.everySteps=1", "log.everySteps=1000")
+        "model.head=baseline", "model.stages=[4]", "model.width=0.0157", "checkpoint.everySteps=1",
+        "log.everySteps=1000")
 
     init() throws {
       scratch = try Scratch()
@@ -42,7 +43,11 @@ extension CommandTests {
           _ = try Checkpoint(path: "\(run)/checkpoints/\(generation.name)")
         }
         if FileManager.default.fileExists(atPath: "\(run)/checkpoints/best") {
-          if let best = folder.best { _ = try Checkpoint(path: "\(run)/checkpoints/\(best)") } else { problems.append("the best checkpoint is gone") }
+          if let best = folder.best {
+            _ = try Checkpoint(path: "\(run)/checkpoints/\(best)")
+          } else {
+            problems.append("the best checkpoint is gone")
+          }
         }
         return (checkpoint.state.step, problems)
       } catch {
@@ -80,7 +85,8 @@ extension CommandTests {
         let isLast = kills >= wanted
         let waitsForSave = kills % 2 == 1, delay = Double.random(in: 0...1.3 * first, using: &random)
         let pause = UInt32.random(in: 0...4000, using: &random)
-        let victim = ranks == nil ? "the process" : ["rank 0", "rank 1", "both ranks", "mpirun"].randomElement(using: &random)!
+        let victim =
+          ranks == nil ? "the process" : ["rank 0", "rank 1", "both ranks", "mpirun"].randomElement(using: &random)!
         let begun = Date(), before = Set(Self.partials(scratch(run)))
         var isSent = false
         var others: [pid_t] = []
@@ -89,7 +95,9 @@ extension CommandTests {
           if ranks != nil && others.count < 2 { others = Command.children(of: process) }
           guard !isLast, !isSent else { return }
           if waitsForSave {
-            guard Date().timeIntervalSince(begun) > 0.5 * first, !before.isSuperset(of: Self.partials(path)) else { return }
+            guard Date().timeIntervalSince(begun) > 0.5 * first, !before.isSuperset(of: Self.partials(path)) else {
+              return
+            }
             usleep(pause)
           } else if Date().timeIntervalSince(begun) < delay {
             return
@@ -127,7 +135,8 @@ extension CommandTests {
         step = reached
       }
       let victims = byVictim.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      print("faults: \(ranks ?? 1) rank(s), seed \(Self.seed): \(kills) SIGKILLs (\(victims)), \(whileSaving) of them left a "
+      print(
+        "faults: \(ranks ?? 1) rank(s), seed \(Self.seed): \(kills) SIGKILLs (\(victims)), \(whileSaving) of them left a "
           + "checkpoint half written; \(finished) runs ended with the same bytes")
       #expect(kills == wanted && whileSaving >= wanted / 4 && finished > 0)
     }
@@ -147,7 +156,8 @@ extension CommandTests {
       // Three checkpoints, the oldest marked as the best; the next step saves, prunes two of them, and is evaluated.
       let base = scratch("base")
       try Command.succeed(command(base, "schedule.maxSteps=\(Self.last - 1)", "checkpoint.keep=3"))
-      try (RunFiles.name(Self.last - 3) + "\n").write(toFile: "\(base)/checkpoints/best", atomically: true, encoding: .utf8)
+      try (RunFiles.name(Self.last - 3) + "\n").write(
+        toFile: "\(base)/checkpoints/best", atomically: true, encoding: .utf8)
       let metrics = try #require(FileHandle(forWritingAtPath: "\(base)/metrics.jsonl"))
       try metrics.seekToEnd()
       try metrics.write(contentsOf: Data("{\"step\": \(Self.last - 3), \"mAP\": 1.0}\n".utf8))
@@ -169,8 +179,12 @@ extension CommandTests {
       let dry = try resume(
         counted, ["LD_PRELOAD": library, "FAULTS_BELOW": counted, "FAULTS_LOG": scratch("counted.log")])
       try #require(dry.code == 0, "\(dry.errors)")
-      let calls = try scratch.text("counted.log").split(separator: "\n").map { $0.split(separator: " ", maxSplits: 2).map(String.init) }
-      try #require(calls.count > 100 && calls.enumerated().allSatisfy { $0.element.count == 3 && Int($0.element[0]) == $0.offset + 1 })
+      let calls = try scratch.text("counted.log").split(separator: "\n").map {
+        $0.split(separator: " ", maxSplits: 2).map(String.init)
+      }
+      try #require(
+        calls.count > 100
+          && calls.enumerated().allSatisfy { $0.element.count == 3 && Int($0.element[0]) == $0.offset + 1 })
       for kind in ["mkdir", "open", "look", "write", "fsync", "close", "rename", "unlink"] {
         #expect(calls.contains { $0[1] == kind }, "no \(kind) among the calls: is the library in their way?")
       }
@@ -191,7 +205,9 @@ extension CommandTests {
       DispatchQueue.concurrentPerform(iterations: lanes) { lane in
         while let fault = queue.withLock({ $0.popFirst() }) {
           let files = FileManager.default, run = "\(folder)/run-\(lane)", log = "\(folder)/log-\(lane)"
-          func note(_ text: String) { problems.withLock { $0.append("\(fault.kind) at call \(fault.number): \(text)") } }
+          func note(_ text: String) {
+            problems.withLock { $0.append("\(fault.kind) at call \(fault.number): \(text)") }
+          }
           do {
             try? files.removeItem(atPath: log)
             if !files.fileExists(atPath: run) { try files.copyItem(atPath: base, toPath: run) }
@@ -201,14 +217,18 @@ extension CommandTests {
                 "LD_PRELOAD": library, "FAULTS_BELOW": run, "FAULTS_AT": "\(fault.number)", "FAULTS_KIND": fault.kind,
                 "FAULTS_LOG": log,
               ])
-            let injected = ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map { $0.split(separator: " ", maxSplits: 4).map(String.init) }
+            let injected = ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map {
+              $0.split(separator: " ", maxSplits: 4).map(String.init)
+            }
             guard injected.count == 1, injected[0].count == 5 else {
               note("not injected, exit code \(outcome.code)")
               continue
             }
             tally.withLock { $0[fault.kind, default: 0] += 1 }
             let (call, path) = (injected[0][3], injected[0][4])
-            if let wrong = Self.judge(outcome, fault.kind, call: call, path: path, run: run) { note("\(call) \(path): \(wrong)") }
+            if let wrong = Self.judge(outcome, fault.kind, call: call, path: path, run: run) {
+              note("\(call) \(path): \(wrong)")
+            }
             let (step, wrong) = Self.standing(run)
             if !wrong.isEmpty || step < Self.last - 1 { note("step \(step) to go on from; \(wrong)") }
             // In the short form the run that the next fault meets goes on from what this one left.
@@ -223,7 +243,8 @@ extension CommandTests {
         }
       }
       let counts = tally.withLock { $0 }
-      print("faults: \(calls.count) system calls of a resumed step with its save; made to fail: "
+      print(
+        "faults: \(calls.count) system calls of a resumed step with its save; made to fail: "
           + counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
       let found = problems.withLock { $0 }
       #expect(found.isEmpty, "\(found.count) problems:\n\(found.prefix(20).joined(separator: "\n"))")
@@ -231,7 +252,9 @@ extension CommandTests {
     }
 
     /// What is wrong with how a process ended whose system call failed; nil where nothing is.
-    private static func judge(_ outcome: Command.Outcome, _ kind: String, call: String, path: String, run: String) -> String? {
+    private static func judge(_ outcome: Command.Outcome, _ kind: String, call: String, path: String, run: String)
+      -> String?
+    {
       if kind == "before" || kind == "after" { return outcome.code == 99 ? nil : "exit code \(outcome.code)" }
       let lines = outcome.complaints
       let isTold = [65, 70].contains(outcome.code) && lines.count == 1 && lines[0].contains(run)
@@ -250,12 +273,15 @@ extension CommandTests {
         guard let bytes = mine.bytes(path), bytes == other.bytes(path) else { return "\(name) differs" }
       }
       if mine.latest != RunFiles.name(last) { return "latest is \(mine.latest ?? "missing")" }
-      guard let steps = try? mine.metrics().trainingSteps, steps == Array(1...last) else { return "metrics.jsonl has other steps" }
+      guard let steps = try? mine.metrics().trainingSteps, steps == Array(1...last) else {
+        return "metrics.jsonl has other steps"
+      }
       return partials(mine.path).isEmpty ? nil : "partial folders are left"
     }
 
     private static func compile(_ library: String) throws {
-      let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Faults/faults.c").path
+      let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Faults/faults.c")
+        .path
       let process = Process()
       process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
       process.arguments = ["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"]

@@ -5,7 +5,9 @@ import Training
 /// Hosts of a test (`hosts.sh`); they go with it.
 final class Hosts {
   let folder: String, count: Int
-  private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("hosts.sh").path
+  private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+    "hosts.sh"
+  ).path
 
   /// Why there can be none on this machine, or nil.
   static let missing: String? = {
@@ -14,9 +16,12 @@ final class Hosts {
     for tool in ["ip", "tc", "ssh", "ssh-keygen", "unshare"] where reason == nil {
       if shell("command -v \(tool)").code != 0 { reason = "there is no \(tool) (iproute2, openssh-client)" }
     }
-    if reason == nil && shell("command -v sshd || test -x /usr/sbin/sshd").code != 0 { reason = "there is no sshd (openssh-server)" }
+    if reason == nil && shell("command -v sshd || test -x /usr/sbin/sshd").code != 0 {
+      reason = "there is no sshd (openssh-server)"
+    }
     let trial = "lineup-trial-\(getpid())"
-    let makes = "ip netns add \(trial) && ip -n \(trial) link add veth0 type veth peer name veth1 && ip netns exec \(trial) unshare --uts hostname h"
+    let makes =
+      "ip netns add \(trial) && ip -n \(trial) link add veth0 type veth peer name veth1 && ip netns exec \(trial) unshare --uts hostname h"
     if reason == nil && shell("\(makes); code=$?; ip netns del \(trial); exit $code").code != 0 {
       reason = "network namespaces are not allowed here"
     }
@@ -116,10 +121,13 @@ extension CommandTests {
       var isDone = false
       var prefix = mpirun(hosts), environment = hosts.environment
       if throughLauncher {
-        let train = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../launch/train").standardized.path
+        let train = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+          "../../launch/train"
+        ).standardized.path
         prefix = hosts.first + ["bash", "-c", "shift 2; exec '\(train)' \"$@\"", "bash"]
         let products = URL(fileURLWithPath: Command.path).deletingLastPathComponent().path
-        environment["PATH"] = products + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin:/usr/sbin:/sbin")
+        environment["PATH"] =
+          products + ":" + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin:/usr/sbin:/sbin")
         environment["HOSTFILE"] = "\(hosts.folder)/hosts"
         environment["INTERFACE"] = "eth0"
       }
@@ -150,7 +158,9 @@ extension CommandTests {
         let line = outcome.complaints.first { $0.hasPrefix("lineup: rank \(rank) on h\(rank + 1): ") } ?? ""
         #expect(line.contains("rank 1 on h2 is missing: not heard of for "), "\(outcome.errors)")
       }
-      #expect(hosts.isQuiet(within: 15), "left: \(hosts.processes("lineup")) \(hosts.processes("orted")) \(hosts.processes("mpirun"))")
+      #expect(
+        hosts.isQuiet(within: 15),
+        "left: \(hosts.processes("lineup")) \(hosts.processes("orted")) \(hosts.processes("mpirun"))")
       #expect(try Checkpoint(path: scratch("run")).state.step >= 20)
     }
 
@@ -172,7 +182,9 @@ extension CommandTests {
       let hosts = try Hosts(2, in: scratch("hosts"))
       let outcome = try run(hosts, watchdog: 2) { _ in for rank in hosts.processes(on: 2) { kill(rank, SIGSTOP) } }
       #expect(outcome.code == 69, "\(outcome.errors)")
-      #expect(outcome.complaints.count == 1 && outcome.complaints[0].contains("rank 0 on h1: rank 1 on h2 is missing: "), "\(outcome.errors)")
+      #expect(
+        outcome.complaints.count == 1 && outcome.complaints[0].contains("rank 0 on h1: rank 1 on h2 is missing: "),
+        "\(outcome.errors)")
       #expect(hosts.isQuiet(within: 10))
     }
 
@@ -184,12 +196,15 @@ extension CommandTests {
       try FileManager.default.removeItem(atPath: "\(folder)/\(removed)")
       // The same path leads to other files on h3.
       let wrapper = scratch("wrapper")
-      try "#!/bin/sh\n[ \"$(uname -n)\" != h3 ] || exec unshare -m sh -c 'mount --bind \"$0\" \"$1\" && shift && exec \"$@\"' '\(scratch("other"))' '\(data)' \"$@\"\nexec \"$@\"\n"
+      try
+        "#!/bin/sh\n[ \"$(uname -n)\" != h3 ] || exec unshare -m sh -c 'mount --bind \"$0\" \"$1\" && shift && exec \"$@\"' '\(scratch("other"))' '\(data)' \"$@\"\nexec \"$@\"\n"
         .write(toFile: wrapper, atomically: false, encoding: .utf8)
       try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: wrapper)
       let outcome = try Command.run(arguments("run"), environment: hosts.environment, prefix: mpirun(hosts) + [wrapper])
       #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.errors)")
-      #expect(outcome.complaints.first?.contains("rank 2 on h3") == true && outcome.complaints.first?.contains(removed) == true, "\(outcome.complaints)")
+      #expect(
+        outcome.complaints.first?.contains("rank 2 on h3") == true
+          && outcome.complaints.first?.contains(removed) == true, "\(outcome.complaints)")
     }
 
     @Test func withoutMpirunTheRanksOfAllHostsEnd() throws {

@@ -54,6 +54,13 @@ extension CommandTests {
       let outcome = try Command.run(
         ["describe"] + Tiny.network, prefix: ["bash", "-c", "exec \"$@\" >/dev/full", "bash"])
       #expect(outcome.code == 70 && outcome.complaints == ["lineup: standard output: No space left on device"])
+      let config = try Command.run(["config"], prefix: ["bash", "-c", "exec \"$@\" >/dev/full", "bash"])
+      #expect(config.code == 70 && config.complaints.first?.contains("standard output") == true)
+      try Command.succeed(train("schedule.epochs=1", "log.level=warning"))
+      let evaluate = ["evaluate", "--checkpoint", scratch("run"), "--data", data]
+      #expect(try Command.run(evaluate, prefix: ["bash", "-c", "exec \"$@\" >/dev/full", "bash"]).code == 70)
+      // A run that was told to say little is evaluated aloud.
+      #expect(try Command.succeed(evaluate).output.contains("mAP: "))
     }
 
     @Test(arguments: [nil, 2] as [Int?]) func aDivergedRunStopsAndKeepsWhatIsGood(_ ranks: Int?) throws {

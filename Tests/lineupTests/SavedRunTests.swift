@@ -138,6 +138,16 @@ extension CommandTests {
       // The only one there is stays, even damaged.
       let kept = try Command.succeed(["checkpoint", "prune", scratch("run"), "--keep", "1"])
       #expect(kept.output == "nothing to remove\n")
+      // Damage that only reading shows: the newest good one is another.
+      try Command.succeed(train("other", epochs: 2))
+      let model = scratch("other/checkpoints/step-00000016/model.safetensors")
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: model))
+      bytes[bytes.count / 2] ^= 255
+      try bytes.write(to: URL(fileURLWithPath: model))
+      try FileManager.default.removeItem(atPath: scratch("other/checkpoints/best"))
+      try Command.succeed(["checkpoint", "prune", scratch("other"), "--keep", "1"])
+      #expect(try checkpoints("other").contains("step-00000012"))
+      try Command.succeed(train("other", epochs: 2, "--resume"))
       #expect(try Command.run(["checkpoint", "list", scratch("none")]).code == 65)
     }
 
@@ -158,6 +168,45 @@ extension CommandTests {
       let outcome = try Command.run(["evaluate", "--checkpoint", folder, "--data", data])
       #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
       #expect(outcome.complaints.first?.contains("state.json") == true)
+    }
+
+    /// What a manifest does not list is compared with nothing.
+    @Test func aManifestThatListsNothingIsNotGood() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let folder = scratch("run/checkpoints/step-00000008")
+      try put("{\"folder\": \"step-00000008\", \"files\": []}", "run/checkpoints/step-00000008/manifest.json")
+      let evaluated = try Command.run(["evaluate", "--checkpoint", folder, "--data", data])
+      #expect(evaluated.code == 65 && evaluated.complaints.first?.contains("manifest.json: lists ") == true)
+      #expect(try Command.run(["checkpoint", "verify", scratch("run")]).code == 65)
+      let resumed = try Command.succeed(train("run", epochs: 2, "--resume"))
+      #expect(resumed.output.contains("resumed from \(scratch("run"))/checkpoints/step-00000004"))
+    }
+
+    /// Whose checkpoints are somewhere else now.
+    @Test(arguments: [[], ["--resume"]]) func aRunWithoutItsCheckpointsIsPutAside(_ options: [String]) throws {
+      try Command.succeed(train("run", epochs: 1))
+      try FileManager.default.removeItem(atPath: scratch("run/checkpoints"))
+      let before = RunFiles(path: scratch("run")).bytes("metrics.jsonl")
+      let outcome = try Command.succeed(train("run", epochs: 1) + options)
+      #expect(outcome.output.contains("before-restart-1"))
+      #expect(RunFiles(path: scratch("run/before-restart-1")).bytes("metrics.jsonl") == before)
+    }
+
+    @Test func aFinishedRunGoesOnInAnotherFolder() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let outcome = try Command.succeed(train("new", epochs: 1, "--resume-from", scratch("run")))
+      #expect(outcome.output.contains("evaluation after 8 steps"))
+      #expect(RunFiles(path: scratch("new")).latest == RunFiles.name(8))
+      #expect(RunFiles(path: scratch("new")).bytes("checkpoints/best") != nil)
+    }
+
+    /// A pipe in a file's place is neither waited for nor written to.
+    @Test(arguments: ["checkpoints/latest", "config.yaml", "log.txt"]) func pipesAreRefused(_ name: String) throws {
+      try Command.succeed(train("run", epochs: 1))
+      try FileManager.default.removeItem(atPath: scratch("run/\(name)"))
+      try #require(mkfifo(scratch("run/\(name)"), 0o600) == 0)
+      let outcome = try Command.run(train("run", epochs: 2, "--resume"), timeout: 20)
+      #expect([65, 70].contains(outcome.code) && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
     }
 
     /// As a forger would: sizes and sums that fit.

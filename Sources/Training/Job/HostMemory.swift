@@ -36,12 +36,23 @@ package struct HostMemory: Sendable, Equatable {
     let own = hosts[communicator.rank], ranks = hosts.indices.filter { hosts[$0] == own }
     let need = ranks.reduce(0) { $0 &+ needs[$1] }
     try communicator.agree {
-      if let process = ofProcess(), bytes > process.bytes { throw shortage(bytes, "this rank", process) }
+      if let process = ofProcess(), bytes + libraries > process.bytes {
+        throw shortage(bytes + libraries, "this rank", process)
+      }
       let available = available()
       if need > available.bytes {
         throw shortage(need, ranks.count == 1 ? "this rank" : "\(ranks.count) ranks of \(Host.name)", available)
       }
     }
+  }
+
+  /// What libraries map beside it; OpenBLAS waits for ever for what it does not get.
+  private static let libraries = 512 << 20
+
+  /// At the beginning of a process: ends one whose limits do not even leave room for its libraries.
+  static func requireLibraries() {
+    guard let process = ofProcess(), process.bytes < libraries else { return }
+    LastWords.say(shortage(libraries, "the libraries", process).message)
   }
 
   private static func shortage(_ need: Int, _ who: String, _ memory: HostMemory) -> Failure {

@@ -15,6 +15,7 @@ package enum Job {
     signal(SIGXFSZ, SIG_IGN)
     signal(SIGPIPE, SIG_IGN)
     LastWords.prepareForTraps()
+    HostMemory.requireLibraries()
     do {
       guard MPICommunicator.isLaunched() else {
         do {

@@ -27,6 +27,11 @@ package final class RunLog: Sendable {
   package func info(_ message: String) { logger.info("\(message)") }
   package func warning(_ message: String) { logger.warning("\(message)") }
 
+  /// Throws where a line did not reach the terminal, for commands whose lines are their result.
+  package func requireDelivered() throws {
+    if output.isLost { throw Failure.internal("standard output: could not be written") }
+  }
+
   /// A step of training: a line, or on a terminal the progress bar (`done` of the epoch's steps, 0…1).
   package func step(_ message: String, done: Double) {
     if logger.logLevel <= .info { output.step(message, done: done) }
@@ -56,6 +61,7 @@ private final class LogOutput: Sendable {
   private let isTerminal: Bool
   private struct State {
     var hasBar = false
+    var isLost = false
     let file: OutputFile?
   }
   private let state: Mutex<State>
@@ -68,11 +74,13 @@ private final class LogOutput: Sendable {
     state = Mutex(State(file: file))
   }
 
+  var isLost: Bool { state.withLock { $0.isLost } }
+
   func write(_ message: String, level: Logger.Level) {
     state.withLock { state in
       let text = level >= .warning ? "\(level): \(message)" : message
       if rank == 0 {
-        Console.write((state.hasBar ? "\r\u{1B}[K" : "") + text + "\n")
+        if !Console.write((state.hasBar ? "\r\u{1B}[K" : "") + text + "\n") { state.isLost = true }
       } else {
         Console.write("rank \(rank) on \(Host.name): \(text)\n", to: STDERR_FILENO)
       }

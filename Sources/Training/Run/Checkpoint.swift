@@ -65,7 +65,8 @@ package struct Checkpoint {
   ///   all agree on the manifest (`Agreement`).
   package init(path: String, verified: Bool = true) throws {
     folder = try Self.resolve(path)
-    if verified { try Manifest.verify(folder) }
+    let manifest = try verified ? Manifest.verify(folder) : Manifest.read(folder)
+    if let wrong = Self.problem(of: manifest) { throw Failure.data("\(folder)/\(Manifest.name): \(wrong)") }
     var state = try State.read("\(folder)/\(Self.stateFile)")
     do {
       state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
@@ -73,6 +74,14 @@ package struct Checkpoint {
       throw Failure.data(failure.message)
     }
     self.state = state
+  }
+
+  /// What is wrong with the list of files of a manifest: a file that is not in it is not compared with anything.
+  static func problem(of manifest: Manifest) -> String? {
+    let names = manifest.files.map(\.name).sorted(),
+      expected = [model, optimizer, stateFile, configurationFile].sorted()
+    return names == expected
+      ? nil : "lists \(names.joined(separator: ", ")); expected \(expected.joined(separator: ", "))"
   }
 
   private static func resolve(_ path: String) throws -> String {

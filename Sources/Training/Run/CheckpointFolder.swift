@@ -55,7 +55,9 @@ package struct CheckpointFolder: Sendable {
         }
         let bytes = manifest.files.reduce(0) { $0 &+ $1.bytes }
         own.append(
-          Generation(name: name, step: step, bytes: bytes, problem: manifest.problem(in: "\(path)/\(name)")))
+          Generation(
+            name: name, step: step, bytes: bytes,
+            problem: Checkpoint.problem(of: manifest) ?? manifest.problem(in: "\(path)/\(name)")))
       } catch {
         own.append(Generation(name: name, step: step, bytes: 0, problem: "\(error)"))
       }
@@ -121,17 +123,22 @@ package struct CheckpointFolder: Sendable {
   package func markBest(_ name: String) throws { try AtomicFiles.write(name + "\n", to: "\(path)/best") }
 
   /// Removes the run's checkpoints but the newest `keep` good ones, the latest and the best. Returns the names removed.
+  /// - Parameter reading: whether good means that the content is what its manifest says, and not sizes alone; a run that has
+  ///   just written one knows that one is.
   @discardableResult
-  package func prune(keep: Int) throws -> [String] {
+  package func prune(keep: Int, reading: Bool = false) throws -> [String] {
     let own = contents().own
-    var kept = Set(own.filter { $0.problem == nil }.suffix(max(1, keep)).map(\.name))
+    func isGood(_ generation: Generation) -> Bool {
+      generation.problem == nil && (!reading || (try? Checkpoint(path: "\(path)/\(generation.name)")) != nil)
+    }
+    var kept = Set(own.reversed().lazy.filter(isGood).prefix(max(1, keep)).map(\.name))
+    // Without a good one to go on from, a damaged one may still be worth something to somebody.
+    if kept.isEmpty { return [] }
     for pointer in ["latest", "best"] where access("\(path)/\(pointer)", F_OK) == 0 {
       // One that cannot be read now may name any of them.
       guard let text = try? InputFile.text("\(path)/\(pointer)", limit: 4096) else { return [] }
       kept.insert(text.trimmingCharacters(in: .whitespacesAndNewlines))
     }
-    // Without a good one to go on from, a damaged one may still be worth something to somebody.
-    guard own.contains(where: { $0.problem == nil }) else { return [] }
     let removed = own.filter { !kept.contains($0.name) && ($0.problem == nil || isDamaged($0.name)) }.map(\.name)
     for name in removed {
       do {

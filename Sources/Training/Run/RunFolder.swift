@@ -51,7 +51,9 @@ package final class RunFolder {
     }
     lock = try RunLock(path, waiting: say)
     switch beginning {
-    case .new: return nil
+    case .new:
+      try putLinesAside(say)
+      return nil
     case .anew:
       if let aside = try putAside() { say("what was in \(path) is now in \(aside)") }
       return nil
@@ -67,6 +69,7 @@ package final class RunFolder {
     case .resumed:
       guard let (checkpoint, passedOver) = try checkpoints.toResume() else {
         say("\(path): no checkpoint yet, starting from the first step")
+        try putLinesAside(say, keeping: ["config.yaml"])
         return nil
       }
       for problem in passedOver { say("passed over: \(problem)") }
@@ -75,10 +78,16 @@ package final class RunFolder {
     }
   }
 
+  /// Puts what the folder holds aside where steps were made in it: their checkpoints may be somewhere else.
+  private func putLinesAside(_ say: (String) -> Void, keeping kept: [String] = []) throws {
+    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept) else { return }
+    say("what was in \(path) is now in \(aside)")
+  }
+
   /// Moves all that the folder holds, but for the lock, into a new folder in it; nil where it holds nothing.
-  private func putAside() throws -> String? {
+  private func putAside(keeping kept: [String] = []) throws -> String? {
     let names = try FileManager.default.contentsOfDirectory(atPath: path).filter {
-      $0 != "lock" && !$0.hasPrefix("before-restart-")
+      $0 != "lock" && !$0.hasPrefix("before-restart-") && !kept.contains($0)
     }
     guard !names.isEmpty else { return nil }
     let aside = (1...).lazy.map { "\(self.path)/before-restart-\($0)" }.first {

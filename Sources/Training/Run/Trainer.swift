@@ -69,7 +69,8 @@ package final class Trainer<E: Element> {
     if let checkpoint {
       done = checkpoint.state.step
       best = checkpoint.state.best
-      isSaved = true
+      // One of another run is not this run's yet.
+      isSaved = checkpoint.folder.hasPrefix(run.checkpoints.path + "/")
     }
     try machine.communicator.agree {
       guard machine.communicator.isCoordinator, checkpoint != nil else { return }
@@ -87,7 +88,10 @@ package final class Trainer<E: Element> {
   /// What has been computed is saved before it is judged: a checkpoint is written before the evaluation of its step, and a
   /// run that ends between the two is evaluated when it goes on.
   package func train() throws -> Outcome {
-    if try isEvaluationDue(), try !evaluate() { return stopped() }
+    if try isEvaluationDue() {
+      if done > 0 { try save() }
+      if try !evaluate() { return stopped() }
+    }
     if done >= coordinator.totalSteps {
       if made == 0 { log.info("nothing to do: \(done) of \(coordinator.totalSteps) steps are done") }
       return .finished
