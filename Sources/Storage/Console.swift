@@ -17,6 +17,8 @@ package enum Console {
           var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
           if poll(&waiting, 1, 1000) > 0 { continue }
         }
+        // A pipe that is read no further (`| head`) is the reader's wish.
+        if count < 0 && errno == EPIPE { return true }
         guard count > 0 else { return false }
         rest = rest.dropFirst(count)
       }
