@@ -111,11 +111,11 @@ extension CommandTests {
           }
           isSent = true
         }
-        isBegun = FileManager.default.fileExists(atPath: path)
         // Ranks without mpirun checkpoint and end by themselves.
         let end = Date(timeIntervalSinceNow: 15)
         while others.contains(where: Command.isRunning), Date() < end { usleep(10_000) }
         #expect(!others.contains(where: Command.isRunning), "ranks are left after \(victim) was killed")
+        isBegun = FileManager.default.fileExists(atPath: path)
         let what = "kill \(kills + 1) of \(victim) (seed \(Self.seed))"
         if outcome.code == 0 {
           try RunFiles(path: path).expectSameEnd(as: reference, steps: steps)
