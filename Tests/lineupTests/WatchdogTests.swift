@@ -39,6 +39,7 @@ extension CommandTests {
         #expect(line.contains(": rank \(stopped) on ") && line.contains(" is missing: not heard of for "), "\(line)")
         #expect(line.contains("last seen in step ") && line.contains("; waited ") && line.contains(" in "), "\(line)")
       }
+      for _ in 0..<100 where ranks.contains(where: isAlive) { usleep(100_000) }
       #expect(ranks.count == 3 && ranks.allSatisfy { !isAlive($0) })
       for rank in ranks { kill(rank, SIGKILL) }
       // Nothing is lost.

@@ -80,7 +80,7 @@ package final class RunFolder {
 
   /// Puts what the folder holds aside where steps were made in it: their checkpoints may be somewhere else.
   private func putLinesAside(_ say: (String) -> Void, keeping kept: [String] = []) throws {
-    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept) else { return }
+    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept + ["checkpoints"]) else { return }
     say("what was in \(path) is now in \(aside)")
   }
 
