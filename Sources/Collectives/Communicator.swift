@@ -54,6 +54,11 @@ extension Communicator {
     try values.withUnsafeMutableBufferPointer { try allreduce($0, operation) }
   }
 
+  /// The host of every rank, by rank.
+  package func hosts() throws -> [String] {
+    try allgather(Array(Host.name.utf8)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
   /// The bytes of rank 0 on every rank, whatever their number. The argument counts on rank 0 only.
   package func broadcast(_ bytes: [UInt8]) throws -> [UInt8] {
     var count = UInt64(bytes.count)

@@ -112,7 +112,7 @@ struct Train: ParsableCommand {
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
-    let places = try communicator.allgather(Array(Host.name.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let places = try communicator.hosts()
     if ranks > 1 {
       let named = Set(places).sorted().map { host in
         "\(host): \(places.indices.filter { places[$0] == host }.map(String.init).joined(separator: " "))"

@@ -44,8 +44,7 @@ package enum Affinity {
 
   /// What to say where the ranks of a node have more threads than cores between them; the same on every rank.
   package static func oversubscriptions(_ communicator: any Communicator, threads: Int) throws -> [String] {
-    let host = ProcessInfo.processInfo.hostName
-    let hosts = try communicator.allgather(Array(host.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let hosts = try communicator.hosts()
     let masks = try communicator.allgather(cores.map { Int32($0) })
     let counts = try communicator.allgather([Int32(threads)]).map { Int($0[0]) }
     return oversubscriptions(hosts: hosts, masks: masks, threads: counts)

@@ -31,7 +31,7 @@ package struct HostMemory: Sendable, Equatable {
   /// Throws a `Failure.internal`, on every rank alike, where the ranks of a host need more than it has.
   /// - Parameter bytes: what this rank is going to take.
   package static func require(_ bytes: Int, _ communicator: any Communicator) throws {
-    let hosts = try communicator.allgather(Array(Host.name.utf8))
+    let hosts = try communicator.hosts()
     let needs = try communicator.allgather([Int64(bytes)]).map { Int($0[0]) }
     let own = hosts[communicator.rank], ranks = hosts.indices.filter { hosts[$0] == own }
     let need = ranks.reduce(0) { $0 &+ needs[$1] }

@@ -26,7 +26,7 @@ package final class Watchdog: Sendable {
 
   /// Starts to watch; nil where a rank is alone. Every rank makes one at the same place.
   init?(_ communicator: TimedCommunicator) throws {
-    hosts = try communicator.allgather(Array(Host.name.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    hosts = try communicator.hosts()
     guard let mailbox = try communicator.mailbox() else { return nil }
     (self.communicator, self.mailbox) = (communicator, mailbox)
     Threads.start("lineup-watch") { self.watch() }
