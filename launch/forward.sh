@@ -7,7 +7,10 @@
 # sent SIGUSR1 for all four.
 forward() {
   local job noise filter signal signalled=yes verdict
-  verdict="$(mktemp)"
+  if ! verdict="$(mktemp 2>/dev/null)"; then
+    echo "${0##*/}: no file can be made in TMPDIR, ${TMPDIR:-/tmp}; choose another" >&2
+    exit 70
+  fi
   exec {noise}> >(trap '' TERM INT USR1 HUP PIPE; without_noise "$verdict")
   filter=$!
   SECONDS=0
@@ -44,8 +47,8 @@ forward() {
     done
     kill -KILL "$filter" 2>/dev/null || true
   fi
-  # A host that cannot be reached keeps mpirun waiting until it is killed (137); why the job ended is the watchdog's to say.
-  if [ "$status" = 137 ] && [ -s "$verdict" ]; then status=69; fi
+  # A host that cannot be reached keeps mpirun waiting until it is killed (137), and a dead one gives it a code of its own.
+  if [ "$status" != 0 ] && [ -s "$verdict" ]; then status=69; fi
   rm -f "$verdict"
 }
 
@@ -58,7 +61,7 @@ end_mpirun_later() {
   done
 } 2>/dev/null
 
-# From stdin to stderr, noting in the file given where the watchdog ended the job, but for what mpirun says of every exit code
+# From stdin to stderr, noting in the file given where a rank or host was missing, but for what mpirun says of every exit code
 # that is not 0, which Lineup has said better. Its other messages, which are of use, pass.
 without_noise() {
   local rule line block
@@ -68,7 +71,8 @@ without_noise() {
     case "$line" in
     "$rule") ;;
     "mpirun: Forwarding signal "*) continue ;;
-    *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
+    *"mca_btl_tcp_frag_"*" failed: "* | *" sent help message help-mpi-btl-tcp.txt / peer hung up" | \
+      *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
     *"(watchdog.seconds)")
       printf '%s\n' "$line"
       if [ ! -s "$1" ]; then end_mpirun_later >/dev/null & fi
@@ -81,6 +85,15 @@ without_noise() {
     while IFS= read -r line && [ "$line" != "$rule" ]; do block+="$line"$'\n'; done
     case "$block" in
     "Primary job "*"terminated normally"* | "mpirun detected that one or more processes exited"* | "MPI_ABORT was invoked"*) ;;
+    "An MPI communication peer process has unexpectedly disconnected"*) ;;  # why, other lines say better
+    "ORTE has lost communication with a remote daemon"*)
+      line="${block##*Remote daemon: }" line="${line%%$'\n'*}"
+      printf 'mpirun: host %s is missing: it is down, or its network is\n' "${line##* on node }"
+      echo 69 >"$1" ;;
+    "ORTE was unable to reliably start one or more daemons"*)
+      printf 'mpirun: %s; %s\n' "a host's daemon (orted) was not started or has ended, ssh may have said why" \
+        "Open MPI must be on the PATH of every host, and the hosts must reach one another (INTERFACE)"
+      echo 69 >"$1" ;;
     "mpirun noticed that process rank"*)
       block="${block//$'\n'/ }" block="${block% }" block="${block/ with PID 0/}"
       printf 'mpirun: %s\n' "${block#mpirun noticed that process }" ;;

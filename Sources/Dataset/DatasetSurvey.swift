@@ -18,13 +18,15 @@ package struct DatasetSurvey: Sendable, Equatable {
 extension ReIDDataset {
   /// Asks the file system for the size of every listed image; opens none.
   ///
+  /// - Parameter progress: called after every image.
   /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them.
-  package func survey(of splits: [Split] = Split.allCases) throws -> DatasetSurvey {
+  package func survey(of splits: [Split] = Split.allCases, progress: () -> Void = {}) throws -> DatasetSurvey {
     let base = folder
     var parts: [DatasetSurvey.Part] = [], gaps: [String] = []
     for split in splits {
       var listed: [UInt8] = [], missing: [String] = []
       for sample in self[split] {
+        defer { progress() }
         guard let size = InputFile.size(sample.path) else {
           missing.append(sample.path)
           continue
@@ -58,7 +60,7 @@ extension ReIDDataset {
 
   /// What relative paths count from, with a slash at its end, or empty: the root, or the folder of the CSV file.
   private var folder: String {
-    if ImageFolder.isFolder(root) { return root.hasSuffix("/") ? root : root + "/" }
+    if InputFile.isFolder(root) { return root.hasSuffix("/") ? root : root + "/" }
     return root.lastIndex(of: "/").map { String(root[...$0]) } ?? ""
   }
 }

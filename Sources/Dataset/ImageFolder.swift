@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// The images of a folder.
@@ -6,7 +7,7 @@ enum ImageFolder {
   /// The names of the JPEG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
   /// that cannot be read here (PNG, …) are an error rather than silently missing.
   static func names(in folder: String) throws -> [String] {
-    guard isFolder(folder) else { throw Failure.data("\(folder): no such folder") }
+    guard InputFile.isFolder(folder) else { throw Failure.data("\(folder): no such folder") }
     let all: [String]
     do {
       all = try FileManager.default.contentsOfDirectory(atPath: folder)
@@ -26,10 +27,6 @@ enum ImageFolder {
     return names.sorted()
   }
 
-  static func isFolder(_ path: String) -> Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-  }
 }
 
 /// `folder/name`; an absolute `name` stays as it is, an empty one is the folder.

@@ -16,7 +16,7 @@ enum MSMT17 {
 
   /// `includeValidation` adds the validation list to the training images, as some published results do.
   static func open(at root: String, includeValidation: Bool) throws -> ReIDDataset {
-    guard let (train, test) = folders.first(where: { ImageFolder.isFolder(joinPath(root, $0.0)) }) else {
+    guard let (train, test) = folders.first(where: { InputFile.isFolder(joinPath(root, $0.0)) }) else {
       throw Failure.data("\(root): list_train.txt is there, but neither the folder train nor mask_train_v2")
     }
     var training = try samples(list: joinPath(root, marker), folder: joinPath(root, train))

@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 extension ReIDDataset {
@@ -13,10 +14,10 @@ extension ReIDDataset {
     guard FileManager.default.fileExists(atPath: root) else {
       throw Failure.data("\(root): no such folder or CSV file; a data set was expected there")
     }
-    if !ImageFolder.isFolder(root) { return try OwnData.open(csv: root) }
+    if !InputFile.isFolder(root) { return try OwnData.open(csv: root) }
 
     for layout in [FolderLayout.market1501, .veri] {
-      for place in layout.places where ImageFolder.isFolder(joinPath(joinPath(root, place), layout.train)) {
+      for place in layout.places where InputFile.isFolder(joinPath(joinPath(root, place), layout.train)) {
         return try layout.open(at: joinPath(root, place))
       }
     }

@@ -8,6 +8,8 @@ import Tensors
 /// absent. Identities and cameras are integers, or, where one in the column is not, names, which are numbered
 /// from 1 in sorted order (`CSVTable.labels`). Identity 0 is a person like any other here; rows of a negative identity
 /// are dropped.
+///
+/// An image stands once in a split, always with the same identity and camera, and what is trained on is not searched for.
 enum OwnData {
   static func open(csv: String) throws -> ReIDDataset {
     let table = try CSVTable(path: csv)
@@ -15,6 +17,7 @@ enum OwnData {
     let identities = try table.labels("identity"), cameras = try table.labels("camera")
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
     var splits: [String: [Sample]] = ["train": [], "query": [], "gallery": []]
+    var rows: [String: [String: Int]] = ["train": [:], "query": [:], "gallery": [:]]
     for row in 0..<table.count {
       let name = try table.text(row, split).trimmed, file = try table.text(row, path)
       guard splits[name] != nil else {
@@ -24,6 +27,17 @@ enum OwnData {
       if file.isEmpty { throw table.failure(row, "path is empty") }
       if identities[row] < 0 { continue }
       let sample = Sample(path: joinPath(folder, file), identity: identities[row], camera: cameras[row])
+      let image = standardized(sample.path)
+      for (before, rows) in rows {
+        guard let other = rows[image] else { continue }
+        let isSame = identities[other] == identities[row] && cameras[other] == cameras[row]
+        // A query may stand in the gallery, where its own camera does not count.
+        if isSame && before != name && before != "train" && name != "train" { continue }
+        let what = isSame ? "for \(before)" : "with another identity or camera"
+        let shown = Printable.line(file, limit: 200)
+        throw table.failure(row, "\(shown) is listed in line \(table.line(of: other)) too, \(what)")
+      }
+      rows[name]![image] = row
       if splits[name]!.isEmpty && !FileManager.default.fileExists(atPath: sample.path) {
         throw table.failure(row, "\(sample.path) does not exist")
       }
@@ -32,5 +46,10 @@ enum OwnData {
     if splits.values.allSatisfy(\.isEmpty) { throw Failure.data("\(csv): no image in it") }
     return ReIDDataset(
       name: "own data", root: csv, train: splits["train"]!, query: splits["query"]!, gallery: splits["gallery"]!)
+  }
+
+  /// `./a.jpg`, `b/../a.jpg` and `a.jpg` are one.
+  private static func standardized(_ path: String) -> String {
+    path.contains("./") || path.contains("//") ? (path as NSString).standardizingPath : path
   }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// The metrics of ranking a gallery for queries.
 package enum Ranking {
   /// The totals of `queries`, one share of the whole: ranks (of MPI) take a range each and sum the totals.
@@ -28,12 +30,19 @@ package enum Ranking {
   /// The metrics of all queries: `lineup score`.
   ///
   /// - Parameter reRanking: how to re-rank before, if at all (see `ReRanking`, and its `memoryEstimate`).
-  /// - Throws: `Failure.data` if features are empty, not finite or of different length, or if no query has a match.
+  /// - Throws: `Failure.data` if features are empty, not finite or of different length, if one has no direction (all 0)
+  ///   where the cosine asks for it, or if no query has a match.
   package static func score(
     query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, reRanking: ReRanking.Parameters? = nil,
     parallelFor: ParallelFor = runSerially
   ) throws -> RankingResult {
     let queries = 0..<query.matrix.rows
+    if metric == .cosine {
+      for features in [query, gallery] {
+        guard let row = CentredFeatures.scales(of: features.matrix, .cosine).firstIndex(of: 0) else { continue }
+        throw Failure.data("\(features.name): row \(row) (counted from 0) is all 0, which has no cosine")
+      }
+    }
     let totals: RankingTotals
     if let reRanking {
       let distances = try ReRanking(

@@ -20,7 +20,7 @@ package enum FuzzSeeds {
     case .csv:
       ["quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"), "names.csv": text("x,y\nann,1\n-3,2\n")]
     case .ownData:
-      ["data.csv": text("path,identity,camera,split\na.jpg,ann,1,train\na.jpg,bob,1,query\na.jpg,-1,\u{2212}2,gallery\n")]
+      ["data.csv": text("path,identity,camera,split\na.jpg,ann,1,train\nb.jpg,bob,1,query\nc.jpg,-1,\u{2212}2,gallery\n")]
     case .imageList: ["list.csv": text("path,identity,camera\na.jpg,1,1\nb.jpg,-1,2\n")]
     case .msmt17: ["list.txt": text("\(image) 0\n\(image)\t17\r\n")]
     case .configuration:

@@ -34,7 +34,7 @@ struct OwnDataTarget: FuzzReader {
 
   init(_ folder: FuzzFolder) throws {
     self.folder = folder
-    try folder.file("a.jpg", [])
+    for name in ["a.jpg", "b.jpg", "c.jpg"] { try folder.file(name, []) }
   }
 
   func read(_ bytes: [UInt8]) throws { try check(ReIDDataset.open(at: folder.file("data.csv", bytes))) }

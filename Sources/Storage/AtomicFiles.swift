@@ -93,6 +93,20 @@ package enum AtomicFiles {
     return handled
   }
 
+  /// Makes the folder at `path` and those above it; nothing where it is there.
+  /// - Throws: `Failure.internal` with the path and the system's reason.
+  package static func makeDirectory(_ path: String) throws {
+    var status = stat()
+    if stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR { return }
+    let above = parent(of: path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path)
+    if above != path && above != "." { try makeDirectory(above) }
+    // Another rank or job may be making it too.
+    guard mkdir(path, 0o777) != 0 else { return }
+    let reason = errno
+    if reason == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+    throw failure(path, reason == EEXIST ? ENOTDIR : reason)
+  }
+
   // MARK: - Names
 
   private static func partialName(of path: String) -> String { asideName(of: path, "partial") }

@@ -81,8 +81,11 @@ package struct CSVTable: Sendable {
 
   /// What is wrong with a row, with file and line.
   package func failure(_ row: Int, _ reason: String) -> Failure {
-    .data("\(path):\(Self.line(of: Int(starts[row]), bytes)): \(reason)")
+    .data("\(path):\(line(of: row)): \(reason)")
   }
+
+  /// The line of the file that a row starts in, counted from 1.
+  package func line(of row: Int) -> Int { Self.line(of: Int(starts[row]), bytes) }
 
   /// `value` as it stands in a CSV file, quoted where it must be.
   package static func field(_ value: String) -> String {

@@ -53,6 +53,10 @@ package final class Timeline: Sendable {
     package var phase = "start"
     /// What the step's thread waits for that only other ranks can give, and since when (`now`).
     package var wait: (name: String, since: UInt64)?
+
+    package init(step: Int = 0, phase: String = "start", wait: (name: String, since: UInt64)? = nil) {
+      (self.step, self.phase, self.wait) = (step, phase, wait)
+    }
   }
 
   private let spans = Mutex<[Span]>([])

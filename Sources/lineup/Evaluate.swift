@@ -21,7 +21,7 @@ struct Evaluate: ParsableCommand {
       let (job, dataset) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
         let dataset = try ReIDDataset.open(at: data)
         try dataset.require(.query, .gallery)
-        try agreement.add(dataset, [.query, .gallery])
+        try agreement.add(dataset, [.query, .gallery], watchdog)
         return dataset
       }
       let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)

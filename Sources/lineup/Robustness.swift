@@ -48,7 +48,7 @@ struct Robustness: ParsableCommand {
         try dataset.require(.train)
         let classes = Sample.classes(of: dataset.train)
         try saved.requireIdentities(classes)
-        try agreement.add(dataset, [.train])
+        try agreement.add(dataset, [.train], watchdog)
         return (dataset, classes)
       }
       let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)

@@ -24,6 +24,8 @@ struct Train: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
+    guard URL(fileURLWithPath: output).resolvingSymlinksInPath() != URL(fileURLWithPath: data).resolvingSymlinksInPath()
+    else { throw ValidationError("--output \(output): is the data; a run needs a folder of its own") }
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
       throw ValidationError("--resume, --resume-from and --restart exclude one another")
     }
@@ -51,7 +53,7 @@ struct Train: ParsableCommand {
       var agreement = Agreement()
       try agreement.addProgram(machine, configuration)
       try communicator.agree {
-        try agreement.add(dataset, ReIDDataset.Split.allCases)
+        try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
         if let checkpoint { try agreement.add(checkpoint) }
       }
       try agreement.settle(communicator)

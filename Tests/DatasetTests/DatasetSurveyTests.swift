@@ -49,10 +49,10 @@ import Testing
 
   @Test(.timeLimit(.minutes(1))) func missingImagesAreCounted() throws {
     try withFolder { folder in
-      try touch(folder, "a.jpg")
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg")
       #expect(mkfifo(folder + "/pipe.jpg", 0o600) == 0)
-      let query = ["a", "x", "pipe", "y\u{1B}", "z", "v"].map { "\($0).jpg,1,1,query\n" }.joined()
-      let rows = "a.jpg,1,1,train\n\(query)a.jpg,1,2,gallery\nw.jpg,1,2,gallery\n"
+      let query = ["b", "x", "pipe", "y\u{1B}", "z", "v"].map { "\($0).jpg,1,1,query\n" }.joined()
+      let rows = "a.jpg,1,1,train\n\(query)c.jpg,1,2,gallery\nw.jpg,1,2,gallery\n"
       try put("path,identity,camera,split\n" + rows, folder + "/own.csv")
       let error = failure { _ = try survey(folder + "/own.csv") }
       #expect(error.kind == .data)

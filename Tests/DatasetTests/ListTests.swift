@@ -7,24 +7,24 @@ import Testing
 @Suite struct ListTests {
   @Test func ownDataWithNumbers() throws {
     try withFolder { folder in
-      try touch(folder, "a.jpg", "sub/b \"1\", x.jpg")
+      try touch(folder, "a.jpg", "g.jpg", "sub/b \"1\", x.jpg")
       try put(
         "\u{FEFF}split,path,note,identity,camera\r\ntrain,a.jpg,,0,3\r\n\r\n"
           + "query,\"sub/b \"\"1\"\", x.jpg\",\"two\nlines\",12,1\r\n"
-          + "gallery,\(folder)/a.jpg,,12,2\ngallery,a.jpg,,-1,2",
+          + "gallery,\(folder)/g.jpg,,12,2\ngallery,a.jpg,,-1,2",
         folder + "/own.csv")
       let data = try ReIDDataset.open(at: folder + "/own.csv")
       #expect(data.train == [Sample(path: folder + "/a.jpg", identity: 0, camera: 3)])
       #expect(data.query == [Sample(path: folder + "/sub/b \"1\", x.jpg", identity: 12, camera: 1)])
-      #expect(data.gallery == [Sample(path: folder + "/a.jpg", identity: 12, camera: 2)])
+      #expect(data.gallery == [Sample(path: folder + "/g.jpg", identity: 12, camera: 2)])
     }
   }
 
   @Test func ownDataWithNames() throws {
     try withFolder { folder in
-      try touch(folder, "a.jpg")
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg")
       try put(
-        "path,identity,camera,split\na.jpg,zoe,door,train\na.jpg,7,yard,query\na.jpg,anna,door,gallery\n",
+        "path,identity,camera,split\na.jpg,zoe,door,train\nb.jpg,7,yard,query\nc.jpg,anna,door,gallery\n",
         folder + "/own.csv")
       let data = try ReIDDataset.open(at: folder + "/own.csv")
       #expect(data.train[0].identity == 3 && data.query[0].identity == 1 && data.gallery[0].identity == 2)
@@ -35,16 +35,39 @@ import Testing
   /// Rows of a stray space, a zero in front or junk among names are those that they look like.
   @Test func ownDataIsReadAsAPersonWould() throws {
     try withFolder { folder in
-      try touch(folder, "a.jpg")
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg")
       let rows = [
-        "a.jpg,0001,1 , train", "a.jpg,1,\" 1\",\"query \"", "a.jpg,+1,\u{A0}2,gallery", "a.jpg,-1,2,gallery",
-        "a.jpg,\u{2212}1,2,gallery", "a.jpg,\u{FEFF}anna,02,gallery", "a.jpg, anna ,2,gallery",
+        "a.jpg,0001,1 , train", "b.jpg,1,\" 1\",\"query \"", "c.jpg,+1,\u{A0}2,gallery", "d.jpg,-1,2,gallery",
+        "d.jpg,\u{2212}1,2,gallery", "e.jpg,\u{FEFF}anna,02,gallery", "f.jpg, anna ,2,gallery",
       ]
       try put("path,identity,camera,split\n" + rows.joined(separator: "\n"), folder + "/own.csv")
       let data = try ReIDDataset.open(at: folder + "/own.csv")
       #expect(data.train.map(\.identity) == [1] && data.query.map(\.identity) == [1])
       #expect(data.gallery.map(\.identity) == [1, 2, 2] && data.gallery.map(\.camera) == [2, 2, 2])
       #expect(data.train.map(\.camera) == [1] && data.query.map(\.camera) == [1])
+    }
+  }
+
+  /// One counted twice, or under two names, changes every figure; a query among the gallery's images does not.
+  @Test(
+    arguments: [
+      ("a.jpg,1,1,train", nil), ("q.jpg,1,1,gallery", nil), ("./a.jpg,1,1,train", "for train"),
+      ("b/../q.jpg,1,1,query", "for query"), ("q.jpg,1,1,train", "for query"), ("a.jpg,1,1,gallery", "for train"),
+      ("q.jpg,1,2,gallery", "with another identity or camera"), ("q.jpg,2,1,query", "with another identity or camera"),
+    ] as [(String, String?)]) func anImageIsListedOnce(_ row: String, _ problem: String?) throws
+  {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "g.jpg", "q.jpg")
+      let rows = ["path,identity,camera,split", "b.jpg,2,1,train", "q.jpg,1,1,query", "g.jpg,1,2,gallery"]
+      let first = problem?.contains("train") == true ? "a.jpg,1,1,train" : "b.jpg,-1,1,train"
+      try put((rows + [first, row]).joined(separator: "\n"), folder + "/own.csv")
+      guard let problem else {
+        _ = try ReIDDataset.open(at: folder + "/own.csv")
+        return
+      }
+      let message = failure { _ = try ReIDDataset.open(at: folder + "/own.csv") }.message
+      let name = row.prefix { $0 != "," }
+      #expect(message.hasPrefix("\(folder)/own.csv:6: \(name) is listed in line ") && message.hasSuffix(problem))
     }
   }
 

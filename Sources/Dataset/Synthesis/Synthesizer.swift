@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// Writes a data set of generated people in the layout of Market-1501: for tests, demonstrations and the quickstart.
@@ -41,13 +42,7 @@ package struct Synthesizer: Sendable {
         throw Failure.data("\(folder): has files in it already; a data set is written to a new folder only")
       }
     }
-    for folder in folders {
-      do {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      } catch {
-        throw Failure.data("\(folder): cannot be created")
-      }
-    }
+    for folder in folders { try AtomicFiles.makeDirectory(folder) }
 
     let scenes = (1...cameras).map { camera in
       var random = self.random(.scene, camera)

@@ -94,7 +94,10 @@ extension Configuration {
   }
 
   /// The defaults as nodes whose tags tell integers from other numbers (1e+0).
-  private static func schema() throws -> Node {
+  private static func schema() throws -> Node { try defaults.get() }
+
+  /// Made once: it takes milliseconds. Nothing changes it, though its type would allow that.
+  nonisolated(unsafe) private static let defaults = Result {
     guard let node = try Yams.compose(yaml: YAMLEncoder().encode(Configuration())) else {
       throw Failure.internal("the default configuration encodes to nothing")
     }

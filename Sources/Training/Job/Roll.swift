@@ -4,28 +4,28 @@ import Tensors
 /// What a rank knows of all ranks, from their letters: the watchdog's memory, without its clock and its thread.
 ///
 /// Times are nanoseconds of this rank's own monotonic clock; letters carry durations, so clocks need not agree.
-struct Roll {
+package struct Roll {
   /// Where a rank stood when it wrote.
-  struct Entry: Codable, Equatable {
-    var rank: Int
+  package struct Entry: Codable, Equatable, Sendable {
+    package var rank: Int
     /// Counted from 1; 0 before the first.
-    var step: Int
-    var phase: String
+    package var step: Int
+    package var phase: String
     /// The collective it waits in, if any.
-    var wait: String?
+    package var wait: String?
     /// Seconds that it has waited there, seconds since it last got on with anything, and since it was last heard of.
-    var waited = 0.0, idle = 0.0, silent = 0.0
+    package var waited = 0.0, idle = 0.0, silent = 0.0
   }
 
   /// What to say and why.
-  enum Verdict: Equatable {
+  package enum Verdict: Equatable, Sendable {
     case missing([Entry], waited: Double, wait: String)
     /// All ranks answer and all wait: not for one another.
     case apart([Entry], waited: Double)
   }
 
   /// As many as fit a letter.
-  static let worst = 5
+  package static let worst = 5
   private let rank: Int, size: Int
   private var progress: UInt64 = 0, progressAt: UInt64
   private var own: Entry
@@ -33,7 +33,7 @@ struct Roll {
   /// What was last heard of each rank and when: on rank 0 of all, elsewhere of rank 0 and of those that it finds worst.
   private var heard: [Int: (entry: Entry, at: UInt64)] = [:]
 
-  init(rank: Int, size: Int, now: UInt64) {
+  package init(rank: Int, size: Int, now: UInt64) {
     (self.rank, self.size, progressAt, resumedAt) = (rank, size, now, now)
     own = Entry(rank: rank, step: 0, phase: "start")
     for other in 0..<size where other != rank && (rank == 0 || other == 0) {
@@ -42,9 +42,9 @@ struct Roll {
   }
 
   /// Whom to write to.
-  var recipients: Range<Int> { rank == 0 ? 1..<size : 0..<1 }
+  package var recipients: Range<Int> { rank == 0 ? 1..<size : 0..<1 }
 
-  mutating func note(own standing: Timeline.Standing, progress: UInt64, now: UInt64) {
+  package mutating func note(own standing: Timeline.Standing, progress: UInt64, now: UInt64) {
     if progress != self.progress { (self.progress, progressAt) = (progress, now) }
     own = Entry(
       rank: rank, step: standing.step, phase: Self.short(standing.phase), wait: (standing.wait?.name).map(Self.short),
@@ -53,13 +53,13 @@ struct Roll {
   }
 
   /// This rank was not there for a while: everybody has until `now` plus the limit again.
-  mutating func resume(now: UInt64) {
+  package mutating func resume(now: UInt64) {
     resumedAt = now
     for (other, known) in heard { heard[other] = (known.entry, now) }
   }
 
   /// To rank 0 how this rank does; from rank 0 how it does itself, and the worst of the others.
-  func letter(now: UInt64) -> [UInt8] {
+  package func letter(now: UInt64) -> [UInt8] {
     var entries = [own]
     if rank == 0 {
       let others = heard.values.map { heard in
@@ -72,7 +72,7 @@ struct Roll {
     return [UInt8]((try? JSONEncoder().encode(entries)) ?? Foundation.Data())
   }
 
-  mutating func receive(_ letter: [UInt8], from sender: Int, now: UInt64) {
+  package mutating func receive(_ letter: [UInt8], from sender: Int, now: UInt64) {
     guard let entries = try? JSONDecoder().decode([Entry].self, from: Foundation.Data(letter)) else { return }
     if rank != 0 { heard = heard.filter { $0.key == 0 } }
     for entry in entries where entry.rank != rank {
@@ -82,12 +82,14 @@ struct Roll {
   }
 
   /// nil as long as this rank has not waited for `limit` nanoseconds, or a rank is only slow.
-  func verdict(limit: UInt64, now: UInt64) -> Verdict? {
+  package func verdict(limit: UInt64, now: UInt64) -> Verdict? {
     let bound = Double(limit) * 1e-9
     guard let wait = own.wait, own.waited >= bound, Self.seconds(from: resumedAt, to: now) >= bound else { return nil }
+    // What is known here of the others came from rank 0, and is no younger than its last letter.
+    let known = rank == 0 ? now : heard[0]?.at ?? now
     let others = heard.values.map { heard in
       var entry = heard.entry
-      entry.silent = Self.seconds(from: heard.at, to: now)
+      entry.silent = Self.seconds(from: heard.at, to: heard.entry.rank == 0 ? now : known)
       return entry
     }.sorted { $0.rank < $1.rank }
     // A letter may be as old as a few intervals, and a rank stopped a moment after this one began to wait.
@@ -111,7 +113,7 @@ struct Roll {
 
 extension Roll.Verdict {
   /// One line; `hosts` by rank.
-  func line(hosts: [String]) -> String {
+  package func line(hosts: [String]) -> String {
     func seconds(_ value: Double) -> String { value < 10 ? String(format: "%.1f s", value) : "\(Int(value)) s" }
     func place(_ entry: Roll.Entry) -> String { entry.step > 0 ? "step \(entry.step), \(entry.phase)" : entry.phase }
     func name(_ entry: Roll.Entry) -> String { "rank \(entry.rank) on \(hosts[entry.rank])" }

@@ -35,6 +35,9 @@ package final class Watchdog: Sendable {
   /// Seconds that a rank may be missing; 0 waits for ever.
   package func setLimit(seconds: Double) { limit.store(UInt64(seconds * 1e9), ordering: .relaxed) }
 
+  /// This rank gets on: for what takes long before the first step.
+  package func beat() { communicator.timeline.beat() }
+
   /// Whether the launcher of this rank is gone, and with it the ranks' way to be told anything.
   package var isOrphan: Bool { orphaned.load(ordering: .relaxed) }
 

@@ -87,7 +87,10 @@ package struct CheckpointFolder: Sendable {
     }
     for name in candidates {
       do {
-        _ = try Manifest.read("\(path)/\(name)")
+        let manifest = try Manifest.read("\(path)/\(name)")
+        guard manifest.folder ?? name == name else {
+          throw Failure.data("\(path)/\(name): holds what was saved as \(manifest.folder!)")
+        }
         return (try Checkpoint(path: "\(path)/\(name)"), problems)
       } catch let failure as Failure {
         problems.append(failure.message)
@@ -105,11 +108,7 @@ package struct CheckpointFolder: Sendable {
   package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, progress: () -> Void = {}) throws
     -> String
   {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw Failure.internal("\(path): \(error.localizedDescription)")
-    }
+    try AtomicFiles.makeDirectory(path)
     try AtomicFiles.cleanLeftovers(in: path)
     let name = Self.name(state.step)
     try AtomicFiles.writeDirectory("\(path)/\(name)") {

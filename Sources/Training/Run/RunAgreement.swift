@@ -6,8 +6,8 @@ import Tensors
 extension Agreement {
   /// The splits of a data set: names, sizes, identities and cameras of the images, in order.
   /// - Throws: `Failure.data` where images are missing here.
-  package mutating func add(_ dataset: ReIDDataset, _ splits: [ReIDDataset.Split]) throws {
-    for part in try dataset.survey(of: splits).parts {
+  package mutating func add(_ dataset: ReIDDataset, _ splits: [ReIDDataset.Split], _ watchdog: Watchdog?) throws {
+    for part in try dataset.survey(of: splits, progress: { watchdog?.beat() }).parts {
       add("the \(part.split.rawValue) images", digest: "\(part.count), \(part.digest)", .data) {
         dataset.listing(of: part.split)
       }

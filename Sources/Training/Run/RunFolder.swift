@@ -44,10 +44,10 @@ package final class RunFolder {
       throw Failure.usage(
         "\(path): holds a run (\(name)); go on with --resume, begin anew with --restart or choose another --output")
     }
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw Failure.internal("\(path): cannot be made: \(error.localizedDescription)")
+    try AtomicFiles.makeDirectory(path)
+    // What cannot be replaced by the first save is found before the first step.
+    for name in ["latest", "best"] where InputFile.isFolder("\(checkpoints.path)/\(name)") {
+      throw Failure.usage("\(checkpoints.path)/\(name): is a folder, expected a file that names a checkpoint")
     }
     lock = try RunLock(path, waiting: say)
     switch beginning {
@@ -80,7 +80,8 @@ package final class RunFolder {
 
   /// Puts what the folder holds aside where steps were made in it: their checkpoints may be somewhere else.
   private func putLinesAside(_ say: (String) -> Void, keeping kept: [String] = []) throws {
-    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept + ["checkpoints"]) else { return }
+    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept + ["checkpoints"])
+    else { return }
     say("what was in \(path) is now in \(aside)")
   }
 

@@ -37,14 +37,11 @@ package struct StepTrace {
   /// - Throws: `Failure.usage` where there can be no such file, so that it is known before the first step.
   package init(path: String) throws {
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    var isFolder: ObjCBool = false
     guard !path.isEmpty else { throw Failure.usage("--trace: the path of a file is missing") }
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-      throw Failure.usage("--trace \(path): is a folder")
+    if InputFile.isFolder(path) { throw Failure.usage("--trace \(path): is a folder") }
+    guard InputFile.isFolder(folder), FileManager.default.isWritableFile(atPath: folder) else {
+      throw Failure.usage("--trace \(path): cannot write to the folder \(folder)")
     }
-    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue,
-      FileManager.default.isWritableFile(atPath: folder)
-    else { throw Failure.usage("--trace \(path): cannot write to the folder \(folder)") }
     self.path = path
   }
 
