@@ -1,19 +1,26 @@
 import CKernels
 import Tensors
 
-/// y = a + b, element by element; both n×h×w×c. Precision: summed in the accumulator, rounded once. Collectives: none.
+/// y = a + b, element by element; both n×h×w×c, a as it is read. Precision: summed in the accumulator, rounded once. Collectives: none.
 package enum Addition<E: Element> {
-  package static func forward(_ a: Tensor<E>, _ b: Tensor<E>, _ context: Context<E>) -> Tensor<E> {
-    let shape = a.shape, view = Operand.plain(a).view(.exact), read = context.kernels.elementwise.read!
+  package static func forward(_ a: Operand<E>, _ b: Tensor<E>, _ context: Context<E>) -> Tensor<E> {
+    let shape = a.shape, view = a.view(.exact), read = context.kernels.elementwise.read!
     var epilogue = Epilogue(out: context.tensor(shape))
     epilogue.addend = b
     context.workers.work.move(.activations, a.bytes)
     _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
-      var view = view
+      var view = view.ofImage(line / shape.height)
       read(&view, line * shape.width, shape.width, shape.channels, rows)
       return shape.channels
     }
     withExtendedLifetime(a) {}
     return epilogue.out
+  }
+}
+
+extension Operand {
+  /// This, or its stored sum with v.
+  package func adding(_ v: Tensor<E>?, _ context: Context<E>) -> Operand {
+    v.map { .plain(Addition.forward(self, $0, context)) } ?? self
   }
 }

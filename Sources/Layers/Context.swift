@@ -25,7 +25,7 @@ package struct Context<E: Element> {
   package func tensor(_ shape: Shape) -> Tensor<E> { Tensor(shape, in: arena) }
 }
 
-/// One flat buffer for the values of all parameters, one for their gradients, one for running statistics.
+/// One flat buffer for the values of all parameters and one for running statistics; gradients are `ParameterGradients`.
 package struct Parameters<A: Element> {
   /// Masters, updated by the optimizer.
   package let values: Buffer<A>

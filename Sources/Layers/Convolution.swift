@@ -14,8 +14,8 @@ import Tensors
 ///
 /// Precision: operands as stored (or rounded to bfloat16), products and sums in the accumulator. Collectives: none;
 /// W̄ and b̄ are local sums that the gradient reduction adds up over ranks.
-package final class Convolution<E: Element> {
-  package let inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int, padding: Int
+package final class Convolution<E: Element>: LinearMap {
+  package let geometry: Geometry
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
   private let name: String
@@ -28,7 +28,7 @@ package final class Convolution<E: Element> {
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
     padding: Int = 0, bias: Bool = false, linear: Bool = false
   ) {
-    (inputChannels, outputChannels, self.kernel, self.stride, self.padding) = (inputs, outputs, kernel, stride, padding)
+    geometry = Geometry(inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding)
     self.name = name
     weight = layout.add(
       name + ".weight", linear ? .linear : .convolution,
@@ -36,18 +36,19 @@ package final class Convolution<E: Element> {
     self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
   }
 
+  package var slots: [ParameterLayout.Slot] { [weight] + (bias.map { [$0] } ?? []) }
+
+  private var inputChannels: Int { geometry.inputs }
+  private var outputChannels: Int { geometry.outputs }
+  private var kernel: Int { geometry.kernel }
+  private var stride: Int { geometry.stride }
+  private var padding: Int { geometry.padding }
+
   /// The shape of the outputs for inputs of this shape.
-  package func outputShape(_ input: Shape) -> Shape {
-    Shape(
-      input.images, (input.height + 2 * padding - kernel) / stride + 1,
-      (input.width + 2 * padding - kernel) / stride + 1,
-      outputChannels)
-  }
+  package func outputShape(_ input: Shape) -> Shape { geometry.outputShape(input) }
 
   /// Multiply-adds of one forward pass.
-  package func multiplyAdds(_ input: Shape) -> Int {
-    outputShape(input).pixels * outputChannels * inputChannels * kernel * kernel
-  }
+  package func multiplyAdds(_ input: Shape) -> Int { geometry.multiplyAdds(input) }
 
   /// Bytes of the packed working weights, after `pack`.
   package var packedBytes: Int {
@@ -115,7 +116,7 @@ package final class Convolution<E: Element> {
   @discardableResult
   package func forward(
     _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>
-  ) -> [Double] {
+  ) -> Sums {
     var epilogue = epilogue
     if let bias { epilogue.bias = UnsafePointer(parameters.values.pointer + bias.range.lowerBound) }
     return record(.forward, x, epilogue, context)
@@ -123,11 +124,11 @@ package final class Convolution<E: Element> {
 
   /// ẏ = W∗ẋ, finished by the epilogue. Returns the epilogue's sums.
   @discardableResult
-  package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+  package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     record(.tangent, xDot, epilogue, context)
   }
 
-  private func record(_ pass: Work.Pass, _ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+  private func record(_ pass: Work.Pass, _ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     context.workers.work.move(.activations, x.bytes + epilogue.bytes)
     context.workers.work.move(.weights, forwardPanels?.bytes ?? 0)
     return record(pass, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
@@ -139,14 +140,15 @@ package final class Convolution<E: Element> {
     return context.workers.timeline.measure(.convolution, "\(name) \(pass.rawValue)", body)
   }
 
-  private func multiply(_ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+  private func multiply(_ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
     let out = epilogue.out.shape
     return withExtendedLifetime((x, epilogue)) {
-      pass(
+      let pass = pass(
         x, window, rows: out.height, columns: out.width, channels: outputChannels, forwardPanels, epilogue, Placement(),
-        context
-      ).run(context.workers)
+        context)
+      let (partial, bands) = pass.run(context.workers)
+      return epilogue.sums(partial, parts: bands)
     }
   }
 
@@ -155,10 +157,10 @@ package final class Convolution<E: Element> {
   /// A stride s splits the input pixels into s² residue classes; within one the same taps reach every pixel, so each
   /// is a convolution of its own without a multiplication by zero.
   @discardableResult
-  package func backwardData(_ yBar: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> [Double] {
+  package func backwardData(_ yBar: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     let out = epilogue.out.shape
     precondition(yBar.shape == outputShape(out) && !backwardPanels.isEmpty)
-    var sums: [Double] = []
+    var sums: Sums?
     context.workers.work.move(.activations, epilogue.bytes)
     for (residue, panels) in backwardPanels {
       let rows = (out.height - residue.row + stride - 1) / stride,
@@ -170,21 +172,22 @@ package final class Convolution<E: Element> {
       context.workers.work.move(.weights, panels?.bytes ?? 0)
       let part = record(.backwardData, multiplyAdds, context) {
         withExtendedLifetime((yBar, epilogue)) {
-          pass(
+          let pass = pass(
             yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
-            context
-          ).run(context.workers)
+            context)
+          let (partial, bands) = pass.run(context.workers)
+          return epilogue.sums(partial, parts: bands)
         }
       }
-      sums = sums.isEmpty ? part : zip(sums, part).map(+)
+      if sums == nil { sums = part } else { sums! += part }
     }
-    return sums
+    return sums ?? .none
   }
 
   /// W̄ += x⊗ȳ (+ ẋ⊗ȳ₁, the second term of a tangent) and b̄ += Σ ȳ, into a buffer of the parameters' layout. With a bias,
   /// ȳ has to be a plain operand.
   package func backwardWeights(
-    _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)? = nil,
+    _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)?,
     into gradients: ParameterGradients, _ context: Context<E>
   ) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
@@ -218,7 +221,7 @@ package final class Convolution<E: Element> {
       elementwise: kernels.elementwise, gemm: kernels.gemm,
       operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
       channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
-      epilogue: epilogue.view, rounding: epilogue.rounding,
+      epilogue: epilogue.view,
       output: epilogue.out.shape,
       placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
   }

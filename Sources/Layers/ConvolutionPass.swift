@@ -22,7 +22,7 @@ struct Placement {
 struct ConvolutionPass {
   let elementwise: lineup_elementwise
   let gemm: Gemm
-  let operand: lineup_operand
+  let operand: OperandView
   /// The shape of the operand.
   let input: Shape
   let window: Window
@@ -30,23 +30,21 @@ struct ConvolutionPass {
   let rows: Int, columns: Int, channels: Int
   /// [panel][window rows][run of window columns × input channels, padded][width]
   let panels: UnsafeRawPointer?
-  let epilogue: lineup_epilogue
-  /// The grid of the epilogue's sums.
-  let rounding: Double
+  let epilogue: EpilogueView
   let output: Shape
   let placement: Placement
   /// The shape of the epilogue's addend.
   let addend: Shape
 
-  /// Runs the pass over all images. Returns Σ over this rank, 3 × channels, empty if the epilogue takes none.
-  func run(_ workers: Workers) -> [Double] {
+  /// Runs the pass over all images. Returns the sums that the epilogue takes, of each band in order: bands × 3 × channels.
+  func run(_ workers: Workers) -> (partial: Buffer<Double>?, bands: Int) {
     let images = input.images
     let bandRows = Self.bandRows(rows, columns)
     let bandsPerImage = (rows + bandRows - 1) / bandRows
     let bands = images * bandsPerImage
     // OpenBLAS rounds by the shape of a call, so there a call keeps to one band; ours may take several.
     let perTask = !gemm.isIndependentOfRows ? 1 : max(1, min(8, targetRows / (bandRows * columns)))
-    let hasSums = epilogue.sums != LINEUP_NO_SUMS
+    let hasSums = epilogue.takesSums
     let partial = hasSums && !workers.isRehearsal ? Buffer<Double>(count: bands * 3 * channels) : nil
     let plan = ScratchPlan(self, bandRows: bandRows, bands: perTask)
     // Outputs that no tap reaches are all finished from one row of zeros.
@@ -56,7 +54,6 @@ struct ConvolutionPass {
 
     workers.parallelFor((bands + perTask - 1) / perTask) { task, worker in
       let scratch = plan.carve(workers.scratch(worker))
-      var operand = operand, epilogue = epilogue
       let range = task * perTask..<min(bands, (task + 1) * perTask)
       var counts: [Int] = []  // pixels of each band
       var pixels = 0
@@ -65,6 +62,7 @@ struct ConvolutionPass {
         let height = min(bandRows, rows - first)
         if window.taps > 0 {
           let base = scratch.input + slot * plan.bandBytes
+          var operand = operand.ofImage(image)
           window.readBand(
             &operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: columns, into: base,
             plane: plan.planeBytes)
@@ -83,6 +81,7 @@ struct ConvolutionPass {
       var start = 0
       for (slot, count) in counts.enumerated() {
         if hasSums { scratch.sums.initializeMemory(as: UInt8.self, repeating: 0, count: 3 * channels * size) }
+        var epilogue = epilogue.ofImage((range.lowerBound + slot) / bandsPerImage)
         elementwise.store(
           &epilogue, scratch.c + start * ldc * size, ldc, scratch.to + start, scratch.from + start, count, channels,
           scratch.sums)
@@ -93,9 +92,7 @@ struct ConvolutionPass {
         start += count
       }
     }
-    guard hasSums else { return [] }
-    guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
-    return SumConversion.total(partial, parts: bands, count: 3 * channels, rounding: rounding)
+    return (partial, bands)
   }
 
   /// Rows of outputs in a band: about 128 pixels, at least one row.

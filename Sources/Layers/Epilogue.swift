@@ -2,14 +2,14 @@ import CKernels
 import Tensors
 
 /// How the gradient of a tensor is finished when its last contribution is written: through the ReLU that the
-/// tensor came out of, with the sums that the batch norms below need.
+/// tensor came out of, with the sums that the norms below need.
 package struct GradientTarget<E: Element> {
   /// A raw convolution output and its normalization.
   package struct Normalized {
     package let z: Tensor<E>
-    package let state: BatchNorm<E>.State
+    package let state: Norm<E>.State
 
-    package init(_ z: Tensor<E>, _ state: BatchNorm<E>.State) { (self.z, self.state) = (z, state) }
+    package init(_ z: Tensor<E>, _ state: Norm<E>.State) { (self.z, self.state) = (z, state) }
   }
 
   /// Where the gradient passes.
@@ -23,7 +23,7 @@ package struct GradientTarget<E: Element> {
   }
 
   package let gate: Gate
-  /// The batch norms whose outputs were added to the tensor: none, one, or two (a block with a downsample).
+  /// The norms whose outputs were added to the tensor: none, one, or two (a block with a downsample).
   package let norms: [Normalized]
 
   package init(gate: Gate, norms: [Normalized]) { (self.gate, self.norms) = (gate, norms) }
@@ -32,12 +32,12 @@ package struct GradientTarget<E: Element> {
   package static var plain: GradientTarget { GradientTarget(gate: .open, norms: []) }
 }
 
-/// A gradient, gated, with Σg, Σg(z₁ − mean₁), Σg(z₂ − mean₂) of this rank (empty if the target has no norm).
+/// A gradient, gated, with Σg, Σg(z₁ − mean₁), Σg(z₂ − mean₂) of this rank (none if the target has no norm).
 package struct Gradient<E: Element> {
   package let tensor: Tensor<E>
-  package let sums: [Double]
+  package let sums: Sums
 
-  package init(tensor: Tensor<E>, sums: [Double]) { (self.tensor, self.sums) = (tensor, sums) }
+  package init(tensor: Tensor<E>, sums: Sums) { (self.tensor, self.sums) = (tensor, sums) }
 }
 
 /// What becomes of the accumulators of a GEMM: out = gate(acc + bias + addend), rounded, stored, summed.
@@ -47,14 +47,32 @@ package struct Epilogue<E: Element> {
   /// Added before gating; of `out`'s shape, or smaller and then read at the nearest pixel.
   package var addend: Tensor<E>?
   package var target: GradientTarget<E> = .plain
-  /// Σv and Σv² for the statistics of the batch norm above.
-  package var forwardSums = false
+  /// Σv and Σv² for the statistics of the norm above.
+  package var forwardSums = ForwardSums.none
   /// For a tangent v of z: Σv, Σv(z − mean) and Σvg, where g is the gradient of z's normalization.
   package var tangentOf: (normalized: GradientTarget<E>.Normalized, gradient: Tensor<E>)?
 
+  package enum ForwardSums { case none, ofAllImages, ofEachImage }
+
   package init(out: Tensor<E>) { self.out = out }
 
-  var hasSums: Bool { forwardSums || tangentOf != nil || !target.norms.isEmpty }
+  var hasSums: Bool { forwardSums != .none || tangentOf != nil || !target.norms.isEmpty }
+
+  /// Whether one of the norms concerned has statistics of each image by itself, and so wants sums of each.
+  private var sumsImages: Bool {
+    forwardSums == .ofEachImage || tangentOf?.normalized.state.isPerImage == true
+      || target.norms.contains { $0.state.isPerImage }
+  }
+
+  /// Sums over these `parts`, each of `terms` × channels and of one image, in the order of the images. Zero in a rehearsal,
+  /// which has none.
+  func sums(_ partial: Buffer<Double>?, parts: Int) -> Sums {
+    guard hasSums else { return .none }
+    let channels = out.shape.channels, sets = sumsImages ? out.shape.images : 1
+    guard let partial, sets > 0 else { return Sums(terms: 3, channels: channels, sets: sets) }
+    let totals = SumConversion.totals(partial, parts: parts, sets: sets, count: 3 * channels, rounding: rounding)
+    return Sums(terms: 3, channels: channels, sets: sets, totals)
+  }
 
   /// Bytes of the tensors that it reads and writes, each once.
   var bytes: Int {
@@ -70,10 +88,20 @@ package struct Epilogue<E: Element> {
   }
 
   /// See `SumConversion`.
-  var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums) }
+  var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums != .none) }
 
   /// The C view; valid while the epilogue is referenced.
-  var view: lineup_epilogue {
+  var view: EpilogueView {
+    let size = MemoryLayout<E.Accumulator>.size
+    func stride(_ normalized: GradientTarget<E>.Normalized?) -> Int { (normalized?.state.imageStride ?? 0) * size }
+    var gate: GradientTarget<E>.Normalized?
+    if case .activation(let normalized) = target.gate { gate = normalized }
+    return EpilogueView(
+      sharedView, gate: stride(gate), mean1: stride(tangentOf?.normalized ?? target.norms.first),
+      mean2: stride(target.norms.count > 1 ? target.norms[1] : nil))
+  }
+
+  private var sharedView: lineup_epilogue {
     var view = lineup_epilogue()
     view.out = UnsafeMutableRawPointer(out.pointer)
     view.bias = bias.map { UnsafeRawPointer($0) }
@@ -86,7 +114,7 @@ package struct Epilogue<E: Element> {
       view.gate_scale = UnsafeRawPointer(normalized.state.scale.pointer)
       view.gate_shift = UnsafeRawPointer(normalized.state.shift.pointer)
     }
-    view.sums = forwardSums ? LINEUP_FORWARD_SUMS : hasSums ? LINEUP_BACKWARD_SUMS : LINEUP_NO_SUMS
+    view.sums = forwardSums != .none ? LINEUP_FORWARD_SUMS : hasSums ? LINEUP_BACKWARD_SUMS : LINEUP_NO_SUMS
     if let tangentOf {
       view.z1 = UnsafeRawPointer(tangentOf.normalized.z.pointer)
       view.mean1 = UnsafeRawPointer(tangentOf.normalized.state.mean.pointer)
@@ -100,6 +128,28 @@ package struct Epilogue<E: Element> {
       view.z2 = UnsafeRawPointer(target.norms[1].z.pointer)
       view.mean2 = UnsafeRawPointer(target.norms[1].state.mean.pointer)
     }
+    return view
+  }
+}
+
+/// The kernels' view of an epilogue. They know one set of coefficients a channel; which of several, the image decides.
+struct EpilogueView {
+  private let shared: lineup_epilogue
+  /// Bytes from one image's coefficients to the next one's; 0 where all images share them.
+  private let gate: Int, mean1: Int, mean2: Int
+
+  init(_ shared: lineup_epilogue, gate: Int, mean1: Int, mean2: Int) {
+    (self.shared, self.gate, self.mean1, self.mean2) = (shared, gate, mean1, mean2)
+  }
+
+  var takesSums: Bool { shared.sums != LINEUP_NO_SUMS }
+
+  func ofImage(_ image: Int) -> lineup_epilogue {
+    var view = shared
+    view.gate_scale = view.gate_scale.map { $0 + image * gate }
+    view.gate_shift = view.gate_shift.map { $0 + image * gate }
+    view.mean1 = view.mean1.map { $0 + image * mean1 }
+    view.mean2 = view.mean2.map { $0 + image * mean2 }
     return view
   }
 }

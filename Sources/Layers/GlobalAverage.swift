@@ -9,8 +9,10 @@ import Tensors
 ///
 /// x: n×h×w×c of storage elements, y: n×1×1×C of accumulators. Precision: float64 within an image. Collectives: none.
 package enum GlobalAverage<E: Element> {
-  package static func forward(_ x: Tensor<E>, into y: Tensor<E.Accumulator>, first: Int, _ context: Context<E>) {
-    let sums = PixelSums.perImage(x, context)
+  /// x has to be stored as it is.
+  package static func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ context: Context<E>) {
+    precondition(x.isPlain, "a map that is averaged is stored")
+    let sums = PixelSums.perImage(x.tensor, context)
     guard !sums.isEmpty else { return }
     let channels = x.shape.channels
     for image in 0..<x.shape.images {
@@ -21,11 +23,13 @@ package enum GlobalAverage<E: Element> {
     }
   }
 
-  /// x̄ of a tensor of shape `shape`, finished by its target.
+  /// x̄ + `addend` of a tensor of shape `shape`, finished by its target.
   package static func backward(
-    _ yBar: Tensor<E.Accumulator>, first: Int, _ shape: Shape, _ target: GradientTarget<E>, _ context: Context<E>
+    _ yBar: Tensor<E.Accumulator>, first: Int, _ shape: Shape, adding addend: Tensor<E>? = nil,
+    _ target: GradientTarget<E>, _ context: Context<E>
   ) -> Gradient<E> {
     var epilogue = Epilogue(out: context.tensor(shape))
+    epilogue.addend = addend
     epilogue.target = target
     let channels = shape.channels, rowBytes = channels * MemoryLayout<E.Accumulator>.size
     let inverseArea = 1 / E.Accumulator(shape.area)

@@ -26,7 +26,7 @@ package enum MaxPool<E: Element> {
     context.workers.work.move(.activations, x.bytes + saved.y.bytes + output.count)
     let view = x.view(.exact), maxPool = context.kernels.elementwise.max_pool!
     context.workers.parallelFor(output.images * output.height) { line, _ in
-      var view = view
+      var view = view.ofImage(line / output.height)
       let offset = line * output.width * output.channels
       maxPool(
         &view, line / output.height * input.area, input.height, input.width, input.channels, line % output.height,
@@ -43,7 +43,7 @@ package enum MaxPool<E: Element> {
     context.workers.work.move(.activations, xDot.bytes + yDot.bytes + output.count)
     let view = xDot.view(.exact), maxPool = context.kernels.elementwise.max_pool_tangent!
     context.workers.parallelFor(output.images * output.height) { line, _ in
-      var view = view
+      var view = view.ofImage(line / output.height)
       let offset = line * output.width * output.channels
       maxPool(
         &view, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, line / output.height * input.area,

@@ -1,103 +1,113 @@
 import Tensors
 
-/// The unit of the network: convolution, then batch norm; what is stored is the raw convolution output z.
+/// The unit of the network: a convolution, a norm, and a ReLU or none; what is stored is the raw convolution output z.
 ///
-///     z = W∗x,  y = γ(z − μ)/σ + β       y is pending: `state` says how a reader gets it from z
-///     ż = W∗ẋ                            ẏ is pending on ż and z
-///     z̄ is pending on ȳ and z            W̄ += x⊗z̄
+///     z = W∗x,  y = γ(z − μ)/σ + β, or max(0, that)      y is pending: `state` says how a reader gets it from z
+///     ż = W∗ẋ                                            ẏ is pending on ż and z
+///     z̄ is pending on ȳ and z                            W̄ += x⊗z̄
 ///     z̄ + λz̄˙ is pending on h = ȳ + λȳ˙, z, ȳ and ż          W̄ += x⊗(z̄ + λz̄˙) + ẋ⊗λz̄
 ///
-/// Collectives: one packed allreduce a pass: Σz, Σz²; Σż, Σ(z − μ)ż, Σżȳ; Σȳ, Σ(z − μ)ȳ; Σh, Σ(z − μ)h.
-package final class NormalizedConvolution<E: Element> {
-  package let convolution: Convolution<E>
-  package let norm: BatchNorm<E>
+/// Collectives: those of the norm: Σz, Σz²; Σż, Σ(z − μ)ż, Σżȳ; Σȳ, Σ(z − μ)ȳ; Σh, Σ(z − μ)h.
+package final class NormalizedConvolution<E: Element>: Layer {
+  package let convolution: any LinearMap<E>
+  package let norm: Norm<E>
+  /// Whether y is rectified.
+  package let isActivated: Bool
 
-  package init(convolution: Convolution<E>, norm: BatchNorm<E>) {
-    precondition(convolution.outputChannels == norm.channels)
-    (self.convolution, self.norm) = (convolution, norm)
+  package init(_ convolution: any LinearMap<E>, _ norm: Norm<E>, isActivated: Bool = true) {
+    precondition(convolution.geometry.outputs == norm.channels)
+    (self.convolution, self.norm, self.isActivated) = (convolution, norm, isActivated)
   }
 
-  /// What the passes leave for later ones: x as it was read, z and its normalization; ȳ where the first backward pass
-  /// only recorded; ẋ and ż where the unit was perturbed.
-  package struct Saved {
-    package let x: Operand<E>
-    package let z: Tensor<E>
-    package let state: BatchNorm<E>.State
-    fileprivate var gradient: (yBar: Tensor<E>, norm: BatchNorm<E>.Backward)?
-    fileprivate var tangent: (x: Operand<E>, z: Tensor<E>, norm: BatchNorm<E>.Tangent)?
+  package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> { try pass(x, run) }
 
-    /// max(0, y), pending.
-    package var activation: Operand<E> { .activation(z, state) }
-    package var normalized: GradientTarget<E>.Normalized { .init(z, state) }
-    /// The target for a gradient of max(0, y).
-    package var target: GradientTarget<E> { GradientTarget(gate: .activation(normalized), norms: [normalized]) }
-
-    /// The tangent of max(0, y), pending; after `forwardTangent`.
-    package var activationTangent: Operand<E> {
-      .activationTangent(tangent!.z, through: z, state, tangent!.norm.coefficients)
-    }
-    /// ẏ, pending; after `forwardTangent`.
-    package var normalizedTangent: Operand<E> { .gradient(tangent!.z, through: z, tangent!.norm.coefficients) }
-    /// ż, if the unit was perturbed.
-    package var zDot: Tensor<E>? { tangent?.z }
-  }
-
-  package func forward(
-    _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
-    _ context: Context<E>
-  ) throws -> Saved {
-    var epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
-    epilogue.forwardSums = training
-    let sums = convolution.forward(x, parameters, epilogue, context)
+  package func pass(_ x: Feature<E>, _ run: Run<E>) throws -> UnitPasses<E> {
+    run.note(convolution, reading: x.shape)
+    var epilogue = Epilogue(out: run.context.tensor(convolution.geometry.outputShape(x.shape)))
+    epilogue.forwardSums = norm.forwardSums(training: run.isTraining)
+    let sums = convolution.forward(x.value, run.parameters, epilogue, run.context)
     let z = epilogue.out
-    guard training else { return Saved(x: x, z: z, state: norm.normalize(parameters)) }
-    let state = try norm.normalize(sums, count: z.shape.pixels, parameters, context.communicator)
-    updates.add(norm, state, parameters)
-    return Saved(x: x, z: z, state: state)
+    return UnitPasses(self, x, z, try norm.normalize(sums, z.shape, run))
+  }
+}
+
+/// What follows the forward pass of a `NormalizedConvolution`.
+package final class UnitPasses<E: Element>: Passes {
+  /// z and its normalization.
+  package let normalized: GradientTarget<E>.Normalized
+  private let unit: NormalizedConvolution<E>
+  private let x: Feature<E>
+  private var recorded: (yBar: Tensor<E>, norm: Norm<E>.Backward)?
+  private var tangent: (x: Operand<E>, z: Tensor<E>, norm: Norm<E>.Tangent)?
+
+  fileprivate init(_ unit: NormalizedConvolution<E>, _ x: Feature<E>, _ z: Tensor<E>, _ state: Norm<E>.State) {
+    (self.unit, self.x, normalized) = (unit, x, .init(z, state))
   }
 
-  /// From ẋ (times τ) to ż and ẏ, kept in `saved`. After a recording backward pass.
-  package func forwardTangent(
-    _ saved: inout Saved, _ xDot: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
-  ) throws {
-    var epilogue = Epilogue(out: context.tensor(saved.z.shape))
-    epilogue.tangentOf = (saved.normalized, saved.gradient!.yBar)
-    let sums = convolution.forwardTangent(xDot, epilogue, context)
-    let tangent = try norm.forwardTangent(saved.state, sums, parameters, context.communicator)
-    saved.tangent = (xDot, epilogue.out, tangent)
+  private var z: Tensor<E> { normalized.z }
+
+  package var y: Feature<E> {
+    unit.isActivated
+      ? Feature(
+        .activation(z, normalized.state), GradientTarget(gate: .activation(normalized), norms: [normalized]))
+      : Feature(.normalized(z, normalized.state), GradientTarget(gate: .open, norms: [normalized]))
   }
 
-  /// From the gradient of y (gated, with its sums) to that of z, pending. `sums` are Σȳ and Σȳ(z − mean). γ̄, β̄ and W̄ are
-  /// added up, or where the pass only records, ȳ is kept.
+  package func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>? = nil, _ run: Run<E>) throws -> Operand<E> {
+    let recorded = after("a recording backward pass", recorded)
+    var epilogue = Epilogue(out: run.context.tensor(z.shape))
+    epilogue.tangentOf = (normalized, recorded.yBar)
+    let sums = unit.convolution.forwardTangent(xDot, epilogue, run.context)
+    let tangent = try unit.norm.forwardTangent(normalized.state, sums, run)
+    self.tangent = (xDot, epilogue.out, tangent)
+    let yDot: Operand<E> =
+      unit.isActivated
+      ? .activationTangent(epilogue.out, through: z, normalized.state, tangent.coefficients)
+      : .gradient(epilogue.out, through: z, tangent.coefficients)
+    return yDot.adding(v, run.context)
+  }
+
   package func backward(
-    _ saved: inout Saved, _ yBar: Tensor<E>, sums: [Double], _ parameters: Parameters<E.Accumulator>,
-    _ pass: BackwardPass, _ context: Context<E>
-  ) throws -> Operand<E> {
-    if case .regularized(let gradients, let weight) = pass, saved.tangent != nil {
-      return try backwardTangent(saved, yBar, sums: sums, weight: weight, parameters, into: gradients, context)
+    _ yBar: Gradient<E>, adding addend: Tensor<E>? = nil, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
+  ) throws -> Gradient<E> {
+    try dataGradient(try backward(yBar, pass, run), adding: addend, target: target, run)
+  }
+
+  /// The first half of the backward pass: from the gradient of y to that of z, pending; γ̄, β̄ and W̄ are added up, or where
+  /// the pass only records, ȳ is kept.
+  package func backward(_ yBar: Gradient<E>, _ pass: BackwardPass, _ run: Run<E>) throws -> Operand<E> {
+    if case .regularized(let gradients, let weight) = pass, let recorded, let tangent {
+      let coefficients = try unit.norm.backwardTangent(
+        normalized.state, recorded.norm, tangent.norm, weight: weight, yBar.sums, into: gradients, run)
+      let zBar = Operand.regularizedGradient(yBar.tensor, through: z, recorded.yBar, tangent.z, coefficients)
+      let weighted = Operand.gradient(recorded.yBar, through: z, recorded.norm.coefficients.scaled(by: weight))
+      unit.convolution.backwardWeights(x.value, zBar, tangent: (tangent.x, weighted), into: gradients, run.context)
+      return zBar
     }
-    let backward = try norm.backward(saved.state, sums, parameters, into: pass.gradients, context.communicator)
-    let zBar = Operand.gradient(yBar, through: saved.z, backward.coefficients)
+    let backward = try unit.norm.backward(normalized.state, yBar.sums, into: pass.gradients, run)
+    let zBar = Operand.gradient(yBar.tensor, through: z, backward.coefficients)
     if let gradients = pass.gradients {
-      convolution.backwardWeights(saved.x, zBar, into: gradients, context)
+      unit.convolution.backwardWeights(x.value, zBar, tangent: nil, into: gradients, run.context)
     } else {
-      saved.gradient = (yBar, backward)
+      recorded = (yBar.tensor, backward)
     }
     return zBar
   }
 
-  /// From h, the gradient of J with respect to y (gated, with its sums), to that of z, pending; γ̄, β̄ and W̄ of J are
-  /// added up. `weight`: what the stored tangents count in J.
-  private func backwardTangent(
-    _ saved: Saved, _ h: Tensor<E>, sums: [Double], weight: Double, _ parameters: Parameters<E.Accumulator>,
-    into gradients: ParameterGradients, _ context: Context<E>
-  ) throws -> Operand<E> {
-    let (yBar, backward) = saved.gradient!, tangent = saved.tangent!
-    let coefficients = try norm.backwardTangent(
-      saved.state, backward, tangent.norm, weight: weight, sums, parameters, into: gradients, context.communicator)
-    let zBar = Operand.regularizedGradient(h, through: saved.z, yBar, tangent.z, coefficients)
-    let weighted = Operand.gradient(yBar, through: saved.z, backward.coefficients.scaled(by: weight))
-    convolution.backwardWeights(saved.x, zBar, tangent: (tangent.x, weighted), into: gradients, context)
-    return zBar
+  package func backwardToParameters(_ yBar: Gradient<E>, _ pass: BackwardPass, _ run: Run<E>) throws {
+    _ = try backward(yBar, pass, run) as Operand<E>
   }
+
+  /// The second half: from the gradient of z to that of x.
+  package func dataGradient(
+    _ zBar: Operand<E>, adding addend: Tensor<E>? = nil, target: GradientTarget<E>, _ run: Run<E>
+  ) throws -> Gradient<E> {
+    var epilogue = Epilogue(out: run.context.tensor(x.shape))
+    epilogue.target = target
+    epilogue.addend = addend
+    let sums = unit.convolution.backwardData(zBar, epilogue, run.context)
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
+
+  package var storedTangents: [Tensor<E>] { [tangent?.z].compactMap { $0 } }
 }

@@ -13,6 +13,8 @@ package struct Operand<E: Element> {
   private var raw: Tensor<E>?, gradient: Tensor<E>?, tangent: Tensor<E>?
   private var a: Buffer<E.Accumulator>?, b: Buffer<E.Accumulator>?, c: Buffer<E.Accumulator>?
   private var d: Buffer<E.Accumulator>?, e: Buffer<E.Accumulator>?
+  /// From one image's coefficients to the next one's; 0 where all images share them.
+  private var imageStride = 0
 
   private init(_ tensor: Tensor<E>, _ reading: lineup_reading) { (self.tensor, self.reading) = (tensor, reading) }
 
@@ -29,50 +31,53 @@ package struct Operand<E: Element> {
   }
 
   /// scale·z + shift
-  package static func normalized(_ z: Tensor<E>, _ state: BatchNorm<E>.State) -> Operand {
+  package static func normalized(_ z: Tensor<E>, _ state: Norm<E>.State) -> Operand {
     var operand = Operand(z, LINEUP_AFFINE)
-    (operand.a, operand.b) = (state.scale, state.shift)
+    (operand.a, operand.b, operand.imageStride) = (state.scale, state.shift, state.imageStride)
     return operand
   }
 
   /// max(0, scale·z + shift)
-  package static func activation(_ z: Tensor<E>, _ state: BatchNorm<E>.State) -> Operand {
+  package static func activation(_ z: Tensor<E>, _ state: Norm<E>.State) -> Operand {
     var operand = Operand(z, LINEUP_ACTIVATION)
-    (operand.a, operand.b) = (state.scale, state.shift)
+    (operand.a, operand.b, operand.imageStride) = (state.scale, state.shift, state.imageStride)
     return operand
   }
 
-  /// z̄ = a g + b z + c, the gradient of a batch norm's input z from that of its output, g; and with ż for g the
+  /// z̄ = a g + b z + c, the gradient of a norm's input z from that of its output, g; and with ż for g the
   /// tangent of the output.
-  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: BatchNorm<E>.Coefficients)
+  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: Norm<E>.Coefficients)
     -> Operand
   {
     var operand = Operand(g, LINEUP_NORM_GRADIENT)
     operand.raw = z
     (operand.a, operand.b, operand.c) = (coefficients.a, coefficients.b, coefficients.c)
+    operand.imageStride = coefficients.imageStride
     return operand
   }
 
   /// The tangent of max(0, scale·z + shift): a ż + b z + c where the activation is positive.
   package static func activationTangent(
-    _ zDot: Tensor<E>, through z: Tensor<E>, _ state: BatchNorm<E>.State, _ coefficients: BatchNorm<E>.Coefficients
+    _ zDot: Tensor<E>, through z: Tensor<E>, _ state: Norm<E>.State, _ coefficients: Norm<E>.Coefficients
   ) -> Operand {
     var operand = Operand(zDot, LINEUP_ACTIVATION_TANGENT)
     operand.raw = z
     (operand.a, operand.b, operand.c) = (coefficients.a, coefficients.b, coefficients.c)
     (operand.d, operand.e) = (state.scale, state.shift)
+    operand.imageStride = coefficients.imageStride
     return operand
   }
 
   /// a h + b z + c + d g + e ż, the gradient of z with respect to the regularized loss, from that of the output, h.
   package static func regularizedGradient(
     _ h: Tensor<E>, through z: Tensor<E>, _ g: Tensor<E>, _ zDot: Tensor<E>,
-    _ coefficients: BatchNorm<E>.RegularizedCoefficients
+    _ coefficients: Norm<E>.RegularizedCoefficients
   ) -> Operand {
     var operand = Operand(h, LINEUP_REGULARIZED_NORM_GRADIENT)
     (operand.raw, operand.gradient, operand.tangent) = (z, g, zDot)
     (operand.a, operand.b, operand.c) = (coefficients.base.a, coefficients.base.b, coefficients.base.c)
     (operand.d, operand.e) = (coefficients.d, coefficients.e)
+    operand.imageStride = coefficients.base.imageStride
     return operand
   }
 
@@ -89,19 +94,41 @@ package struct Operand<E: Element> {
     let out = Tensor<E.Accumulator>(shape, in: context.arena)
     let view = view(.exact), read = context.kernels.elementwise.read!
     context.workers.parallelFor(shape.images) { image, _ in
-      var view = view
+      var view = view.ofImage(image)
       read(&view, image * shape.area, shape.area, shape.channels, out.pointer + image * shape.area * shape.channels)
     }
     return out
   }
 
   /// The C view; valid while the operand is referenced.
-  func view(_ multiplication: Multiplication) -> lineup_operand {
+  func view(_ multiplication: Multiplication) -> OperandView {
     func pointer(_ tensor: Tensor<E>?) -> UnsafeRawPointer? { tensor.map { UnsafeRawPointer($0.pointer) } }
     func pointer(_ buffer: Buffer<E.Accumulator>?) -> UnsafeRawPointer? { buffer.map { UnsafeRawPointer($0.pointer) } }
-    return lineup_operand(
+    let shared = lineup_operand(
       reading: reading, bfloat16: multiplication == .bfloat16 ? 1 : 0, x: pointer(tensor), z: pointer(raw),
       g: pointer(gradient), t: pointer(tangent), a: pointer(a), b: pointer(b), c: pointer(c), d: pointer(d),
       e: pointer(e))
+    return OperandView(shared, imageStride: imageStride * MemoryLayout<E.Accumulator>.size)
+  }
+}
+
+/// The kernels' view of an operand. They know one set of coefficients a channel; which of several, the image decides.
+struct OperandView {
+  private let shared: lineup_operand
+  /// Bytes from one image's coefficients to the next one's; 0 where all images share them.
+  private let imageStride: Int
+
+  init(_ shared: lineup_operand, imageStride: Int) { (self.shared, self.imageStride) = (shared, imageStride) }
+
+  func ofImage(_ image: Int) -> lineup_operand {
+    guard imageStride != 0 else { return shared }
+    var view = shared
+    let offset = image * imageStride
+    view.a = view.a.map { $0 + offset }
+    view.b = view.b.map { $0 + offset }
+    view.c = view.c.map { $0 + offset }
+    view.d = view.d.map { $0 + offset }
+    view.e = view.e.map { $0 + offset }
+    return view
   }
 }

@@ -11,20 +11,31 @@ package final class ParameterGradients {
   /// Adding and subtracting it rounds a number to a multiple of the quantum; 0 leaves it.
   private(set) var rounding = 0.0
 
-  /// Told by `complete(from:)` how far down the gradients of this pass are final.
+  /// Where the complete end of the layout begins, and ranges before it, by where they end.
+  private var completeFrom: Int
+  private var completed: [Int: Int] = [:]
+
+  /// Told by `complete` how far down the gradients of this pass are final.
   package var onCompletion: ((_ index: Int) -> Void)?
 
   /// Zero. Without a quantum (as in float64, where nothing is to be lost) sums are ordinary.
-  package init(count: Int) { values = Buffer(count: count) }
+  package init(count: Int) { (values, completeFrom) = (Buffer(count: count), count) }
 
   /// Zero again, for gradients of `scale` times the loss. `A` is the accumulator of what will be added.
   package func reset<A: Element>(scale: Double, _: A.Type) {
     values.zero()
+    (completeFrom, completed) = (values.count, [:])
     rounding = A.precision == .float64 ? 0 : 0x1.8p52 * 0x1p-36 * scale
   }
 
-  /// Nothing will be added any more at `index` and beyond: the backward pass goes through the layout from its end.
-  package func complete(from index: Int) { onCompletion?(index) }
+  /// Nothing will be added to this range of the layout any more. What is told on is the end of the layout as far as it is
+  /// complete, whatever the order in which ranges become so.
+  package func complete(_ range: Range<Int>) {
+    completed[range.upperBound] = range.lowerBound
+    let before = completeFrom
+    while let lower = completed.removeValue(forKey: completeFrom) { completeFrom = lower }
+    if completeFrom < before { onCompletion?(completeFrom) }
+  }
 
   func add(_ value: Double, at index: Int) { values[index] += (value + rounding) - rounding }
 

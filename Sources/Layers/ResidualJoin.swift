@@ -19,18 +19,18 @@ package enum ResidualJoin<E: Element> {
     let y = context.tensor(z.z.shape)
     context.workers.work.move(.activations, 3 * y.bytes)
     let shape = y.shape, join = context.kernels.elementwise.join!
-    let block = max(1, 65_536 / shape.channels)
-    context.workers.parallelFor((shape.pixels + block - 1) / block) { index, _ in
-      let first = index * block, count = min(block, shape.pixels - first), offset = first * shape.channels
-      let scale = z.state.scale.pointer, shift = z.state.shift.pointer
+    forEachBlock(of: shape, context) { image, first, count in
+      let offset = first * shape.channels, own = image * z.state.imageStride
+      let scale = z.state.scale.pointer + own, shift = z.state.shift.pointer + own
       switch shortcut {
       case .identity(let x):
         join(
           z.z.pointer + offset, scale, shift, x.pointer + offset, nil, nil, count, shape.channels, y.pointer + offset)
       case .normalized(let n):
+        let own = image * n.state.imageStride
         join(
-          z.z.pointer + offset, scale, shift, n.z.pointer + offset, n.state.scale.pointer, n.state.shift.pointer, count,
-          shape.channels, y.pointer + offset)
+          z.z.pointer + offset, scale, shift, n.z.pointer + offset, n.state.scale.pointer + own,
+          n.state.shift.pointer + own, count, shape.channels, y.pointer + offset)
       }
     }
     return y
@@ -43,15 +43,24 @@ package enum ResidualJoin<E: Element> {
     let yDot = context.tensor(y.shape)
     context.workers.work.move(.activations, zDot.bytes + shortcut.bytes + (v == nil ? 2 : 3) * y.bytes)
     let shape = y.shape, join = context.kernels.elementwise.join_tangent!
-    let block = max(1, 65_536 / shape.channels), z = zDot.view(.exact), side = shortcut.view(.exact)
-    context.workers.parallelFor((shape.pixels + block - 1) / block) { index, _ in
-      var z = z, side = side
-      let first = index * block
-      join(
-        y.pointer, &z, &side, v?.pointer, first, min(block, shape.pixels - first), shape.channels, yDot.pointer)
+    let z = zDot.view(.exact), side = shortcut.view(.exact)
+    forEachBlock(of: shape, context) { image, first, count in
+      var z = z.ofImage(image), side = side.ofImage(image)
+      join(y.pointer, &z, &side, v?.pointer, first, count, shape.channels, yDot.pointer)
     }
     withExtendedLifetime((zDot, shortcut)) {}
     return yDot
+  }
+
+  /// Some pixels of one image at a time: `count` from `first` on.
+  private static func forEachBlock(
+    of shape: Shape, _ context: Context<E>, _ body: (_ image: Int, _ first: Int, _ count: Int) -> Void
+  ) {
+    let block = max(1, 65_536 / shape.channels), blocks = (shape.area + block - 1) / block
+    context.workers.parallelFor(shape.images * blocks) { index, _ in
+      let image = index / blocks, start = index % blocks * block
+      body(image, image * shape.area + start, min(block, shape.area - start))
+    }
   }
 
   /// The target for a gradient of y.

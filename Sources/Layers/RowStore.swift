@@ -9,7 +9,7 @@ enum RowStore<E: Element> {
   static func run(
     _ epilogue: Epilogue<E>, lines: Int, columns: Int, _ context: Context<E>,
     _ fill: (_ line: Int, _ rows: UnsafeMutableRawPointer) -> Int
-  ) -> [Double] {
+  ) -> Sums {
     let out = epilogue.out.shape, addend = epilogue.addend?.shape ?? out
     let channels = out.channels, size = MemoryLayout<E.Accumulator>.size
     context.workers.work.move(.activations, epilogue.bytes)
@@ -27,15 +27,13 @@ enum RowStore<E: Element> {
         from[column] = UInt32(image * addend.area + row * addend.width + column * addend.width / out.width)
       }
       sums.initializeMemory(as: UInt8.self, repeating: 0, count: sumBytes)
-      var view = view
+      var view = view.ofImage(image)
       store(&view, rows, fill(line, rows), pixels, from, columns, channels, sums)
       guard let partial else { return }
       SumConversion.widen(sums, size: size, count: 3 * channels, to: partial.pointer + line * 3 * channels)
     }
     withExtendedLifetime(epilogue) {}
-    guard epilogue.hasSums else { return [] }
-    guard let partial else { return [Double](repeating: 0, count: 3 * channels) }
-    return SumConversion.total(partial, parts: lines, count: 3 * channels, rounding: epilogue.rounding)
+    return epilogue.sums(partial, parts: lines)
   }
 }
 

@@ -3,7 +3,7 @@ import Tensors
 /// The statistics of a matrix that no GEMM wrote: sums over its rows, on the grid of `SumConversion`.
 package enum RowSums<A: Element> where A.Accumulator == A {
   /// Σx, Σx² of x: n×1×1×channels.
-  package static func forward(_ x: Tensor<A>, _ context: Context<A>) -> [Double] {
+  package static func forward(_ x: Tensor<A>, _ context: Context<A>) -> Sums {
     sums(x.shape, count: 2, forward: true, context) { index, _ in
       let value = Double(x.pointer[index])
       return [value, value * value]
@@ -13,7 +13,7 @@ package enum RowSums<A: Element> where A.Accumulator == A {
   /// Σẋ, Σẋ(x − mean), Σẋg, where g is the gradient of x's normalization.
   package static func tangent(
     _ xDot: Tensor<A>, of x: GradientTarget<A>.Normalized, _ g: Tensor<A>, _ context: Context<A>
-  ) -> [Double] {
+  ) -> Sums {
     sums(xDot.shape, count: 3, forward: false, context) { index, channel in
       let value = Double(xDot.pointer[index])
       return [
@@ -22,13 +22,13 @@ package enum RowSums<A: Element> where A.Accumulator == A {
     }
   }
 
-  /// Σ over rows of `count` terms of each element. Returns count × channels.
+  /// Σ over rows of `count` terms of each element.
   private static func sums(
     _ shape: Shape, count: Int, forward: Bool, _ context: Context<A>,
     _ terms: (_ index: Int, _ channel: Int) -> [Double]
-  ) -> [Double] {
+  ) -> Sums {
     let channels = shape.channels, width = count * channels
-    guard !context.workers.isRehearsal else { return [Double](repeating: 0, count: width) }
+    guard !context.workers.isRehearsal else { return Sums(terms: count, channels: channels) }
     let all = Buffer<Double>(count: shape.images * width)
     for row in 0..<shape.images {
       for channel in 0..<channels {
@@ -37,7 +37,8 @@ package enum RowSums<A: Element> where A.Accumulator == A {
         }
       }
     }
-    return SumConversion.total(
+    let totals = SumConversion.totals(
       all, parts: shape.images, count: width, rounding: SumConversion.rounding(A.self, area: 1, forward: forward))
+    return Sums(terms: count, channels: channels, totals)
   }
 }

@@ -36,13 +36,14 @@ enum SumConversion {
     }
   }
 
-  /// Σ of `parts` rows of `count` float64 in `partial`, on the grid of `rounding`.
-  static func total(_ partial: Buffer<Double>, parts: Int, count: Int, rounding: Double) -> [Double] {
-    var sums = [Double](repeating: 0, count: count)
+  /// Σ of `parts` rows of `count` float64 in `partial`, on the grid of `rounding`; as many consecutive rows in each of `sets`.
+  static func totals(_ partial: Buffer<Double>, parts: Int, sets: Int = 1, count: Int, rounding: Double) -> [Double] {
+    precondition(parts % sets == 0)
+    var sums = [Double](repeating: 0, count: sets * count)
     sums.withUnsafeMutableBufferPointer { sums in
       for part in 0..<parts {
-        let row = partial.pointer + part * count
-        for i in 0..<count { sums[i] += (row[i] + rounding) - rounding }
+        let row = partial.pointer + part * count, sum = sums.baseAddress! + part / (parts / sets) * count
+        for i in 0..<count { sum[i] += (row[i] + rounding) - rounding }
       }
     }
     return sums

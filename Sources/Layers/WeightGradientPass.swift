@@ -2,6 +2,11 @@ import CKernels
 import Kernels
 import Tensors
 
+package enum WeightGradients {
+  /// Images whose contributions to a weight's gradient are summed in the accumulator.
+  package static let groupImages = 4
+}
+
 /// W̄ += Σ over terms and pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four
 /// images, in float64 and exactly (see `ParameterGradients`) over groups.
 ///
@@ -11,7 +16,7 @@ struct WeightGradientPass {
   let elementwise: lineup_elementwise
   let gemm: Gemm
   /// x and ȳ of a term; all have the same shapes.
-  struct Term { var operand: lineup_operand, gradient: lineup_operand }
+  struct Term { let operand: OperandView, gradient: OperandView }
   let terms: [Term]
   let input: Shape
   let window: Window
@@ -21,10 +26,7 @@ struct WeightGradientPass {
   let weightGradient: UnsafeMutablePointer<Double>
   let rounding: Double
 
-  /// Images that are summed in the accumulator.
-  static var groupImages: Int { 4 }
-
-  private var groups: Int { (output.images + Self.groupImages - 1) / Self.groupImages }
+  private var groups: Int { (output.images + WeightGradients.groupImages - 1) / WeightGradients.groupImages }
   private var scalars: Int { window.taps * input.channels * output.channels }
 
   /// How many column slices and groups are worked on at once: as many as keep all workers busy.
@@ -78,17 +80,18 @@ struct WeightGradientPass {
     let row = output.channels * size, run = window.columns * input.channels
     let c = c + channels.lowerBound * size
     var accumulates: Int32 = 0
-    let firstBand = group * Self.groupImages * plan.bandsPerImage
-    let endBand = min(output.images, (group + 1) * Self.groupImages) * plan.bandsPerImage
+    let firstBand = group * WeightGradients.groupImages * plan.bandsPerImage
+    let endBand = min(output.images, (group + 1) * WeightGradients.groupImages) * plan.bandsPerImage
     for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
-      for var term in terms {
+      for term in terms {
         var pixels = 0
         for band in block..<min(endBand, block + plan.bandsPerBlock) {
           let image = band / plan.bandsPerImage, first = band % plan.bandsPerImage * plan.bandRows
           let height = min(plan.bandRows, output.height - first), count = height * output.width
           let base = scratch + (band - block) * plan.bandBytes
+          var operand = term.operand.ofImage(image), gradient = term.gradient.ofImage(image)
           window.readBand(
-            &term.operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: output.width,
+            &operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: output.width,
             into: base, plane: plan.planeBytes)
           let step = window.stride * input.channels * gemm.elementBytes
           for i in 0..<height {
@@ -96,7 +99,7 @@ struct WeightGradientPass {
               pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
             }
           }
-          elementwise.read(&term.gradient, image * output.area + first * output.width, count, output.channels, rows)
+          elementwise.read(&gradient, image * output.area + first * output.width, count, output.channels, rows)
           gemm.packRows(
             rows + channels.lowerBound * size, ld: output.channels, count, channels.count, width: panelWidth,
             panelRows: plan.panelRows, row: pixels, into: panels)

@@ -1,234 +1,231 @@
 import Layers
 import Tensors
 
-/// MSFL (section III-A of the paper): what becomes of the stages' outputs c_s before the neck.
+/// MSFL (section III-A of the paper): what becomes of the stages' outputs c_s before the heads.
 ///
 ///     p₄ = lateral₄(c₄),  p_s = lateral_s(c_s) + smooth(upsample(p_{s+1})),  f_s = (4 − s) bottlenecks on p_s
-///     feature = concatenated global averages of the f_s
 ///
-/// A 1×1 convolution and nearest upsampling commute, so `smooth` runs before the upsampling, on a quarter of the
-/// pixels. Without lateral and top-down paths (the ablation "direct fusion", and the baseline) f_s = c_s.
+/// A 1×1 convolution and nearest upsampling commute, so `smooth` runs before the upsampling, on a quarter of the pixels.
 package final class Pyramid<E: Element> {
+  /// Ascending; the last one is the trunk's last.
   package let stages: [Int]
-  package let isDirect: Bool
+  /// The parameters' range of the layout.
+  package let range: Range<Int>
+  /// Channels of every f_s.
+  package let channels: Int
   /// From a stage's channels to the pyramid's, by stage.
-  package private(set) var lateral: [Int: Convolution<E>] = [:]
+  fileprivate let lateral: [Int: Convolution<E>]
   /// From the level above into stage s, by stage.
-  package private(set) var smooth: [Int: Convolution<E>] = [:]
+  fileprivate let smooth: [Int: Convolution<E>]
   /// Fusion bottlenecks by stage.
-  package private(set) var fusion: [Int: [Bottleneck<E>]] = [:]
-  private let featureChannels: Int
+  fileprivate let fusion: [Int: [ResidualBlock<E>]]
 
   init(_ builder: inout NetworkBuilder<E>) {
     let architecture = builder.architecture
     stages = architecture.fusedStages
-    isDirect = architecture.isDirect
-    featureChannels = architecture.featureChannels
-    guard !isDirect else { return }
+    channels = architecture.pyramidChannels
+    ((lateral, smooth, fusion), range) = builder.recorded { builder in
+      (Self.lateral(&builder), Self.smooth(&builder), Self.fusion(&builder))
+    }
+  }
 
-    let channels = architecture.pyramidChannels, inner = architecture.channels(128), shared = architecture.sharedPyramid
-    for stage in stages where architecture.lateral || stage == 4 {
+  private static func lateral(_ builder: inout NetworkBuilder<E>) -> [Int: Convolution<E>] {
+    let architecture = builder.architecture
+    var lateral: [Int: Convolution<E>] = [:]
+    for stage in architecture.fusedStages where architecture.lateral || stage == 4 {
       lateral[stage] = builder.convolution(
-        "pyramid.lateral.\(stage)", architecture.stageChannels(stage), channels, bias: true)
+        "pyramid.lateral.\(stage)", architecture.stageChannels(stage), architecture.pyramidChannels, bias: true)
     }
-    if architecture.topDown {
-      var one: Convolution<E>?
-      for stage in stages.dropLast() {
-        let layer =
-          one
-          ?? builder.convolution(shared ? "pyramid.smooth" : "pyramid.smooth.\(stage)", channels, channels, bias: true)
-        if shared { one = layer }
-        smooth[stage] = layer
-      }
+    return lateral
+  }
+
+  private static func smooth(_ builder: inout NetworkBuilder<E>) -> [Int: Convolution<E>] {
+    let architecture = builder.architecture, channels = architecture.pyramidChannels
+    guard architecture.topDown else { return [:] }
+    var smooth: [Int: Convolution<E>] = [:], shared: Convolution<E>?
+    for stage in architecture.fusedStages.dropLast() {
+      let name = architecture.sharedPyramid ? "pyramid.smooth" : "pyramid.smooth.\(stage)"
+      smooth[stage] = shared ?? builder.convolution(name, channels, channels, bias: true)
+      if architecture.sharedPyramid { shared = smooth[stage] }
     }
-    guard architecture.fusion else { return }
-    var one: [Convolution<E>]?
-    for stage in stages.dropLast() {
+    return smooth
+  }
+
+  private static func fusion(_ builder: inout NetworkBuilder<E>) -> [Int: [ResidualBlock<E>]] {
+    let architecture = builder.architecture, channels = architecture.pyramidChannels
+    guard architecture.fusion else { return [:] }
+    let inner = architecture.channels(128)
+    var fusion: [Int: [ResidualBlock<E>]] = [:], shared: [Convolution<E>]?
+    for stage in architecture.fusedStages.dropLast() {
       fusion[stage] = (0..<4 - stage).map { use in
-        let name = shared ? "fusion" : "fusion.blocks.\(stage).\(use)"
+        let name = architecture.sharedPyramid ? "fusion" : "fusion.blocks.\(stage).\(use)"
         let convolutions =
-          one ?? [
+          shared ?? [
             builder.convolution(name + ".conv1", channels, inner),
             builder.convolution(name + ".conv2", inner, inner, kernel: 3),
             builder.convolution(name + ".conv3", inner, channels),
           ]
-        if shared { one = convolutions }
-        let units = zip(convolutions, 1...).map { convolution, index in
-          NormalizedConvolution(
-            convolution: convolution,
-            norm: builder.norm("fusion.norms.\(stage).\(use).bn\(index)", convolution.outputChannels))
-        }
-        return Bottleneck(first: units[0], second: units[1], third: units[2])
+        if architecture.sharedPyramid { shared = convolutions }
+        return ResidualBlock(
+          zip(convolutions, 1...).map { convolution, index in
+            NormalizedConvolution(
+              convolution, builder.norm("fusion.norms.\(stage).\(use).bn\(index)", convolution.geometry.outputs),
+              isActivated: index < 3)
+          })
       }
     }
+    return fusion
   }
 
-  /// What a forward pass leaves to the later ones; a recording backward pass adds p̄_s and the gradients of what `smooth`
-  /// wrote, a tangent pass ċ_s and ṗ_s.
-  package struct Saved {
-    /// n × 1 × 1 × feature channels.
-    package let feature: Tensor<E.Accumulator>
-    /// c_s, p_s and the fusion bottlenecks by stage.
-    fileprivate let inputs: [Int: Tensor<E>]
-    fileprivate var levels: [Int: Tensor<E>] = [:]
-    fileprivate var blocks: [Int: [Bottleneck<E>.Saved]] = [:]
-    fileprivate var levelBars: [Int: Tensor<E>] = [:], coarseBars: [Int: Tensor<E>] = [:]
-    fileprivate var inputDots: [Int: Tensor<E>] = [:], levelDots: [Int: Tensor<E>] = [:]
+  /// `outputs`: c₁, c₂, … (n × h_s × w_s × channels of the stage).
+  package func forward(_ outputs: [Feature<E>], _ run: Run<E>) throws -> PyramidPasses<E> {
+    let passes = PyramidPasses(self, outputs)
+    for stage in stages.reversed() { passes.addLevel(stage, run) }
+    for stage in stages { try passes.addMap(stage, run) }
+    return passes
+  }
+}
 
-    /// The stored tangents of all that was perturbed.
-    var tangents: [Tensor<E>] { Array(levelDots.values) + blocks.values.joined().flatMap { $0.tangents } }
+/// What follows the forward pass of the pyramid: every convolution and bottleneck keeps what is its own.
+package final class PyramidPasses<E: Element> {
+  /// f_s by stage.
+  package private(set) var maps: [Int: Feature<E>] = [:]
+  private let pyramid: Pyramid<E>
+  private let inputs: [Int: Feature<E>]
+  /// p_s by stage.
+  private var levels: [Int: Tensor<E>] = [:]
+  private var lateral: [Int: LinearPasses<E>] = [:], smooth: [Int: LinearPasses<E>] = [:]
+  private var blocks: [Int: [any Passes<E>]] = [:]
+  /// ṗ_s by stage, for the report.
+  private var levelDots: [Int: Tensor<E>] = [:]
+
+  fileprivate init(_ pyramid: Pyramid<E>, _ outputs: [Feature<E>]) {
+    self.pyramid = pyramid
+    inputs = Dictionary(uniqueKeysWithValues: pyramid.stages.map { ($0, outputs[$0 - 1]) })
   }
 
-  /// `outputs`: c₁ … c₄ (n × h_s × w_s × channels of the stage).
-  package func forward(
-    _ outputs: [Tensor<E>], _ parameters: Parameters<E.Accumulator>, _ updates: inout RunningUpdates, training: Bool,
-    _ context: Context<E>
-  ) throws -> Saved {
-    let inputs = Dictionary(uniqueKeysWithValues: stages.map { ($0, outputs[$0 - 1]) })
-    var saved = Saved(
-      feature: Tensor(Shape(outputs[0].shape.images, 1, 1, featureChannels), in: context.arena), inputs: inputs)
-    var above: Tensor<E>?
-    for stage in stages.reversed() where !isDirect {
-      let level = self.level(stage, inputs[stage]!, above, inputs[stage]!.shape, parameters, context)!
-      saved.levels[stage] = level
-      above = level
-    }
-    var first = 0
-    for stage in stages {
-      var map = saved.levels[stage] ?? inputs[stage]!
-      for block in fusion[stage] ?? [] {
-        let one = try block.forward(map, parameters, &updates, training: training, context)
-        if training { saved.blocks[stage, default: []].append(one) }
-        map = one.y
-      }
-      GlobalAverage.forward(map, into: saved.feature, first: first, context)
-      first += map.shape.channels
-    }
-    return saved
+  package var storedTangents: [Tensor<E>] {
+    Array(levelDots.values) + blocks.values.joined().flatMap { $0.storedTangents }
   }
 
-  /// p_s from c_s and p_{s+1}; without parameters ṗ_s from ċ_s and ṗ_{s+1}, which may both be missing.
-  private func level(
-    _ stage: Int, _ c: Tensor<E>?, _ above: Tensor<E>?, _ size: Shape, _ parameters: Parameters<E.Accumulator>?,
-    _ context: Context<E>
-  ) -> Tensor<E>? {
-    func run(_ convolution: Convolution<E>, _ x: Tensor<E>, adding addend: Tensor<E>? = nil) -> Tensor<E> {
-      var epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
-      epilogue.addend = addend
-      if let parameters {
-        convolution.forward(.plain(x), parameters, epilogue, context)
-      } else {
-        convolution.forwardTangent(.plain(x), epilogue, context)
-      }
-      return epilogue.out
-    }
+  /// The level above, or nil at the top.
+  private func above(_ stage: Int) -> Int? { pyramid.stages.first { $0 > stage } }
+
+  private func input(_ stage: Int) -> Feature<E> { after("the trunk's", inputs[stage]) }
+  private func level(_ stage: Int) -> Tensor<E> { after("the forward pass", levels[stage]) }
+
+  /// p_s.
+  fileprivate func addLevel(_ stage: Int, _ run: Run<E>) {
+    let c = input(stage)
     var coarse: Tensor<E>?
-    if let above, let smooth = smooth[stage] { coarse = run(smooth, above) }
-    if let c, let lateral = lateral[stage] { return run(lateral, c, adding: coarse) }
-    guard let coarse else { return nil }
-    return Upsample.forward(coarse, height: size.height, width: size.width, context)
+    if let smooth = pyramid.smooth[stage], let above = above(stage) {
+      // Published networks upsample before.
+      let passes = run.row(
+        "pyramid.smooth → \(stage)", { $0.y.shape }, countedAt: c.shape.with(channels: pyramid.channels)
+      ) {
+        LinearPasses(smooth, .plain(level(above)), run)
+      }
+      if run.isTraining { self.smooth[stage] = passes }
+      coarse = passes.y.value.tensor
+    }
+    if let lateral = pyramid.lateral[stage] {
+      let passes = run.row("pyramid.lateral.\(stage)", { $0.y.shape }) { LinearPasses(lateral, c, adding: coarse, run) }
+      if run.isTraining { self.lateral[stage] = passes }
+      levels[stage] = passes.y.value.tensor
+    } else if let coarse {
+      levels[stage] = Upsample.forward(coarse, height: c.shape.height, width: c.shape.width, run.context)
+    }
   }
 
-  /// From the tangents of the stages' outputs (nil: none) to that of the feature. After a recording backward pass.
-  package func forwardTangent(
-    _ saved: inout Saved, _ outputs: [Tensor<E>?], _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
-  ) throws -> Tensor<E.Accumulator> {
-    let feature = Tensor<E.Accumulator>(saved.feature.shape, in: context.arena)
-    feature.zero()
-    var above: Tensor<E>?
-    for stage in stages.reversed() {
-      saved.inputDots[stage] = outputs[stage - 1]
-      guard !isDirect else { continue }
-      above = level(stage, outputs[stage - 1], above, saved.inputs[stage]!.shape, nil, context)
-      saved.levelDots[stage] = above
+  /// f_s.
+  fileprivate func addMap(_ stage: Int, _ run: Run<E>) throws {
+    var map = Feature<E>.plain(level(stage))
+    for (use, block) in (pyramid.fusion[stage] ?? []).enumerated() {
+      let passes = try run.row("fusion.\(stage).\(use)", { $0.y.shape }) { try block.forward(map, run) }
+      if run.isTraining { blocks[stage, default: []].append(passes) }
+      map = passes.y
     }
-    var first = 0
-    for stage in stages {
-      let shape = (saved.levels[stage] ?? saved.inputs[stage]!).shape
-      defer { first += shape.channels }
-      guard var map = isDirect ? saved.inputDots[stage] : saved.levelDots[stage] else { continue }
-      for (index, block) in (fusion[stage] ?? []).enumerated() {
-        map = try block.forwardTangent(&saved.blocks[stage]![index], map, parameters, context)
-      }
-      GlobalAverage.forward(map, into: feature, first: first, context)
-    }
-    return feature
+    maps[stage] = run.isTraining ? map : Feature(map.value)
   }
 
-  /// From the gradient of the feature to those of the stages' outputs: c₄'s is finished by `topTarget`, the others are
-  /// contributions.
-  package func backward(
-    _ saved: inout Saved, _ featureBar: Tensor<E.Accumulator>, topTarget: GradientTarget<E>,
-    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
-  ) throws -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
-    var others: [Int: Tensor<E>] = [:], first = 0
-    var fromBelow: (smooth: Convolution<E>, coarseBar: Tensor<E>)?
-    for (index, stage) in stages.enumerated() {
-      let isTop = index == stages.count - 1
-      let c = saved.inputs[stage]!
-      let shape = (saved.levels[stage] ?? c).shape
-      defer { first += shape.channels }
-      if isDirect {
-        let cBar = GlobalAverage.backward(featureBar, first: first, shape, isTop ? topTarget : .plain, context)
-        if isTop { return (cBar, others) }
-        others[stage] = cBar.tensor
-        continue
-      }
+  /// From the tangents of the stages' outputs (nil: none) to those of the maps, by stage. After a recording backward pass.
+  package func forwardTangent(_ outputs: [Operand<E>?], _ run: Run<E>) throws -> [Int: Operand<E>] {
+    for stage in pyramid.stages.reversed() {
+      let above = above(stage).flatMap { levelDots[$0] }
+      levelDots[stage] = levelTangent(stage, outputs[stage - 1], above, run)
+    }
+    var dots: [Int: Operand<E>] = [:]
+    for stage in pyramid.stages {
+      guard var map = levelDots[stage].map({ Operand.plain($0) }) else { continue }
+      for block in blocks[stage] ?? [] { map = try block.forwardTangent(map, adding: nil, run) }
+      dots[stage] = map
+    }
+    return dots
+  }
+
+  /// ṗ_s from ċ_s and ṗ_{s+1}, which may both be missing.
+  private func levelTangent(_ stage: Int, _ c: Operand<E>?, _ above: Tensor<E>?, _ run: Run<E>) -> Tensor<E>? {
+    var coarse: Tensor<E>?
+    if let above, let smooth = smooth[stage] { coarse = smooth.forwardTangent(.plain(above), run).tensor }
+    if let c, let lateral = lateral[stage] { return lateral.forwardTangent(c, adding: coarse, run).tensor }
+    let size = input(stage).shape
+    return coarse.map { Upsample.forward($0, height: size.height, width: size.width, run.context) }
+  }
+
+  /// From the gradients that the readers of the maps give to those of the stages' outputs: the last one's is finished by its
+  /// target, unless the pass asks for it; the others are contributions, by stage.
+  package func backward(_ readers: MapReaders<E>, _ pass: BackwardPass, _ run: Run<E>) throws
+    -> (top: Gradient<E>, others: [Int: Tensor<E>])
+  {
+    var others: [Int: Tensor<E>] = [:]
+    var fromBelow: (smooth: LinearPasses<E>, coarseBar: Tensor<E>)?
+    for stage in pyramid.stages {
+      let above = above(stage), c = input(stage)
       // p̄_s: through its own bottlenecks, then what the level below copied from it
-      var levelBar = try fusionBackward(&saved, stage, featureBar, first, shape, parameters, pass, context)
+      var levelBar = try mapBackward(stage, readers, pass, run)
       if let (smooth, coarseBar) = fromBelow {
-        var epilogue = Epilogue(out: context.tensor(shape))
-        epilogue.addend = levelBar
-        smooth.backwardData(.plain(coarseBar), epilogue, context)
-        levelBar = epilogue.out
+        levelBar = smooth.backwardData(coarseBar, adding: levelBar, target: .plain, run).tensor
         fromBelow = nil
       }
-      if let smooth = smooth[stage] {
-        let next = stages[index + 1], above = saved.levels[next]!
-        let coarseBar = Upsample.backward(levelBar, height: above.shape.height, width: above.shape.width, context)
-        weightGradient(
-          smooth, above, coarseBar, xDot: saved.levelDots[next], recorded: &saved.coarseBars[stage], pass, context)
+      if let above, let smooth = smooth[stage] {
+        let size = level(above).shape
+        let coarseBar = Upsample.backward(levelBar, height: size.height, width: size.width, run.context)
+        smooth.backwardWeights(coarseBar, pass, run)
         fromBelow = (smooth, coarseBar)
       }
-      guard let lateral = lateral[stage] else { continue }
-      weightGradient(
-        lateral, c, levelBar, xDot: saved.inputDots[stage], recorded: &saved.levelBars[stage], pass, context)
-      guard isTop || pass.reaches(stage) else { continue }
-      var epilogue = Epilogue(out: context.tensor(c.shape))
-      if isTop { epilogue.target = topTarget }
-      let sums = lateral.backwardData(.plain(levelBar), epilogue, context)
-      if isTop { return (Gradient(tensor: epilogue.out, sums: sums), others) }
-      others[stage] = epilogue.out
+      if let lateral = lateral[stage] {
+        lateral.backwardWeights(levelBar, pass, run)
+        guard above != nil else {
+          let contribution = readers(.stage(stage), nil, .plain)?.tensor
+          let top = lateral.backwardData(
+            levelBar, adding: contribution, target: pass.asks(for: stage) ? .plain : c.target, run)
+          return (top, others)
+        }
+        if pass.reaches(stage) {
+          let contribution = readers(.stage(stage), nil, .plain)?.tensor
+          others[stage] = lateral.backwardData(levelBar, adding: contribution, target: .plain, run).tensor
+        }
+      } else if pass.reaches(stage) {
+        others[stage] = readers(.stage(stage), nil, .plain)?.tensor
+      }
     }
-    preconditionFailure("the fused stages end with 4")
+    preconditionFailure("the fused stages end with the trunk's last")
   }
 
-  /// W̄ and b̄ of a convolution without a norm, from the gradient of its output; a pass that only records keeps that.
-  private func weightGradient(
-    _ convolution: Convolution<E>, _ x: Tensor<E>, _ yBar: Tensor<E>, xDot: Tensor<E>?, recorded: inout Tensor<E>?,
-    _ pass: BackwardPass, _ context: Context<E>
-  ) {
-    guard let gradients = pass.gradients else {
-      recorded = yBar
-      return
+  /// From the gradient of f_s, through its bottlenecks, to that of p_s.
+  private func mapBackward(_ stage: Int, _ readers: MapReaders<E>, _ pass: BackwardPass, _ run: Run<E>) throws
+    -> Tensor<E>
+  {
+    var kept = blocks.removeValue(forKey: stage) ?? []
+    guard var gradient = readers(.level(stage), nil, kept.last?.y.target ?? .plain) else {
+      preconditionFailure("nobody reads level \(stage)")
     }
-    let term = xDot.map { (x: Operand.plain($0), yBar: Operand.scaled(recorded!, by: pass.tangentWeight)) }
-    convolution.backwardWeights(.plain(x), .plain(yBar), tangent: term, into: gradients, context)
-  }
-
-  /// From the gradient of a level's average, through its bottlenecks, to that of the level.
-  private func fusionBackward(
-    _ saved: inout Saved, _ stage: Int, _ featureBar: Tensor<E.Accumulator>, _ first: Int, _ shape: Shape,
-    _ parameters: Parameters<E.Accumulator>, _ pass: BackwardPass, _ context: Context<E>
-  ) throws -> Tensor<E> {
-    var blocks = saved.blocks.removeValue(forKey: stage) ?? []
-    var gradient = GlobalAverage.backward(featureBar, first: first, shape, blocks.last?.target ?? .plain, context)
-    for index in blocks.indices.reversed() {
-      gradient = try fusion[stage]![index].backward(
-        &blocks[index], gradient, target: index > 0 ? blocks[index - 1].target : .plain, parameters, pass, context)
-      if pass.gradients != nil { blocks.removeLast() }
+    for index in kept.indices.reversed() {
+      gradient = try kept[index].backward(
+        gradient, adding: nil, target: index > 0 ? kept[index - 1].y.target : .plain, pass, run)
+      if pass.gradients != nil { kept.removeLast() }
     }
-    saved.blocks[stage] = blocks
+    blocks[stage] = kept
     return gradient.tensor
   }
 }

@@ -33,7 +33,7 @@ struct Describe: ParsableCommand {
     let configuration = try options.resolve()
     let machine = try Machine(SoloCommunicator(), threads: configuration.threads)
     let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: identities))
-    let rows = network.description(height: configuration.input.height, width: configuration.input.width)
+    let rows = try network.inventory(height: configuration.input.height, width: configuration.input.width).rows
     print(row("layer", "output", "parameters", "multiply-adds"))
     for layer in rows {
       let output = "\(layer.output.height)×\(layer.output.width)×\(layer.output.channels)"
@@ -46,7 +46,8 @@ struct Describe: ParsableCommand {
       String(
         format: "%.2f M parameters, %.2f G multiply-adds an image", Double(parameters) / 1e6, Double(multiplyAdds) / 1e9
       ))
-    let batch = configuration.sampling.identities * configuration.sampling.images, images = (batch + ranks - 1) / ranks
+    let batch = configuration.sampling.identities * configuration.sampling.images
+    let images = Share.largest(of: batch, ranks: ranks)
     func rehearse<E: Element>(_ element: E.Type, _ configuration: Configuration) throws -> Rehearsal {
       try Rehearsal.step(element, images: images, identities: identities, configuration, machine)
     }

@@ -122,11 +122,12 @@ struct Train: ParsableCommand {
       log.info("hosts and their ranks: \(named.joined(separator: ", "))")
     }
     let batch = configuration.sampling.identities * configuration.sampling.images
+    let largest = Share.largest(of: batch, ranks: ranks)
     let rehearsal = try Rehearsal.step(
-      element, images: (batch + ranks - 1) / ranks, identities: Sample.classes(of: dataset.train).count, configuration,
+      element, images: largest, identities: Sample.classes(of: dataset.train).count, configuration,
       machine)
     let features = 3 * 4 * configuration.model.embedding * (dataset.query.count + dataset.gallery.count)
-    let images = 4 * 3 * configuration.input.height * configuration.input.width * ((batch + ranks - 1) / ranks)
+    let images = 4 * 3 * configuration.input.height * configuration.input.width * largest
     log.info("memory: \(rehearsal.memory.summary)")
     try HostMemory.require(rehearsal.memory.total + features + images, communicator)
     guard let checkpoint else { return }

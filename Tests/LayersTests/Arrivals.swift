@@ -60,40 +60,43 @@ func finish<E: Element>(_ values: [Double], _ shape: Shape, _ target: GradientTa
 /// `NormalizedConvolution` without the convolution.
 final class StoredNorm<E: Element> {
   let normalized: GradientTarget<E>.Normalized
-  private let norm: BatchNorm<E>, parameters: Parameters<E.Accumulator>, context: Context<E>
-  private var recorded: (yBar: Tensor<E>, norm: BatchNorm<E>.Backward)?
-  private var tangent: (z: Tensor<E>, norm: BatchNorm<E>.Tangent)?
+  private let norm: Norm<E>, run: Run<E>
+  private var context: Context<E> { run.context }
+  private var recorded: (yBar: Tensor<E>, norm: Norm<E>.Backward)?
+  private var tangent: (z: Tensor<E>, norm: Norm<E>.Tangent)?
 
   /// `sums`: this rank's Σz and Σz² a channel.
   init(
-    _ norm: BatchNorm<E>, of z: Tensor<E>, sums: [Double], _ parameters: Parameters<E.Accumulator>,
-    _ context: Context<E>
+    _ norm: Norm<E>, of z: Tensor<E>, sums: Sums, _ run: Run<E>
   ) throws {
-    (self.norm, self.parameters, self.context) = (norm, parameters, context)
-    normalized = .init(z, try norm.normalize(sums, count: z.shape.pixels, parameters, context.communicator))
+    (self.norm, self.run) = (norm, run)
+    normalized = .init(z, try norm.normalize(sums, z.shape, run))
   }
 
   convenience init(
-    _ norm: BatchNorm<E>, of z: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
+    _ norm: Norm<E>, of z: Tensor<E>, _ run: Run<E>
   ) throws {
-    var sums = [Double](repeating: 0, count: 2 * z.shape.channels)
+    let (channels, perImage) = (z.shape.channels, norm.instanceChannels > 0)
+    let sets = perImage ? z.shape.images : 1
+    var sums = [Double](repeating: 0, count: sets * 2 * channels)
     for (i, value) in doubles(z).enumerated() {
-      sums[i % z.shape.channels] += value
-      sums[z.shape.channels + i % z.shape.channels] += value * value
+      let first = perImage ? i / (z.shape.area * channels) * 2 * channels : 0
+      sums[first + i % channels] += value
+      sums[first + channels + i % channels] += value * value
     }
-    try self.init(norm, of: z, sums: sums, parameters, context)
+    try self.init(norm, of: z, sums: Sums(terms: 2, channels: channels, sets: sets, sums), run)
   }
 
   /// ż arrives, with its sums: from the epilogue of a convolution, or from `sums` of (x, ȳ).
   func forwardTangent(
-    _ zDot: Tensor<E>, sums: ((GradientTarget<E>.Normalized, _ yBar: Tensor<E>) -> [Double])? = nil
+    _ zDot: Tensor<E>, sums: ((GradientTarget<E>.Normalized, _ yBar: Tensor<E>) -> Sums)? = nil
   ) throws {
     let yBar = recorded!.yBar
     var epilogue = Epilogue(out: context.tensor(zDot.shape))
     epilogue.tangentOf = (normalized, yBar)
     let arrived = identity(zDot.shape.channels, context).forwardTangent(.plain(zDot), epilogue, context)
     let result = try norm.forwardTangent(
-      normalized.state, sums?(normalized, yBar) ?? arrived, parameters, context.communicator)
+      normalized.state, sums?(normalized, yBar) ?? arrived, run)
     tangent = (epilogue.out, result)
   }
 
@@ -105,55 +108,16 @@ final class StoredNorm<E: Element> {
   }
 
   /// z̄. `sums` are Σȳ and Σȳ(z − mean).
-  func backward(_ yBar: Tensor<E>, sums: [Double], _ pass: BackwardPass) throws -> [Double] {
+  func backward(_ yBar: Tensor<E>, sums: Sums, _ pass: BackwardPass) throws -> [Double] {
     let (z, state) = (normalized.z, normalized.state)
     if case .regularized(let gradients, let weight) = pass, let recorded, let tangent {
       let coefficients = try norm.backwardTangent(
-        state, recorded.norm, tangent.norm, weight: weight, sums, parameters, into: gradients, context.communicator)
+        state, recorded.norm, tangent.norm, weight: weight, sums, into: gradients, run)
       return doubles(
         Operand.regularizedGradient(yBar, through: z, recorded.yBar, tangent.z, coefficients).materialized(context))
     }
-    let backward = try norm.backward(state, sums, parameters, into: pass.gradients, context.communicator)
+    let backward = try norm.backward(state, sums, into: pass.gradients, run)
     if pass.gradients == nil { recorded = (yBar, backward) }
     return doubles(Operand.gradient(yBar, through: z, backward.coefficients).materialized(context))
-  }
-}
-
-/// A convolution without a norm on one input, with what its passes leave to each other (in the network, `Pyramid` and
-/// `EmbeddingNeck` keep it).
-final class ConvolutionPasses<E: Element> {
-  private let convolution: Convolution<E>, x: Tensor<E>, context: Context<E>
-  private var xDot: Tensor<E>?, recorded: Tensor<E>?
-  let y: Tensor<E>
-
-  init(
-    _ convolution: Convolution<E>, _ x: Tensor<E>, adding addend: Tensor<E>? = nil,
-    _ parameters: Parameters<E.Accumulator>, _ context: Context<E>
-  ) {
-    (self.convolution, self.x, self.context) = (convolution, x, context)
-    var epilogue = Epilogue(out: context.tensor(convolution.outputShape(x.shape)))
-    epilogue.addend = addend
-    convolution.forward(.plain(x), parameters, epilogue, context)
-    y = epilogue.out
-  }
-
-  func forwardTangent(_ xDot: Tensor<E>, adding addend: Tensor<E>? = nil) -> Tensor<E> {
-    self.xDot = xDot
-    var epilogue = Epilogue(out: context.tensor(y.shape))
-    epilogue.addend = addend
-    convolution.forwardTangent(.plain(xDot), epilogue, context)
-    return epilogue.out
-  }
-
-  func backward(_ yBar: Tensor<E>, _ pass: BackwardPass) -> Tensor<E> {
-    if let gradients = pass.gradients {
-      let term = xDot.map { (x: Operand.plain($0), yBar: Operand.scaled(recorded!, by: pass.tangentWeight)) }
-      convolution.backwardWeights(.plain(x), .plain(yBar), tangent: term, into: gradients, context)
-    } else {
-      recorded = yBar
-    }
-    let xBar = Epilogue(out: context.tensor(x.shape))
-    convolution.backwardData(.plain(yBar), xBar, context)
-    return xBar.out
   }
 }

@@ -7,16 +7,32 @@ import Testing
 @Suite struct BatchNormTests {
   private struct Bench<E: Element> {
     typealias A = E.Accumulator
-    let norm: BatchNorm<E>, parameters: Parameters<A>
+    let norm: Norm<E>, parameters: Parameters<A>
+    let runningMean: ParameterLayout.Slot, runningVariance: ParameterLayout.Slot
 
     init(channels: Int) {
       var layout = ParameterLayout()
       var statistics = ParameterLayout()
-      norm = BatchNorm(&layout, &statistics, "bn1", channels: channels)
+      norm = Norm(&layout, &statistics, "bn1", channels: channels)
       parameters = Parameters(layout: layout, statistics: statistics)
+      (runningMean, runningVariance) = (statistics["bn1.running_mean"]!, statistics["bn1.running_var"]!)
       for i in norm.scale.range { parameters.values[i] = 1 }
-      for i in norm.runningVariance.range { parameters.statistics[i] = 1 }
+      for i in runningVariance.range { parameters.statistics[i] = 1 }
     }
+
+    func run(
+      _ communicator: any Communicator = SoloCommunicator(), _ mode: RunMode = .training(seed: 0, step: 0, firstRow: 0),
+      _ updates: RunningUpdates = RunningUpdates()
+    ) -> Run<E> {
+      Run(
+        Context(workers: Workers(count: 1), communicator: communicator, arena: Arena(), kernels: Kernels(path: .blas)),
+        parameters, mode, updates)
+    }
+
+    /// `values`: terms × channels, of `count` pixels.
+    func sums(_ values: [Double]) -> Sums { Sums(terms: values.count / norm.channels, channels: norm.channels, values) }
+
+    func shape(_ count: Int) -> Shape { Shape(1, 1, count, norm.channels) }
   }
 
   private func sums(_ values: [[Double]]) -> [Double] {
@@ -32,8 +48,7 @@ import Testing
   @Test func namesAreTorchvisions() {
     let bench = Bench<Double>(channels: 3)
     #expect(bench.norm.scale.name == "bn1.weight" && bench.norm.shift.name == "bn1.bias")
-    #expect(bench.norm.runningMean.name == "bn1.running_mean" && bench.norm.runningVariance.name == "bn1.running_var")
-    #expect(BatchNorm<Float>.epsilon == 1e-5 && BatchNorm<Float>.momentum == 0.1)
+    #expect(Norm<Float>.epsilon == 1e-5 && Norm<Float>.momentum == 0.1)
   }
 
   /// y = γ(x − μ)/√(σ² + ε) + β with the biased variance; a channel without variance is divided by √ε.
@@ -43,7 +58,7 @@ import Testing
     (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift.range.lowerBound]) = (
       2, -1
     )
-    let state = try bench.norm.normalize(sums([channelA, channelB]), count: 5, parameters, SoloCommunicator())
+    let state = try bench.norm.normalize(bench.sums(sums([channelA, channelB])), bench.shape(5), bench.run())
     let mean = 2.1
     let variance = channelA.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 5
     let scale = 2 / (variance + 1e-5).squareRoot()
@@ -64,17 +79,18 @@ import Testing
       let sums =
         [channelA, channelB].map { $0[own].reduce(0, +) }
         + [channelA, channelB].map { $0[own].reduce(0) { $0 + $1 * $1 } }
-      var updates = RunningUpdates()
+      let updates = RunningUpdates()
       var seen: [[Double]] = []
       for _ in 0..<2 {
-        let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)
-        updates.add(bench.norm, state, bench.parameters)
+        _ = try bench.norm.normalize(
+          bench.sums(sums), bench.shape(own.count),
+          bench.run(communicator, .training(seed: 0, step: 0, firstRow: 0), updates))
         seen.append(bench.parameters.statistics.array)
       }
       updates.commit()
       return (
-        seen, bench.norm.runningMean.range.map { bench.parameters.statistics[$0] },
-        bench.norm.runningVariance.range.map { bench.parameters.statistics[$0] }
+        seen, bench.runningMean.range.map { bench.parameters.statistics[$0] },
+        bench.runningVariance.range.map { bench.parameters.statistics[$0] }
       )
     }
     let untouched = Bench<Double>(channels: 2).parameters.statistics.array
@@ -87,14 +103,14 @@ import Testing
     }
   }
 
-  @Test func evaluationUsesRunningStatistics() {
+  @Test func evaluationUsesRunningStatistics() throws {
     let bench = Bench<Double>(channels: 1)
     let parameters = bench.parameters
     parameters.values[bench.norm.scale.range.lowerBound] = 3
     parameters.values[bench.norm.shift.range.lowerBound] = 0.5
-    parameters.statistics[bench.norm.runningMean.range.lowerBound] = 4
-    parameters.statistics[bench.norm.runningVariance.range.lowerBound] = 0.25
-    let state = bench.norm.normalize(parameters)
+    parameters.statistics[bench.runningMean.range.lowerBound] = 4
+    parameters.statistics[bench.runningVariance.range.lowerBound] = 0.25
+    let state = try bench.norm.normalize(.none, bench.shape(5), bench.run(SoloCommunicator(), .evaluation))
     let scale = 3 / (0.25 + 1e-5).squareRoot()
     #expect(isClose(state.scale[0], scale) && isClose(state.shift[0], 0.5 - 4 * scale))
   }
@@ -109,7 +125,7 @@ import Testing
         let first = counts[..<communicator.rank].reduce(0, +)
         let own = first..<first + counts[communicator.rank]
         let sums = values.map { $0[own].reduce(0, +) } + values.map { $0[own].reduce(0) { $0 + $1 * $1 } }
-        let state = try bench.norm.normalize(sums, count: own.count, bench.parameters, communicator)
+        let state = try bench.norm.normalize(bench.sums(sums), bench.shape(own.count), bench.run(communicator))
         return state.scale.array + state.shift.array + state.mean.array
       }
     }
@@ -122,19 +138,19 @@ import Testing
   /// A channel without variance: x̂ = 0 and σ = √ε, so only the means are left of the formulas, and γ̄˙ = Σx̂˙ȳ.
   @Test func aConstantChannelHasTangents() throws {
     let bench = Bench<Double>(channels: 1)
-    let (norm, parameters, alone) = (bench.norm, bench.parameters, SoloCommunicator())
+    let (norm, parameters, alone) = (bench.norm, bench.parameters, bench.run())
     parameters.values[norm.scale.range.lowerBound] = 1.5
     let (xDot, yBar, h) = (channelA, [3.0, -1, 0.5, 2, 1], [0.25, 1, -4, 2, 0])
     func centred(_ v: [Double]) -> [Double] { v.map { $0 - v.reduce(0, +) / 5 } }
     func total(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
     func sum(_ v: [Double]) -> Double { v.reduce(0, +) }
 
-    let state = try norm.normalize(sums([channelB]), count: 5, parameters, alone)
-    let backward = try norm.backward(state, [sum(yBar), 0], parameters, into: nil, alone)
-    let tangent = try norm.forwardTangent(state, [sum(xDot), 0, total(xDot, yBar)], parameters, alone)
+    let state = try norm.normalize(bench.sums(sums([channelB])), bench.shape(5), alone)
+    let backward = try norm.backward(state, bench.sums([sum(yBar), 0]), into: nil, alone)
+    let tangent = try norm.forwardTangent(state, bench.sums([sum(xDot), 0, total(xDot, yBar)]), alone)
     let gradients = ParameterGradients(count: 32)
     let second = try norm.backwardTangent(
-      state, backward, tangent, weight: 0.25, [sum(h), 0], parameters, into: gradients, alone)
+      state, backward, tangent, weight: 0.25, bench.sums([sum(h), 0]), into: gradients, alone)
     let inverse = 1 / 1e-5.squareRoot()
     let (first, base) = (tangent.coefficients, second.base)
     for i in 0..<5 {
@@ -151,7 +167,7 @@ import Testing
   @Test func nonfiniteSumsComeOut() throws {
     let bench = Bench<Float16>(channels: 3)
     let sums: [Double] = [.nan, .infinity, 1, .nan, .infinity, 1]
-    let state = try bench.norm.normalize(sums, count: 4, bench.parameters, SoloCommunicator())
+    let state = try bench.norm.normalize(bench.sums(sums), bench.shape(4), bench.run())
     #expect(!state.scale[0].isFinite && !state.shift[0].isFinite)
     #expect(!state.shift[1].isFinite)
     #expect(state.scale[2].isFinite && state.shift[2].isFinite)
@@ -166,12 +182,12 @@ import Testing
           let bench = Bench<Float16>(channels: 2)
           let sums =
             [channelA, channelB].map { $0.reduce(0, +) } + [channelA, channelB].map { $0.reduce(0) { $0 + $1 * $1 } }
-          let state = try bench.norm.normalize(sums, count: 5, bench.parameters, communicator)
+          let state = try bench.norm.normalize(bench.sums(sums), bench.shape(5), bench.run(communicator))
           var tangentSums: [Double] = [1, 2, 3, 4, 5, 6]
-          _ = try bench.norm.forwardTangent(state, tangentSums, bench.parameters, communicator)
+          _ = try bench.norm.forwardTangent(state, bench.sums(tangentSums), bench.run(communicator))
           if communicator.rank == 1 { tangentSums[index] = bad }
           do {
-            _ = try bench.norm.forwardTangent(state, tangentSums, bench.parameters, communicator)
+            _ = try bench.norm.forwardTangent(state, bench.sums(tangentSums), bench.run(communicator))
             return false
           } catch is TangentOverflow {
             return true
@@ -185,17 +201,17 @@ import Testing
   /// What is not finite in the gradient of J comes out of its coefficients, in its channel alone.
   @Test func nonfiniteSecondSumsComeOut() throws {
     let bench = Bench<Float16>(channels: 2)
-    let (norm, parameters, alone) = (bench.norm, bench.parameters, SoloCommunicator())
-    let state = try norm.normalize(sums([channelA, channelA]), count: 5, parameters, alone)
-    let backward = try norm.backward(state, [1, 2, 3, 4], parameters, into: nil, alone)
-    let tangent = try norm.forwardTangent(state, [1, 2, 3, 4, 5, 6], parameters, alone)
+    let (norm, alone) = (bench.norm, bench.run())
+    let state = try norm.normalize(bench.sums(sums([channelA, channelA])), bench.shape(5), alone)
+    let backward = try norm.backward(state, bench.sums([1, 2, 3, 4]), into: nil, alone)
+    let tangent = try norm.forwardTangent(state, bench.sums([1, 2, 3, 4, 5, 6]), alone)
     for bad in [Double.nan, .infinity] {
       for index in [0, 2] {  // channel 0 of Σh, Σh(x − mean)
         var sums: [Double] = [1, 2, 3, 4]
         sums[index] = bad
         let gradients = ParameterGradients(count: 32)
         let base = try norm.backwardTangent(
-          state, backward, tangent, weight: 0.1, sums, parameters, into: gradients, alone
+          state, backward, tangent, weight: 0.1, bench.sums(sums), into: gradients, alone
         ).base
         #expect(!(base.a[0] + base.b[0] + base.c[0]).isFinite && (base.a[1] + base.b[1] + base.c[1]).isFinite)
         #expect(!gradients[norm.scale.range.lowerBound].isFinite)

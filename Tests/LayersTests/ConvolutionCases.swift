@@ -2,6 +2,32 @@ import Layers
 import Network
 import Tensors
 
+/// A layer on one stored tensor, as the generic checks see it.
+func passes<E: Element>(_ layer: any Layer<E>, _ x: Tensor<E>, _ run: Run<E>) throws -> BuiltLayer<E>.Pass {
+  let passes = try layer.forward(.plain(x), run)
+  return .init(passes, run)
+}
+
+extension BuiltLayer.Pass {
+  /// `second`: from the gradient of y to that of a second input.
+  init(
+    _ passes: any Passes<E>, _ run: Run<E>, adding v: Bool = false, second: ((Tensor<E>) -> Tensor<E>)? = nil
+  ) {
+    let context = run.context
+    self.init(
+      y: doubles(passes.y.value.materialized(context)),
+      forwardTangent: { xDots in
+        doubles(
+          try passes.forwardTangent(.plain(xDots[0]), adding: v ? xDots[1] : nil, run).materialized(context))
+      },
+      backward: { yBar, pass in
+        let gradient = finish(yBar, passes.y.shape, passes.y.target, context)
+        let xBar = try passes.backward(gradient, adding: nil, target: .plain, pass, run).tensor
+        return [doubles(xBar)] + (second.map { [doubles($0(gradient.tensor))] } ?? [])
+      })
+  }
+}
+
 /// A convolution by itself.
 struct ConvolutionCase: LayerCase {
   var inputChannels: Int, outputChannels: Int, kernel = 1, stride = 1, padding = 0, bias = false
@@ -14,57 +40,46 @@ struct ConvolutionCase: LayerCase {
   var inputs: [Shape] { [Shape(1, height, width, inputChannels)] }
   var isLinear: Bool { !bias }
 
-  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
-    var layout = ParameterLayout()
-    let convolution = Convolution<E>(
+  func convolution<E: Element>(_ layout: inout ParameterLayout) -> Convolution<E> {
+    Convolution<E>(
       &layout, "conv", inputs: inputChannels, outputs: outputChannels, kernel: kernel, stride: stride, padding: padding,
       bias: bias)
+  }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let convolution: Convolution<E> = convolution(&layout)
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { convolution.pack($0.values, backward: true, $1) },
-      run: { inputs, parameters, _, context in
-        let passes = ConvolutionPasses(convolution, inputs[0], parameters, context)
-        return .init(
-          y: doubles(passes.y), forwardTangent: { doubles(passes.forwardTangent($0[0])) },
-          backward: { yBar, pass in [doubles(passes.backward(tensor(yBar, passes.y.shape, context), pass))] })
-      })
+      run: { inputs, run in .init(LinearPasses(convolution, .plain(inputs[0]), run), run) })
   }
 }
 
-/// Convolution → batch norm → ReLU, the unit of the network.
+/// Convolution → norm → ReLU, the unit of the network.
 struct NormalizedConvolutionCase: LayerCase {
   let convolution: ConvolutionCase
+  /// Channels that are normalized over single images; nil: batch norm.
+  var instanceChannels: Int?
+  var isActivated = true
 
-  var name: String { "normalized " + convolution.name }
+  var name: String {
+    (instanceChannels.map { "normalized, \($0) channels by image, " } ?? "normalized ") + convolution.name
+      + (isActivated ? "" : ", without ReLU")
+  }
   var inputs: [Shape] { convolution.inputs }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let c = convolution
-    let unit = NormalizedConvolution(
-      convolution: Convolution<E>(
-        &layout, "conv", inputs: c.inputChannels, outputs: c.outputChannels, kernel: c.kernel, stride: c.stride,
-        padding: c.padding, bias: c.bias),
-      norm: BatchNorm<E>(&layout, &statistics, "bn", channels: c.outputChannels))
+    let map: Convolution<E> = convolution.convolution(&layout)
+    let channels = convolution.outputChannels
+    let norm =
+      instanceChannels.map { Norm<E>(&layout, &statistics, "bn", channels: channels, instanceChannels: $0) }
+      ?? Norm(&layout, &statistics, "bn", channels: channels)
+    let unit = NormalizedConvolution(map, norm, isActivated: isActivated)
     return BuiltLayer(
-      layout: layout, statistics: statistics, pack: { unit.convolution.pack($0.values, backward: true, $1) },
-      run: { inputs, parameters, updates, context in
-        let x = inputs[0]
-        var saved = try unit.forward(.plain(x), parameters, &updates, training: true, context)
-        return .init(
-          y: doubles(saved.activation.materialized(context)),
-          forwardTangent: { xDots in
-            try unit.forwardTangent(&saved, .plain(xDots[0]), parameters, context)
-            return doubles(saved.activationTangent.materialized(context))
-          },
-          backward: { yBar, pass in
-            let yBar = finish(yBar, saved.z.shape, saved.target, context)
-            let zBar = try unit.backward(&saved, yBar.tensor, sums: yBar.sums, parameters, pass, context)
-            let xBar = Epilogue(out: context.tensor(x.shape))
-            unit.convolution.backwardData(zBar, xBar, context)
-            return [doubles(xBar.out)]
-          })
-      })
+      layout: layout, statistics: statistics, pack: { map.pack($0.values, backward: true, $1) },
+      run: { inputs, run in try passes(unit, inputs[0], run) })
   }
 }
 
@@ -82,15 +97,10 @@ struct LateralCase: LayerCase {
     let lateral = Convolution<E>(&layout, "lateral", inputs: inputChannels, outputs: outputChannels, bias: true)
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { lateral.pack($0.values, backward: true, $1) },
-      run: { inputs, parameters, _, context in
-        let passes = ConvolutionPasses(lateral, inputs[0], adding: inputs[1], parameters, context)
-        return .init(
-          y: doubles(passes.y), forwardTangent: { doubles(passes.forwardTangent($0[0], adding: $0[1])) },
-          backward: { yBar, pass in
-            let yBar = tensor(yBar, passes.y.shape, context)
-            let coarseBar = Upsample.backward(yBar, height: coarseHeight, width: coarseWidth, context)
-            return [doubles(passes.backward(yBar, pass)), doubles(coarseBar)]
-          })
+      run: { inputs, run in
+        .init(LinearPasses(lateral, .plain(inputs[0]), adding: inputs[1], run), run, adding: true) {
+          Upsample.backward($0, height: coarseHeight, width: coarseWidth, run.context)
+        }
       })
   }
 }
@@ -107,35 +117,25 @@ struct BottleneckCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    func unit(_ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1) -> NormalizedConvolution<
-      E
-    > {
-      NormalizedConvolution(
-        convolution: Convolution(
-          &layout, name + ".conv", inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2
-        ),
-        norm: BatchNorm(&layout, &statistics, name + ".bn", channels: outputs))
+    var maps: [Convolution<E>] = []
+    func unit(_ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1, isActivated: Bool = true)
+      -> NormalizedConvolution<E>
+    {
+      let map = Convolution<E>(
+        &layout, name + ".conv", inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2)
+      maps.append(map)
+      return NormalizedConvolution(
+        map, Norm(&layout, &statistics, name + ".bn", channels: outputs), isActivated: isActivated)
     }
-    let block = Bottleneck(
-      first: unit("1", channels, inner), second: unit("2", inner, inner, kernel: 3, stride: stride),
-      third: unit("3", inner, 4 * inner),
-      downsample: downsample ? unit("d", channels, 4 * inner, stride: stride) : nil)
+    let block = ResidualBlock(
+      [
+        unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride),
+        unit("3", inner, 4 * inner, isActivated: false),
+      ], downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)
+    let packed = maps
     return BuiltLayer(
       layout: layout, statistics: statistics,
-      pack: { parameters, context in
-        for unit in [block.first, block.second, block.third, block.downsample] {
-          unit?.convolution.pack(parameters.values, backward: true, context)
-        }
-      },
-      run: { inputs, parameters, updates, context in
-        var saved = try block.forward(inputs[0], parameters, &updates, training: true, context)
-        return .init(
-          y: doubles(saved.y),
-          forwardTangent: { doubles(try block.forwardTangent(&saved, $0[0], parameters, context)) },
-          backward: { yBar, pass in
-            let yBar = finish(yBar, saved.y.shape, saved.target, context)
-            return [doubles(try block.backward(&saved, yBar, target: .plain, parameters, pass, context).tensor)]
-          })
-      })
+      pack: { parameters, context in for map in packed { map.pack(parameters.values, backward: true, context) } },
+      run: { inputs, run in try passes(block, inputs[0], run) })
   }
 }

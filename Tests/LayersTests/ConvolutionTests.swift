@@ -51,7 +51,7 @@ import Testing
   /// What the loops give for either half of the passes, their operands changed by `rounded` first:
   /// ẏ = W∗ẋ, without the bias; x̄ + κx̄˙ = Wᵀ∗h, W̄ + κW̄˙ = x⊗h + ẋ⊗κȳ, b̄ + κb̄˙ = Σ h.
   private func expected(
-    _ layer: ConvolutionCase, _ values: Values, _ passes: Passes, rounded: ([Double]) -> [Double] = { $0 }
+    _ layer: ConvolutionCase, _ values: Values, _ passes: Course, rounded: ([Double]) -> [Double] = { $0 }
   ) -> Outcome {
     func direct(_ x: [Double], _ b: [Double]?, _ yBar: (Int) -> [Double]) -> Direct {
       Direct(
@@ -72,7 +72,7 @@ import Testing
 
   private func check<E: Element>(_ layer: ConvolutionCase, _: E.Type, _ path: KernelPath, _ tolerance: Double) throws {
     let values = Values(layer, images: 3, seed: 5)
-    for passes in Passes.halves {
+    for passes in Course.halves {
       let expected = expected(layer, values, passes)
       let result = try outcome(layer, E.self, values, passes, path: path, threads: 2)
       let what = "\(layer.name), \(E.self), \(passes), on \(path)"
@@ -108,8 +108,8 @@ import Testing
   }
 
   /// `precision.multiply: bfloat16` rounds both operands to 8 bits, in all passes.
-  @Test(arguments: KernelPath.available, Passes.halves) func bfloat16RoundsTheOperands(
-    _ path: KernelPath, _ passes: Passes
+  @Test(arguments: KernelPath.available, Course.halves) func bfloat16RoundsTheOperands(
+    _ path: KernelPath, _ passes: Course
   ) throws {
     func rounded(_ values: [Double]) -> [Double] {
       values.map { x in
@@ -139,8 +139,8 @@ import Testing
     let parameters = Parameters<Double>(layout: built.layout, statistics: built.statistics)
     built.pack(parameters, context)
     let x = tensor(values.inputs[0], Shape(2, layer.height, layer.width, layer.inputChannels), context)
-    var updates = RunningUpdates()
-    let pass = try built.run([x], parameters, &updates, context)
+    let run = Run(context, parameters, .training(seed: 0, step: 0, firstRow: 0))
+    let pass = try built.run([x], run)
     let once = ParameterGradients(count: built.layout.count)
     let twice = ParameterGradients(count: built.layout.count)
     _ = try pass.backward(values.cotangent(pass.y.count), .plain(once))

@@ -40,13 +40,13 @@ import Testing
   }
 
   /// float32 and float16 follow float64 on every path; float16 flips a gate here and there.
-  @Test(arguments: LayerCases.all, Passes.halves) func narrowPrecisionsFollow(
-    _ layer: any LayerCase, _ passes: Passes
+  @Test(arguments: LayerCases.all, Course.halves) func narrowPrecisionsFollow(
+    _ layer: any LayerCase, _ passes: Course
   ) throws {
     try checkNarrow(layer, passes)
   }
 
-  private func checkNarrow(_ layer: some LayerCase, _ passes: Passes) throws {
+  private func checkNarrow(_ layer: some LayerCase, _ passes: Course) throws {
     let values = Values(layer, images: 4)
     let exact = try outcome(layer, Double.self, values, passes)
     for path in KernelPath.available {

@@ -32,7 +32,7 @@ struct BuiltLayer<E: Element> {
 
   let layout: ParameterLayout, statistics: ParameterLayout
   let pack: (Parameters<A>, Context<E>) -> Void
-  let run: ([Tensor<E>], Parameters<A>, inout RunningUpdates, Context<E>) throws -> Pass
+  let run: ([Tensor<E>], Run<E>) throws -> Pass
 }
 
 /// Values of a whole batch, all float16 numbers, so that every precision starts from the same.

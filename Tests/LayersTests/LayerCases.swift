@@ -24,6 +24,9 @@ enum LayerCases {
     + [convolutions[1], convolutions[4], convolutions[6], convolutions[11]].map {
       NormalizedConvolutionCase(convolution: $0)
     } + [
+      NormalizedConvolutionCase(convolution: convolutions[3], instanceChannels: 3),
+      NormalizedConvolutionCase(convolution: convolutions[4], instanceChannels: 18),
+      NormalizedConvolutionCase(convolution: convolutions[11], instanceChannels: 1, isActivated: false),
       BatchNormCase(channels: 5), BatchNormCase(channels: 37),
       ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: false),
       ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: true),

@@ -63,7 +63,7 @@ import Testing
   @Test(arguments: TestedKernels.narrow) func convolutions(_ tested: TestedKernels) throws {
     for (seed, layer) in Self.layers.enumerated() {
       let values = Values(layer, images: 5, seed: UInt64(seed))
-      for passes in Passes.halves {
+      for passes in Course.halves {
         let result = try outcome(layer, tested.kernels(Float16.self), values, passes, threads: 2)
         let expected = try outcome(layer, tested.reference.kernels(Float16.self), values, passes)
         let what = "\(layer.name), \(passes), \(tested.testDescription)"
@@ -90,8 +90,8 @@ import Testing
       let convolution = Convolution<Float16>(
         &layout, "conv", inputs: layer.inputChannels, outputs: layer.outputChannels, kernel: layer.kernel,
         stride: layer.stride, padding: layer.padding)
-      let below = BatchNorm<Float16>(&layout, &statistics, "below", channels: layer.inputChannels)
-      let above = BatchNorm<Float16>(&layout, &statistics, "above", channels: layer.outputChannels)
+      let below = Norm<Float16>(&layout, &statistics, "below", channels: layer.inputChannels)
+      let above = Norm<Float16>(&layout, &statistics, "above", channels: layer.outputChannels)
       let parameters = Parameters<Float>(layout: layout, statistics: statistics)
       var random = CounterRandom(seed: 31, purpose: .probing)
       for i in 0..<layout.count { parameters.values[i] = Float(Float16(random.normal())) }
@@ -100,12 +100,14 @@ import Testing
         tensor((0..<shape.count).map { _ in random.normal() }, shape, context)
       }
       /// A normalized tensor, and coefficients of a gradient through it.
-      func normalized(_ norm: BatchNorm<Float16>, _ shape: Shape) throws -> (
-        z: Tensor<Float16>, state: BatchNorm<Float16>.State, coefficients: BatchNorm<Float16>.Coefficients
+      func normalized(_ norm: Norm<Float16>, _ shape: Shape) throws -> (
+        z: Tensor<Float16>, state: Norm<Float16>.State, coefficients: Norm<Float16>.Coefficients
       ) {
-        let stored = try StoredNorm(norm, of: normal(shape), parameters, context).normalized
+        let run = Run(context, parameters, .training(seed: 0, step: 0, firstRow: 0))
+        let stored = try StoredNorm(norm, of: normal(shape), run).normalized
         let sums = (0..<2 * shape.channels).map { _ in 10 * random.normal() }
-        let backward = try norm.backward(stored.state, sums, parameters, into: nil, context.communicator)
+        let backward = try norm.backward(
+          stored.state, Sums(terms: 2, channels: shape.channels, sums), into: nil, run)
         return (stored.z, stored.state, backward.coefficients)
       }
       let input = Shape(images, layer.height, layer.width, layer.inputChannels)

@@ -4,7 +4,7 @@ import Layers
 import Tensors
 
 /// Which passes of a layer an outcome is of.
-enum Passes: Sendable {
+enum Course: Sendable {
   /// Forward and backward: y, x̄, θ̄.
   case plain
   /// Forward and a backward pass that only records: y, x̄.
@@ -15,9 +15,9 @@ enum Passes: Sendable {
   /// scale·ẏ, x̄ + κx̄˙, θ̄ + κθ̄˙.
   case tangent(scale: Double)
 
-  static var tangent: Passes { .tangent(scale: 1) }
+  static var tangent: Course { .tangent(scale: 1) }
   /// The two halves of a layer.
-  static var halves: [Passes] { [.plain, .tangent] }
+  static var halves: [Course] { [.plain, .tangent] }
 }
 
 /// An output, or its tangent, the gradients of the inputs and those of the parameters (by slot).
@@ -32,7 +32,7 @@ struct Outcome: Sendable {
 
 /// Runs passes of a layer on a share of the images.
 func outcome<E: Element>(
-  _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Passes = .plain, images: Range<Int>? = nil,
+  _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Course = .plain, images: Range<Int>? = nil,
   path: KernelPath = .blas, multiplication: Multiplication = .exact, threads: Int = 1,
   _ communicator: any Communicator = SoloCommunicator()
 ) throws -> Outcome {
@@ -43,7 +43,7 @@ func outcome<E: Element>(
 
 /// The same with given kernels.
 func outcome<E: Element>(
-  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Passes = .plain,
+  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Course = .plain,
   images: Range<Int>? = nil, threads: Int = 1, _ communicator: any Communicator = SoloCommunicator()
 ) throws -> Outcome {
   let built = layer.build(E.self)
@@ -61,8 +61,8 @@ func outcome<E: Element>(
       return tensor(own, Shape(images.count, shape.height, shape.width, shape.channels), context)
     }
   }
-  var updates = RunningUpdates()
-  let pass = try built.run(share(values.inputs), parameters, &updates, context)
+  let run = Run(context, parameters, .training(seed: 1, step: 1, firstRow: images.lowerBound))
+  let pass = try built.run(share(values.inputs), run)
   let perImage = images.isEmpty ? 0 : pass.y.count / images.count, count = perImage * values.images
   let yBar = Array(values.cotangent(count)[perImage * images.lowerBound..<perImage * images.upperBound])
   let gradients = ParameterGradients(count: built.layout.count)
@@ -87,13 +87,13 @@ func outcome<E: Element>(
 
 /// The same on several ranks, rank r with counts[r] images; gradients of parameters are added up.
 func sharded<E: Element>(
-  _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Passes, _ counts: [Int], path: KernelPath
+  _ layer: some LayerCase, _: E.Type, _ values: Values, _ passes: Course, _ counts: [Int], path: KernelPath
 ) throws -> Outcome {
   try sharded(layer, Kernels<E>(path: path), values, passes, counts)
 }
 
 func sharded<E: Element>(
-  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Passes, _ counts: [Int]
+  _ layer: some LayerCase, _ kernels: Kernels<E>, _ values: Values, _ passes: Course, _ counts: [Int]
 ) throws -> Outcome {
   let parts = try ThreadCommunicator.run(counts.count) { communicator in
     let first = counts[..<communicator.rank].reduce(0, +)

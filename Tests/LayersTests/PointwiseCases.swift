@@ -11,13 +11,13 @@ struct BatchNormCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let norm = BatchNorm<E.Accumulator>(&layout, &statistics, "bn", channels: channels)
+    let norm = Norm<E.Accumulator>(&layout, &statistics, "bn", channels: channels)
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
-      run: { inputs, parameters, _, context in
-        let context = context.accumulating
+      run: { inputs, run in
+        let (run, context) = (run.accumulating, run.context.accumulating)
         let x = tensor(doubles(inputs[0]), inputs[0].shape, context)
-        let stored = try StoredNorm(norm, of: x, sums: RowSums.forward(x, context), parameters, context)
+        let stored = try StoredNorm(norm, of: x, sums: RowSums.forward(x, context), run)
         let normalized = stored.normalized
         return .init(
           y: doubles(Operand.normalized(x, normalized.state).materialized(context)),
@@ -46,13 +46,14 @@ struct ResidualJoinCase: LayerCase {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
     let channels = shape.channels
-    let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: channels)
-    let side = normalizedShortcut ? BatchNorm<E>(&layout, &statistics, "side", channels: channels) : nil
+    let norm = Norm<E>(&layout, &statistics, "bn", channels: channels)
+    let side = normalizedShortcut ? Norm<E>(&layout, &statistics, "side", channels: channels) : nil
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
-      run: { inputs, parameters, _, context in
-        let main = try StoredNorm(norm, of: inputs[0], parameters, context)
-        let other = try side.map { try StoredNorm($0, of: inputs[1], parameters, context) }
+      run: { inputs, run in
+        let context = run.context
+        let main = try StoredNorm(norm, of: inputs[0], run)
+        let other = try side.map { try StoredNorm($0, of: inputs[1], run) }
         let shortcut: ResidualJoin<E>.Shortcut = other.map { .normalized($0.normalized) } ?? .identity(inputs[1])
         let y = ResidualJoin.forward(main.normalized, shortcut, context)
         return .init(
@@ -67,8 +68,7 @@ struct ResidualJoinCase: LayerCase {
           backward: { yBar, pass in
             let g = finish(yBar, y.shape, ResidualJoin.target(y: y, main.normalized, shortcut), context)
             let zBar = try main.backward(g.tensor, sums: g.sums, pass)
-            let sums = Array(g.sums[0..<channels] + g.sums[2 * channels..<3 * channels])
-            return [zBar, try other?.backward(g.tensor, sums: sums, pass) ?? doubles(g.tensor)]
+            return [zBar, try other?.backward(g.tensor, sums: g.sums.ofSecondNorm, pass) ?? doubles(g.tensor)]
           })
       })
   }
@@ -84,11 +84,12 @@ struct MaxPoolCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: shape.channels)
+    let norm = Norm<E>(&layout, &statistics, "bn", channels: shape.channels)
     return BuiltLayer(
       layout: layout, statistics: statistics, pack: { _, _ in },
-      run: { inputs, parameters, _, context in
-        let stored = try StoredNorm(norm, of: inputs[0], parameters, context)
+      run: { inputs, run in
+        let context = run.context
+        let stored = try StoredNorm(norm, of: inputs[0], run)
         let normalized = stored.normalized
         let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
         let saved = MaxPool.forward(.activation(normalized.z, normalized.state), context)
@@ -118,12 +119,12 @@ struct GlobalAverageCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     BuiltLayer(
       layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
-      run: { inputs, _, _, context in
-        let x = inputs[0].shape
+      run: { inputs, run in
+        let (x, context) = (inputs[0].shape, run.context)
         func forward(_ x: Tensor<E>) -> Tensor<E.Accumulator> {
           let y = context.accumulating.tensor(Shape(x.shape.images, 1, 1, x.shape.channels + 5))
           y.zero()
-          GlobalAverage.forward(x, into: y, first: 2, context)
+          GlobalAverage.forward(.plain(x), into: y, first: 2, context)
           return y
         }
         let y = forward(inputs[0])
@@ -148,7 +149,8 @@ struct UpsampleCase: LayerCase {
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
     BuiltLayer(
       layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
-      run: { inputs, _, _, context in
+      run: { inputs, run in
+        let context = run.context
         let y = Upsample.forward(inputs[0], height: height, width: width, context)
         return .init(
           y: doubles(y),

@@ -7,11 +7,11 @@ import Testing
 @Suite struct ShardTests {
   private static let shares = [[2, 3], [2, 0, 3], [1, 1, 0, 3]]
 
-  @Test(arguments: LayerCases.all, Passes.halves) func float64(_ layer: any LayerCase, _ passes: Passes) throws {
+  @Test(arguments: LayerCases.all, Course.halves) func float64(_ layer: any LayerCase, _ passes: Course) throws {
     try checkDouble(layer, passes)
   }
 
-  private func checkDouble(_ layer: some LayerCase, _ passes: Passes) throws {
+  private func checkDouble(_ layer: some LayerCase, _ passes: Course) throws {
     let values = Values(layer, images: 5)
     let one = try outcome(layer, Double.self, values, passes)
     for counts in Self.shares {
@@ -25,16 +25,16 @@ import Testing
     }
   }
 
-  @Test(arguments: LayerCases.all, Passes.halves) func float32(_ layer: any LayerCase, _ passes: Passes) throws {
+  @Test(arguments: LayerCases.all, Course.halves) func float32(_ layer: any LayerCase, _ passes: Course) throws {
     try checkNarrow(layer, passes, Float.self, 1e-5)
   }
-  @Test(arguments: LayerCases.all, Passes.halves) func float16(_ layer: any LayerCase, _ passes: Passes) throws {
+  @Test(arguments: LayerCases.all, Course.halves) func float16(_ layer: any LayerCase, _ passes: Course) throws {
     try checkNarrow(layer, passes, Float16.self, 1e-4)
   }
 
   /// Activations and tangents to the last bit: then no gate flips. Gradients of inputs may differ where a coefficient
   /// was rounded the other way, those of parameters because partial sums are rounded.
-  private func checkNarrow<E: Element>(_ layer: some LayerCase, _ passes: Passes, _: E.Type, _ tolerance: Double) throws
+  private func checkNarrow<E: Element>(_ layer: some LayerCase, _ passes: Course, _: E.Type, _ tolerance: Double) throws
   {
     let values = Values(layer, images: 5)
     for path in KernelPath.available {
@@ -52,14 +52,14 @@ import Testing
   }
 
   /// Where shares are whole groups of four images (the last may be cut short), all is the same to the last bit.
-  @Test(arguments: LayerCases.all, Passes.halves) func wholeGroupsChangeNoBit(
-    _ layer: any LayerCase, _ passes: Passes
+  @Test(arguments: LayerCases.all, Course.halves) func wholeGroupsChangeNoBit(
+    _ layer: any LayerCase, _ passes: Course
   ) throws {
     try checkGroups(layer, passes, Float.self)
     try checkGroups(layer, passes, Float16.self)
   }
 
-  private func checkGroups<E: Element>(_ layer: some LayerCase, _ passes: Passes, _: E.Type) throws {
+  private func checkGroups<E: Element>(_ layer: some LayerCase, _ passes: Course, _: E.Type) throws {
     let values = Values(layer, images: 10)
     for path in KernelPath.available {
       let one = try outcome(layer, E.self, values, passes, path: path)
@@ -87,7 +87,7 @@ import Testing
   private func checkNarrowOperands<E: Element>(_ layer: some LayerCase, _ tested: TestedKernels, _: E.Type) throws
   where E.Accumulator == Float {
     let values = Values(layer, images: 10), kernels = tested.kernels(E.self)
-    for passes in Passes.halves {
+    for passes in Course.halves {
       let what = "\(layer.name), \(E.self), \(passes), on \(tested.testDescription)"
       let one = try outcome(layer, kernels, values, passes)
       let threads = try outcome(layer, kernels, values, passes, threads: 3)
@@ -102,11 +102,11 @@ import Testing
   }
 
   /// Threads change neither the outputs nor the gradients of the inputs.
-  @Test(arguments: LayerCases.all, Passes.halves) func threads(_ layer: any LayerCase, _ passes: Passes) throws {
+  @Test(arguments: LayerCases.all, Course.halves) func threads(_ layer: any LayerCase, _ passes: Course) throws {
     try checkThreads(layer, passes)
   }
 
-  private func checkThreads(_ layer: some LayerCase, _ passes: Passes) throws {
+  private func checkThreads(_ layer: some LayerCase, _ passes: Course) throws {
     let values = Values(layer, images: 5)
     for path in KernelPath.available {
       let one = try outcome(layer, Float16.self, values, passes, path: path)

@@ -44,9 +44,9 @@ import Testing
       let x = part(lists[1], range)
       var epilogue = Epilogue(out: context.tensor(x.shape))
       change(&epilogue)
-      return identity(shape.channels, context).forwardTangent(.plain(x), epilogue, context)
+      return identity(shape.channels, context).forwardTangent(.plain(x), epilogue, context).total
     }
-    check("\(E.self) on \(path), forward") { range in sums(range) { $0.forwardSums = true } }
+    check("\(E.self) on \(path), forward") { range in sums(range) { $0.forwardSums = .ofAllImages } }
     check("\(E.self) on \(path), tangent") { range in
       sums(range) { $0.tangentOf = (.init(part(lists[0], range), state), part(lists[2], range)) }
     }
@@ -76,20 +76,26 @@ import Testing
         Array(list[range.lowerBound * shape.channels..<range.upperBound * shape.channels]),
         Shape(range.count, 1, 1, shape.channels), context)
     }
-    check("forward") { RowSums.forward(part(lists[0], $0), context) }
+    check("forward") { RowSums.forward(part(lists[0], $0), context).total }
     check("tangent") {
-      RowSums.tangent(part(lists[1], $0), of: .init(part(lists[0], $0), state), part(lists[2], $0), context)
+      RowSums.tangent(
+        part(lists[1], $0), of: .init(part(lists[0], $0), state), part(lists[2], $0), context
+      ).total
     }
   }
 
   /// A normalization of some channels, its means nowhere near a grid.
-  private static func state<E: Element>(_: E.Type, _ z: [Double], _ channels: Int) throws -> BatchNorm<E>.State {
+  private static func state<E: Element>(_: E.Type, _ z: [Double], _ channels: Int) throws -> Norm<E>.State {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let norm = BatchNorm<E>(&layout, &statistics, "bn", channels: channels)
+    let norm = Norm<E>(&layout, &statistics, "bn", channels: channels)
     let count = Double(z.count / channels)
     let sums = (0..<channels).map { count * (0.1 + z[$0]) } + (0..<channels).map { count * (1 + 4 * z[$0] * z[$0]) }
+    let context = Context<E>(
+      workers: Workers(count: 1), communicator: SoloCommunicator(), arena: Arena(), kernels: Kernels(path: .blas))
+    let run = Run(
+      context, Parameters(layout: layout, statistics: statistics), .training(seed: 0, step: 0, firstRow: 0))
     return try norm.normalize(
-      sums, count: z.count / channels, Parameters(layout: layout, statistics: statistics), SoloCommunicator())
+      Sums(terms: 2, channels: channels, sums), Shape(1, 1, z.count / channels, channels), run)
   }
 }

@@ -114,10 +114,11 @@ import Testing
     func normals() -> [Double] { (0..<shape.count).map { _ in random.normal() } }
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let norm = BatchNorm<Double>(&layout, &statistics, "bn", channels: shape.channels)
+    let norm = Norm<Double>(&layout, &statistics, "bn", channels: shape.channels)
     let parameters = Parameters<Double>(layout: layout, statistics: statistics)
     for i in norm.scale.range { parameters.values[i] = 1 }
-    let main = try StoredNorm(norm, of: tensor(normals(), shape, context), parameters, context)
+    let run = Run(context, parameters, .training(seed: 0, step: 0, firstRow: 0))
+    let main = try StoredNorm(norm, of: tensor(normals(), shape, context), run)
     let shortcut = ResidualJoin<Double>.Shortcut.identity(tensor(normals(), shape, context))
     let y = ResidualJoin.forward(main.normalized, shortcut, context)
     let g = finish(normals(), shape, ResidualJoin.target(y: y, main.normalized, shortcut), context)

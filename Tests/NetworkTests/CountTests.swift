@@ -9,7 +9,7 @@ import Testing
     var architecture = Architecture(identities: 751)
     change(&architecture)
     let network = ReIDNetwork<Float16>(architecture)
-    let rows = network.description(height: 256, width: 128).filter { $0.name != "classifier" }
+    let rows = try! network.inventory(height: 256, width: 128).rows.filter { $0.name != "classifier" }
     let parameters = rows.reduce(0) { $0 + $1.parameters }
     let classifier = network.layout.slots.filter { $0.name.hasPrefix("classifier.") }.reduce(0) { $0 + $1.count }
     #expect(classifier == 751 * 512 + 751)
@@ -65,8 +65,8 @@ import Testing
     #expect(abs(Double(multiplyAdds) / 1e9 - 4.1) < 0.1)
   }
 
-  @Test func shapesOfTheStages() {
-    let rows = ReIDNetwork<Float>(Architecture(identities: 10)).description(height: 256, width: 128)
+  @Test func shapesOfTheStages() throws {
+    let rows = try ReIDNetwork<Float>(Architecture(identities: 10)).inventory(height: 256, width: 128).rows
     func output(_ name: String) -> Shape? { rows.first { $0.name == name }?.output }
     #expect(output("conv1 + bn1") == Shape(1, 128, 64, 64) && output("maxpool") == Shape(1, 64, 32, 64))
     #expect(output("layer1.2") == Shape(1, 64, 32, 256) && output("layer2.3") == Shape(1, 32, 16, 512))

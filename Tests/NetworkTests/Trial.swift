@@ -81,22 +81,22 @@ struct Trial: Sendable {
     let parameters = parameters(network, context.workers)
     if let moved { for i in moved.indices { parameters.values[i] += E.Accumulator(moved[i]) } }
     network.pack(parameters, training: true, context)
-    var updates = RunningUpdates()
+    let run = Run(context, parameters, .training(seed: seed, step: 1, firstRow: range.lowerBound))
     var result = Result()
-    var saved = try network.forward(images(range, context), parameters, &updates, context)
+    let passes = try network.forward(images(range, context), run), outputs = passes.outputs[0]
     let (value, embeddingBar, logitsBar) = try loss.evaluate(
-      embedding: saved.embedding, logits: saved.logits, labels: Array(labels[range]), scale: scale, in: context.arena,
+      embedding: outputs.embedding, logits: outputs.logits!, labels: Array(labels[range]), scale: scale,
+      in: context.arena,
       communicator)
     result.loss = value.total
-    result.embedding = saved.embedding.array.map { Double($0) }
-    result.logits = saved.logits.array.map { Double($0) }
+    result.embedding = outputs.embedding.array.map { Double($0) }
+    result.logits = outputs.logits!.array.map { Double($0) }
     if backward {
       let gradients = ParameterGradients(count: network.layout.count)
-      try network.backward(
-        &saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, .plain(gradients), context)
+      try passes.backward([HeadValues(embedding: embeddingBar, logits: logitsBar)], .plain(gradients), run)
       result.gradient = gradients.values.array.map { $0 / scale }
     }
-    updates.commit()
+    run.updates.commit()
     result.statistics = parameters.statistics.array.map { Double($0) }
     (result.arenaBytes, result.scratchBytes) = (context.arena.peakBytes, context.workers.scratchBytes)
     return result

@@ -121,11 +121,11 @@ import Training
     let expected = Self.plainSum(parts)
     for bucket in [1, 8, 60] {
       let alike = try Self.sums(parts, .float64, bucket: bucket) { gradients, _ in
-        steps.forEach(gradients.complete)
+        steps.forEach { gradients.complete(from: $0) }
       }
       #expect(alike.allSatisfy { $0 == expected })
       let uneven = try Self.sums(parts, .float64, bucket: bucket) { gradients, rank in
-        if rank != 1 { steps.forEach(gradients.complete) }
+        if rank != 1 { steps.forEach { gradients.complete(from: $0) } }
       }
       #expect(uneven.allSatisfy { $0 == expected })
     }
@@ -268,4 +268,9 @@ import Training
     for _ in 0..<5000 where watches.contains(where: { $0.room != nil }) { usleep(1000) }
     #expect(watches.allSatisfy { $0.room == nil })
   }
+}
+
+extension ParameterGradients {
+  /// What a reducer is told.
+  fileprivate func complete(from index: Int) { onCompletion?(index) }
 }

@@ -30,7 +30,7 @@ import Training
     let images = 4
     let identities = 3
     let network = ReIDNetwork<Float16>(Architecture(configuration.model, identities: identities))
-    let convolutions = network.convolutions(
+    let convolutions = try network.convolutions(
       height: configuration.input.height, width: configuration.input.width)
     func multiplyAdds(_ convolution: CountedConvolution) -> Int {
       let shape = convolution.shape
@@ -43,7 +43,7 @@ import Training
       Float16.self, images: images, identities: identities, configuration, machine)
     let all = convolutions.reduce(0) { $0 + multiplyAdds($1) }
     let withData = convolutions.filter { !$0.shape.readsImages }.reduce(0) { $0 + multiplyAdds($1) }
-    let linear = images * (network.neck.fc.weight.count + network.neck.classifier.weight.count)
+    let linear = images * network.layout.slots.filter { $0.kind == .linear }.reduce(0) { $0 + $1.count }
     #expect(step.multiplyAdds[.forward] == all + linear)
     #expect(step.multiplyAdds[.backwardData] == withData + linear)
     #expect(step.multiplyAdds[.backwardWeights] == all + linear)
@@ -55,7 +55,7 @@ import Training
   @Test func theFullNetwork() throws {
     func convolutions(_ head: String) throws -> [CountedConvolution] {
       let model = try Configuration.resolve(settings: ["model.head=\(head)"]).model
-      return ReIDNetwork<Float16>(Architecture(model, identities: 1)).convolutions(
+      return try ReIDNetwork<Float16>(Architecture(model, identities: 1)).convolutions(
         height: 256, width: 128)
     }
     let baseline = try convolutions("baseline")

@@ -1,4 +1,5 @@
 import Collectives
+import Layers
 
 /// Which rows of a global batch, list or matrix a rank takes: contiguous shares.
 ///
@@ -14,9 +15,18 @@ package enum Share {
   }
 
   package static func batch(_ count: Int, _ communicator: any Communicator) -> Range<Int> {
-    let group = 4, groups = (count + group - 1) / group
-    guard groups >= communicator.size else { return rows(count, communicator) }
-    let own = rows(groups, communicator)
+    batch(count, rank: communicator.rank, of: communicator.size)
+  }
+
+  private static func batch(_ count: Int, rank: Int, of size: Int) -> Range<Int> {
+    let group = WeightGradients.groupImages, groups = (count + group - 1) / group
+    guard groups >= size else { return rows(count, rank: rank, of: size) }
+    let own = rows(groups, rank: rank, of: size)
     return own.lowerBound * group..<min(count, own.upperBound * group)
+  }
+
+  /// The most images of a batch that one of `ranks` ranks takes.
+  package static func largest(of count: Int, ranks: Int) -> Int {
+    (0..<ranks).map { batch(count, rank: $0, of: ranks).count }.max() ?? 0
   }
 }

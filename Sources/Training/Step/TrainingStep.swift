@@ -20,6 +20,7 @@ package final class TrainingStep<E: Element> {
   private let loss: ReIDLoss
   private let regularizer: GradientRegularizer?
   private let lambda: Double
+  private let seed: UInt64
   private let measuresTangents: Bool
   private let reducer: GradientReducer?
   private let context: Context<E>
@@ -43,6 +44,7 @@ package final class TrainingStep<E: Element> {
     loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
     regularizer = GradientRegularizer(configuration.msgr)
     lambda = configuration.msgr.lambda
+    seed = configuration.seed
     tangentScale = DynamicScale(tangentsOf: regularizer, configuration)
     measuresTangents = configuration.log.level.includesDebug
   }
@@ -52,36 +54,38 @@ package final class TrainingStep<E: Element> {
   ///
   ///     J = L + λ Σ_s Σ_i ‖∂L/∂f_{s,i}‖ + Σ λ_i ‖w_i‖²
   ///
-  /// as far as the configuration has these terms. Leaves them in `gradients`; changes no parameter.
-  package func differentiate(_ pixels: [UInt8], height: Int, width: Int, labels: [Int], scale: Double) throws
-    -> Differentiated<A>
-  {
+  /// as far as the configuration has these terms. Leaves them in `gradients`; changes no parameter. `step` counts what is
+  /// drawn at random.
+  package func differentiate(
+    _ pixels: [UInt8], height: Int, width: Int, labels: [Int], step: Int = 0, scale: Double
+  ) throws -> Differentiated<A> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
     timeline.measure(.packing, "working weights") {
       network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
       gradients.reset(scale: scale, A.self)
     }
-    var updates = RunningUpdates()
-    var saved = try timeline.measure(.phase, "forward") {
+    let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: 0))
+    let passes = try timeline.measure(.phase, "forward") {
       let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
-      return try network.forward(images, parameters, &updates, context)
+      return try network.forward(images, run)
     }
-    let outputs = (saved.embedding, saved.logits)
+    let outputs = (passes.outputs[0].embedding, passes.outputs[0].logits!)
     let (value, embeddingBar, logitsBar) = try timeline.measure(.phase, "loss") {
       try loss.evaluate(
         embedding: outputs.0, logits: outputs.1, labels: labels, scale: scale, in: context.arena, context.communicator)
     }
-    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: updates)
+    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: run.updates)
     var bars = (embedding: embeddingBar, logits: logitsBar), pass = BackwardPass.plain(gradients)
     if let regularizer {
-      guard let h = try perturb(&saved, regularizer, bars, labels: labels, scale: scale, &result) else { return result }
+      guard let h = try perturb(passes, run, regularizer, bars, labels: labels, scale: scale, &result) else {
+        return result
+      }
       bars = h
       pass = .regularized(gradients, tangentWeight: lambda / tangentScale.scale)
     }
     reducer?.begin()
     try timeline.measure(.phase, "backward") {
-      try network.backward(
-        &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters, pass, context)
+      try passes.backward([HeadValues(embedding: bars.embedding, logits: bars.logits)], pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
     if let penalty {
@@ -95,13 +99,12 @@ package final class TrainingStep<E: Element> {
   /// J: backward down to the lowest place for g and v, and the tangents up from there. Nil, on every rank
   /// alike, where the gradients of L overflow.
   private func perturb(
-    _ saved: inout ReIDNetwork<E>.Saved, _ regularizer: GradientRegularizer,
+    _ passes: NetworkPasses<E>, _ run: Run<E>, _ regularizer: GradientRegularizer,
     _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
   ) throws -> (embedding: Tensor<A>, logits: Tensor<A>)? {
     let recorded = try timeline.measure(.phase, "recording") {
-      try network.backward(
-        &saved, embeddingBar: bars.embedding, logitsBar: bars.logits, parameters,
-        .recording(places: regularizer.places), context)
+      try passes.backward(
+        [HeadValues(embedding: bars.embedding, logits: bars.logits)], .recording(places: regularizer.places), run)
     }
     let measured = try regularizer.measure(recorded, scale: scale, context)
     result.loss.add(msgr: measured.value, lambda: lambda)
@@ -109,11 +112,12 @@ package final class TrainingStep<E: Element> {
       do {
         let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
         let dots = try timeline.measure(.phase, "tangents") {
-          try network.forwardTangent(&saved, at: v, parameters, context)
+          try passes.forwardTangent(at: v, run)[0]
         }
-        if measuresTangents { result.tangents = try TangentReport(saved.tangents, tangentScale.scale, context) }
+        if measuresTangents { result.tangents = try TangentReport(passes.storedTangents, tangentScale.scale, context) }
         return try loss.evaluateTangent(
-          at: (result.embedding, result.logits), along: dots, from: bars, labels: labels, scale: scale,
+          at: (result.embedding, result.logits), along: (dots.embedding, dots.logits), from: bars, labels: labels,
+          scale: scale,
           weight: lambda / tangentScale.scale, in: context.arena, context.communicator)
       } catch is TangentOverflow {
         // On every rank alike: once more with smaller tangents, unless the gradients themselves have overflown.

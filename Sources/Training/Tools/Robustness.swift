@@ -96,35 +96,36 @@ package struct RobustnessProbe<E: Element> {
   private func measure(_ pixels: [UInt8], labels: [Int], batch: Int, firstRow: Int) throws -> [Double] {
     let images: Tensor<E> = InputNormalization.forward(
       pixels, height: configuration.input.height, width: configuration.input.width, context)
-    var none = RunningUpdates()
-    var saved = try network.forward(images, parameters, &none, context)
-    let embedding = saved.embedding
-    let (value, embeddingBar, logitsBar) = try evaluate(saved, labels)
-    let gradients = try network.backward(
-      &saved, embeddingBar: embeddingBar, logitsBar: logitsBar, parameters, .recording(places: places), context)
+    let run = Run(context, parameters, .training(seed: configuration.seed, step: batch, firstRow: firstRow))
+    let passes = try network.forward(images, run)
+    let embedding = passes.outputs[0].embedding
+    let (value, embeddingBar, logitsBar) = try evaluate(passes, labels)
+    let gradients = try passes.backward(
+      [HeadValues(embedding: embeddingBar, logits: logitsBar)], .recording(places: places), run)
     var norms: [Double] = [], changes: [Double] = []
     for place in places {
-      let feature = place == 0 ? images : saved.feature(place), g = gradients[place]!
+      let feature = place == 0 ? images : passes.feature(place), g = gradients[place]!
       norms.append(
         try GradientRegularizer(norm: .two, places: [place]).measure([place: g], scale: 1, context).value)
       let directions = [g, random(feature.shape, batch: batch, firstRow: firstRow)]
       for size in sizes {
         for direction in directions {
           let perturbation = scaled(direction, to: feature, by: size)
-          let moved = try network.forward(images, parameters, &none, adding: [place: perturbation], context)
+          let moved = try network.forward(images, adding: [place: perturbation], run)
           changes.append(try evaluate(moved, labels).value.total - value.total)
-          changes.append(try relativeChange(moved.embedding, embedding, rows: value.rows))
+          changes.append(try relativeChange(moved.outputs[0].embedding, embedding, rows: value.rows))
         }
       }
     }
     return [value.total] + norms + changes
   }
 
-  private func evaluate(_ saved: ReIDNetwork<E>.Saved, _ labels: [Int]) throws -> (
+  private func evaluate(_ passes: NetworkPasses<E>, _ labels: [Int]) throws -> (
     value: ReIDLoss.Value, embeddingBar: Tensor<A>, logitsBar: Tensor<A>
   ) {
     try loss.evaluate(
-      embedding: saved.embedding, logits: saved.logits, labels: labels, scale: 1, in: context.arena,
+      embedding: passes.outputs[0].embedding, logits: passes.outputs[0].logits!, labels: labels, scale: 1,
+      in: context.arena,
       context.communicator)
   }
 

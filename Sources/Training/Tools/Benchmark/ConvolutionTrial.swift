@@ -1,4 +1,3 @@
-import Collectives
 import Layers
 import Tensors
 
@@ -26,12 +25,12 @@ struct ConvolutionTrial<E: Element> {
     self.context = context
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
-    let below = BatchNorm<E>(&layout, &statistics, "below", channels: shape.inputs)
+    let below = Norm<E>(&layout, &statistics, "below", channels: shape.inputs)
     convolution = Convolution(
       &layout, "convolution", inputs: shape.inputs, outputs: shape.outputs, kernel: shape.kernel,
       stride: shape.stride,
       padding: shape.padding)
-    let above = BatchNorm<E>(&layout, &statistics, "above", channels: shape.outputs)
+    let above = Norm<E>(&layout, &statistics, "above", channels: shape.outputs)
     parameters = Parameters(layout: layout, statistics: statistics)
     gradients = ParameterGradients(count: layout.count)
     gradients.reset(scale: 1, E.Accumulator.self)
@@ -49,28 +48,28 @@ struct ConvolutionTrial<E: Element> {
     convolution.pack(parameters.values, backward: !shape.readsImages, context)
 
     let z = noise.tensor(input, context)
-    let communicator = SoloCommunicator()
+    let run = Run(context, parameters, .training(seed: 0, step: 0, firstRow: 0))
     // The noise has mean 0 and variance 1.
     let ones = [Double](repeating: Double(input.pixels), count: shape.inputs)
     let state = try below.normalize(
-      ones.map { _ in 0 } + ones, count: input.pixels, parameters, communicator)
+      Sums(terms: 2, channels: shape.inputs, ones.map { _ in 0 } + ones), input, run)
     let normalized = GradientTarget<E>.Normalized(z, state)
     x = shape.readsImages ? .plain(z) : .activation(z, state)
     target = GradientTarget(gate: .activation(normalized), norms: [normalized])
     xBar = context.tensor(shape.readsImages ? Shape(0, 1, 1, shape.inputs) : input)
     y = context.tensor(output)
     var epilogue = Epilogue(out: y)
-    epilogue.forwardSums = true
+    epilogue.forwardSums = .ofAllImages
     let sums = convolution.forward(x, parameters, epilogue, context)
-    let stateAbove = try above.normalize(sums, count: output.pixels, parameters, communicator)
-    let none = [Double](repeating: 0, count: 2 * shape.outputs)
-    let backward = try above.backward(stateAbove, none, parameters, into: nil, communicator)
+    let stateAbove = try above.normalize(sums, output, run)
+    let none = Sums(terms: 2, channels: shape.outputs)
+    let backward = try above.backward(stateAbove, none, into: nil, run)
     yBar = .gradient(noise.tensor(output, context), through: y, backward.coefficients)
   }
 
   func forward() {
     var epilogue = Epilogue(out: y)
-    epilogue.forwardSums = true
+    epilogue.forwardSums = .ofAllImages
     convolution.forward(x, parameters, epilogue, context)
   }
 
@@ -80,7 +79,7 @@ struct ConvolutionTrial<E: Element> {
     convolution.backwardData(yBar, epilogue, context)
   }
 
-  func backwardWeights() { convolution.backwardWeights(x, yBar, into: gradients, context) }
+  func backwardWeights() { convolution.backwardWeights(x, yBar, tangent: nil, into: gradients, context) }
 }
 
 /// Normal numbers, repeated as often as a tensor needs them: to fill a batch with fresh ones would take longer than to

@@ -23,7 +23,7 @@ package struct KernelBenchmark<E: Element> {
     precondition(repetitions > 0)
     (self.configuration, self.machine, self.repetitions) = (configuration, machine, repetitions)
     kernels = Kernels(path: machine.path, multiplication: configuration.precision.multiply)
-    convolutions = ReIDNetwork<E>(Architecture(configuration.model, identities: 1)).convolutions(
+    convolutions = try ReIDNetwork<E>(Architecture(configuration.model, identities: 1)).convolutions(
       height: configuration.input.height, width: configuration.input.width)
     images = configuration.sampling.identities * configuration.sampling.images
     peaks = Peaks.measure(kernels.path, machine.workers)
