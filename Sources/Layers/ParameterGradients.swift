@@ -37,7 +37,7 @@ package final class ParameterGradients {
     if completeFrom < before { onCompletion?(completeFrom) }
   }
 
-  func add(_ value: Double, at index: Int) { values[index] += (value + rounding) - rounding }
+  package func add(_ value: Double, at index: Int) { values[index] += (value + rounding) - rounding }
 
   package subscript(index: Int) -> Double { values[index] }
 }

@@ -1,95 +1,147 @@
 import Collectives
+import Layers
 import Tensors
 
-/// L = cross-entropy + w · batch-hard triplet, both means over the *global* batch of all ranks, whatever their shares.
+/// L: the weighted sum of the terms of all heads, each a mean over the *global* batch of all ranks, whatever their shares.
 ///
-/// Collectives: the embeddings and labels of all ranks are gathered; the cross-entropy is summed.
+/// Collectives: the embeddings of all ranks are gathered, head by head; the terms that are shares are summed.
 package struct ReIDLoss: Sendable {
-  package let tripletWeight: Double
-  package let margin: Double
+  /// The terms of one head.
+  package struct Head: Sendable {
+    /// Stands before the names of its terms, where there are several heads.
+    package let name: String
+    package let label: RowLabels.Column
+    package let terms: [(term: any LossTerm, weight: Double)]
 
-  package init(tripletWeight: Double, margin: Double) {
-    self.tripletWeight = tripletWeight
-    self.margin = margin
+    package init(
+      _ name: String, by label: RowLabels.Column = .identity, _ terms: [(term: any LossTerm, weight: Double)]
+    ) {
+      (self.name, self.label, self.terms) = (name, label, terms)
+    }
   }
 
+  package let heads: [Head]
+
+  package init(_ heads: [Head]) { self.heads = heads }
+
+  /// The same on every rank.
   package struct Value: Sendable {
-    package let total: Double, crossEntropy: Double, triplet: Double
+    package let total: Double
+    /// Each term before its weight, by name, in the order of heads and terms; 0 where it has no weight.
+    package let terms: [(name: String, value: Double)]
     /// B, over all ranks.
     package let rows: Int
   }
 
-  /// The rows of all ranks.
-  private struct Batch {
-    let embeddings: [Double], labels: [Int]
-    /// This rank's rows.
-    let own: Range<Int>
-
-    init<A: Element>(_ embedding: Tensor<A>, _ own: [Int], _ communicator: any Communicator) throws {
-      embeddings = try Self.gather(embedding, communicator)
-      let labelsOfRanks = try communicator.allgather(own)
-      labels = Array(labelsOfRanks.joined())
-      let first = labelsOfRanks[..<communicator.rank].reduce(0) { $0 + $1.count }
-      self.own = first..<first + own.count
-    }
-
-    static func gather<A: Element>(_ rows: Tensor<A>, _ communicator: any Communicator) throws -> [Double] {
-      Array(try communicator.allgather(rows.array.map { Double($0) }).joined())
-    }
+  /// Gradients of a head with respect to this rank's rows, and of the parameters of its terms (this rank's part, by term).
+  package struct Gradients<A: Element> {
+    package let values: HeadValues<A>
+    package let parameters: [[Double]?]
   }
 
-  /// The loss, and the gradients of `scale`·L with respect to this rank's rows: `embedding` is n×1×1×length, `logits`
-  /// n×1×1×classes, `labels` n class numbers.
+  /// A term's name in metrics, log lines and probes.
+  package func name(_ term: any LossTerm, of head: Head) -> String {
+    heads.count == 1 ? term.name : "\(head.name).\(term.name)"
+  }
+
+  /// The loss, and the gradients of `scale`·L. `parameters`: of each head's terms, by term.
   package func evaluate<A: Element>(
-    embedding: Tensor<A>, logits: Tensor<A>, labels: [Int], scale: Double, in arena: Arena,
+    _ outputs: [HeadValues<A>], _ parameters: [[[Double]]], _ rows: GlobalRows, scale: Double, in arena: Arena,
     _ communicator: any Communicator
-  ) throws -> (value: Value, embeddingBar: Tensor<A>, logitsBar: Tensor<A>) {
-    let batch = try Batch(embedding, labels, communicator), rows = batch.labels.count
-    let cross = SoftmaxCrossEntropy.evaluate(
-      logits.array.map { Double($0) }, classes: logits.shape.channels, labels: labels, globalRows: rows)
-    var crossEntropy = [cross.loss]
-    try communicator.allreduce(&crossEntropy, .sum)
-    let logitsBar = Tensor<A>(logits.shape, in: arena)
-    logitsBar.fill(cross.gradient.map { A($0 * scale) })
-
-    var triplet = (loss: 0.0, gradient: [Double](repeating: 0, count: embedding.shape.count))
-    if tripletWeight > 0 {
-      triplet = BatchHardTriplet.evaluate(
-        batch.embeddings, length: embedding.shape.channels, labels: batch.labels, margin: margin, own: batch.own)
+  ) throws -> (value: Value, gradients: [Gradients<A>]) {
+    var gradients: [Gradients<A>] = [], values: [Double] = [], shares: [Int] = []
+    for (index, (head, output)) in zip(heads, outputs).enumerated() {
+      let embeddings = try Self.gather(output.embedding, communicator), logits = output.logits.array.map { Double($0) }
+      let parts = head.terms.enumerated().map { number, weighted in
+        weighted.weight == 0
+          ? nil
+          : weighted.term.evaluate(
+            batch(head, output, rows, embeddings, logits, own(parameters, index, number)))
+      }
+      for part in parts {
+        if case .share = part?.value { shares.append(values.count) }
+        values.append(part?.loss ?? 0)
+      }
+      let factors = head.terms.map { $0.weight * scale }
+      gradients.append(
+        Gradients(
+          values: HeadValues(
+            embedding: Self.sum(parts.map { $0?.embeddings }, factors, like: output.embedding, in: arena),
+            logits: Self.sum(parts.map { $0?.logits }, factors, like: output.logits, in: arena)),
+          parameters: zip(parts, factors).map { part, factor in part?.parameters?.map { $0 * factor } }))
     }
-    let embeddingBar = Tensor<A>(embedding.shape, in: arena)
-    embeddingBar.fill(triplet.gradient.map { A($0 * tripletWeight * scale) })
-    let value = Value(
-      total: crossEntropy[0] + tripletWeight * triplet.loss, crossEntropy: crossEntropy[0], triplet: triplet.loss,
-      rows: rows)
-    return (value, embeddingBar, logitsBar)
+    var packed = shares.map { values[$0] }
+    if !packed.isEmpty { try communicator.allreduce(&packed, .sum) }
+    for (share, sum) in zip(shares, packed) { values[share] = sum }
+    let weights = heads.flatMap { $0.terms.map(\.weight) }
+    let names = heads.flatMap { head in head.terms.map { name($0.term, of: head) } }
+    let total = zip(weights, values).map { $0 * $1 }.reduce(0, +)
+    return (Value(total: total, terms: Array(zip(names, values)), rows: rows.count), gradients)
   }
 
-  /// The gradients of `scale`·(L + weight·L˙) with respect to this rank's rows, L˙ being the derivative of L along the
-  /// tangents of the rows, from those of `scale`·L.
+  /// The gradients of `scale`·(L + weight·L˙), L˙ being the derivative of L along the tangents of the rows, from those of
+  /// `scale`·L.
+  /// - Throws: `TangentOverflow`, on every rank alike.
   package func evaluateTangent<A: Element>(
-    at outputs: (embedding: Tensor<A>, logits: Tensor<A>), along dots: (embedding: Tensor<A>, logits: Tensor<A>),
-    from bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, weight: Double, in arena: Arena,
+    at outputs: [HeadValues<A>], along tangents: [HeadValues<A>], from gradients: [Gradients<A>],
+    _ parameters: [[[Double]]], _ rows: GlobalRows, scale: Double, weight: Double, in arena: Arena,
     _ communicator: any Communicator
-  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>) {
-    let (embedding, logits) = outputs
-    let batch = try Batch(embedding, labels, communicator), tangents = try Batch.gather(dots.embedding, communicator)
-    let cross = SoftmaxCrossEntropy.gradientTangent(
-      logits.array.map { Double($0) }, tangents: dots.logits.array.map { Double($0) }, classes: logits.shape.channels,
-      globalRows: batch.labels.count)
-    var triplet = [Double](repeating: 0, count: embedding.shape.count)
-    if tripletWeight > 0 {
-      triplet = BatchHardTriplet.gradientTangent(
-        batch.embeddings, tangents: tangents, length: embedding.shape.channels, labels: batch.labels, margin: margin,
-        own: batch.own)
+  ) throws -> [Gradients<A>] {
+    try heads.indices.map { index in
+      let head = heads[index], output = outputs[index], dots = tangents[index], first = gradients[index]
+      let directions = try Self.gather(dots.embedding, communicator)
+      guard directions.allSatisfy(\.isFinite) else { throw TangentOverflow() }
+      let embeddings = zip(try Self.gather(output.embedding, communicator), directions).map { Dual($0, $1) }
+      let logits = zip(output.logits.array, dots.logits.array).map { Dual(Double($0), Double($1)) }
+      let parts = head.terms.enumerated().map { number, weighted in
+        weighted.weight == 0
+          ? nil
+          : weighted.term.evaluate(
+            batch(head, output, rows, embeddings, logits, own(parameters, index, number).map { Dual($0) }))
+      }
+      let factors = head.terms.map { $0.weight * scale * weight }
+      func slopes(_ part: [Dual]?) -> [Double]? { part?.map(\.tangent) }
+      return Gradients(
+        values: HeadValues(
+          embedding: Self.sum(
+            parts.map { slopes($0?.embeddings) }, factors, onto: first.values.embedding, in: arena),
+          logits: Self.sum(parts.map { slopes($0?.logits) }, factors, onto: first.values.logits, in: arena)),
+        parameters: head.terms.indices.map { number in
+          guard let start = first.parameters[number] else { return nil }
+          let part = slopes(parts[number]?.parameters) ?? []
+          return zip(start, part).map { $0 + $1 * factors[number] }
+        })
     }
-    func sum(_ bar: Tensor<A>, _ tangent: [Double], _ factor: Double) -> Tensor<A> {
-      let result = Tensor<A>(bar.shape, in: arena)
-      result.fill(zip(bar.array, tangent).map { A(Double($0) + $1 * factor) })
-      return result
+  }
+
+  /// Those of a term; heads whose terms have none may leave them out.
+  private func own(_ parameters: [[[Double]]], _ head: Int, _ term: Int) -> [Double] {
+    parameters[head].isEmpty ? [] : parameters[head][term]
+  }
+
+  private func batch<A: Element, S: LossScalar>(
+    _ head: Head, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S], _ parameters: [S]
+  ) -> LossBatch<S> {
+    LossBatch(
+      embeddings: embeddings, length: output.embedding.shape.channels, logits: logits,
+      classes: output.logits.shape.channels, labels: rows.labels[head.label], own: rows.own, parameters: parameters)
+  }
+
+  private static func gather<A: Element>(_ rows: Tensor<A>, _ communicator: any Communicator) throws -> [Double] {
+    Array(try communicator.allgather(rows.array.map { Double($0) }).joined())
+  }
+
+  /// Σ of the parts times their factors, rounded once; on top of `base`, if there is one.
+  private static func sum<A: Element>(
+    _ parts: [[Double]?], _ factors: [Double], like shape: Tensor<A>? = nil, onto base: Tensor<A>? = nil,
+    in arena: Arena
+  ) -> Tensor<A> {
+    let result = Tensor<A>(after("an output", base ?? shape).shape, in: arena)
+    var sums = base?.array.map { Double($0) }
+    for case (let part?, let factor) in zip(parts, factors) {
+      sums = sums.map { zip($0, part).map { $0 + $1 * factor } } ?? part.map { $0 * factor }
     }
-    return (
-      sum(bars.embedding, triplet, tripletWeight * scale * weight), sum(bars.logits, cross, scale * weight)
-    )
+    if let sums { result.fill(sums.map { A($0) }) } else { result.zero() }
+    return result
   }
 }

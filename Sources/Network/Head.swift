@@ -7,12 +7,19 @@ package final class Head<E: Element> {
   package let sources: [MapSource]
   package let range: Range<Int>
   package let neck: any Neck<E.Accumulator>
+  /// Of the head's loss terms: parameters of their own, in the layout of a weight of [classes, length].
+  package let termParameters: [ParameterLayout.Slot?]
   /// Of each source's map.
   fileprivate let channels: [Int]
 
-  init(_ sources: [MapSource], channels: [Int], _ neck: any Neck<E.Accumulator>, _ range: Range<Int>) {
+  init(
+    _ sources: [MapSource], channels: [Int], _ neck: any Neck<E.Accumulator>,
+    termParameters: [ParameterLayout.Slot?] = [],
+    _ range: Range<Int>
+  ) {
     precondition(sources.count == channels.count)
     (self.sources, self.channels, self.neck, self.range) = (sources, channels, neck, range)
+    self.termParameters = termParameters
   }
 
   fileprivate func feature(_ images: Int, _ run: Run<E>) -> Tensor<E.Accumulator> {

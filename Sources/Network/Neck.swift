@@ -28,10 +28,3 @@ package struct HeadOutputs<A: Element> {
   /// n × 1 × 1 × classes; nil in evaluation.
   package let logits: Tensor<A>?
 }
-
-/// Gradients or tangents of what losses see of a head.
-package struct HeadValues<A: Element> {
-  package let embedding: Tensor<A>, logits: Tensor<A>
-
-  package init(embedding: Tensor<A>, logits: Tensor<A>) { (self.embedding, self.logits) = (embedding, logits) }
-}

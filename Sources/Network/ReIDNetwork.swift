@@ -51,6 +51,22 @@ package final class ReIDNetwork<E: Element> {
     }
   }
 
+  /// The parameters of the heads' loss terms, by head and term; empty where a term has none.
+  package func lossParameters(_ parameters: Parameters<E.Accumulator>) -> [[[Double]]] {
+    heads.map { head in
+      head.termParameters.map { slot in slot.map { $0.range.map { Double(parameters.values[$0]) } } ?? [] }
+    }
+  }
+
+  /// Adds the gradients of these parameters, of this rank's rows.
+  package func add(_ bars: [[[Double]?]], to gradients: ParameterGradients) {
+    for (head, bars) in zip(heads, bars) {
+      for case (let slot?, let bar?) in zip(head.termParameters, bars) {
+        for (index, value) in zip(slot.range, bar) { gradients.add(value, at: index) }
+      }
+    }
+  }
+
   /// Bytes of the packed working weights, after `pack`.
   package var packedBytes: Int {
     let necks = heads.flatMap { $0.neck.maps + $0.neck.trainingMaps }
@@ -92,6 +108,11 @@ package final class NetworkPasses<E: Element> {
     _ network: ReIDNetwork<E>, _ trunk: TrunkPasses<E>, _ pyramid: PyramidPasses<E>?, _ heads: [HeadPasses<E>]
   ) {
     (self.network, self.trunk, self.pyramid, self.heads) = (network, trunk, pyramid, heads)
+  }
+
+  /// What losses see of each head.
+  package var values: [HeadValues<A>] {
+    outputs.map { HeadValues(embedding: $0.embedding, logits: after("a training forward pass", $0.logits)) }
   }
 
   /// Of each head.

@@ -1,4 +1,5 @@
 import Collectives
+import Layers
 import Losses
 import Tensors
 import Testing
@@ -46,15 +47,17 @@ import Testing
         return tensor
       }
       let (embedding, logits) = (rows(embeddings, length), rows(logits, classes))
-      let (value, embeddingBar, logitsBar) = try loss.evaluate(
-        embedding: embedding, logits: logits, labels: Array(labels[own]), scale: scale, in: arena, communicator)
+      let all = try GlobalRows(RowLabels(identities: Array(labels[own])), communicator)
+      let outputs = [HeadValues(embedding: embedding, logits: logits)], none = [[[Double](), []]]
+      let (value, bars) = try loss.evaluate(outputs, none, all, scale: scale, in: arena, communicator)
       let h = try loss.evaluateTangent(
-        at: (embedding, logits), along: (rows(dots, length), rows(logitsDots, classes)),
-        from: (embeddingBar, logitsBar), labels: Array(labels[own]), scale: scale, weight: weight, in: arena,
-        communicator)
+        at: outputs, along: [HeadValues(embedding: rows(dots, length), logits: rows(logitsDots, classes))], from: bars,
+        none, all, scale: scale, weight: weight, in: arena, communicator)[0].values
+      #expect(value.terms.map(\.name) == ["crossEntropy", "triplet"])
       return Share(
-        total: value.total, crossEntropy: value.crossEntropy, triplet: value.triplet, rows: value.rows,
-        embeddingBar: embeddingBar.array.map { Double($0) }, logitsBar: logitsBar.array.map { Double($0) },
+        total: value.total, crossEntropy: value.terms[0].value, triplet: value.terms[1].value, rows: value.rows,
+        embeddingBar: bars[0].values.embedding.array.map { Double($0) },
+        logitsBar: bars[0].values.logits.array.map { Double($0) },
         tangentBars: [h.embedding, h.logits].map { $0.array.map { Double($0) } })
     }
   }

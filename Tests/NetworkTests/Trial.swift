@@ -13,7 +13,7 @@ struct Trial: Sendable {
   var seed: UInt64 = 1
   var path = KernelPath.blas
   var threads = 1
-  var loss = ReIDLoss(tripletWeight: 1, margin: 0.3)
+  var loss = ReIDLoss([.init("", [(CrossEntropy(), 1), (BatchHardTriplet(margin: 0.3), 1)])])
 
   static func small(_ change: (inout Architecture) -> Void = { _ in }) -> Architecture {
     var architecture = Architecture(width: 0.125, embedding: 24, identities: 3)
@@ -82,18 +82,17 @@ struct Trial: Sendable {
     if let moved { for i in moved.indices { parameters.values[i] += E.Accumulator(moved[i]) } }
     network.pack(parameters, training: true, context)
     let run = Run(context, parameters, .training(seed: seed, step: 1, firstRow: range.lowerBound))
+    let rows = try GlobalRows(RowLabels(identities: Array(labels[range])), communicator)
     var result = Result()
     let passes = try network.forward(images(range, context), run), outputs = passes.outputs[0]
-    let (value, embeddingBar, logitsBar) = try loss.evaluate(
-      embedding: outputs.embedding, logits: outputs.logits!, labels: Array(labels[range]), scale: scale,
-      in: context.arena,
-      communicator)
+    let (value, bars) = try loss.evaluate(
+      passes.values, [[[], []]], rows, scale: scale, in: context.arena, communicator)
     result.loss = value.total
     result.embedding = outputs.embedding.array.map { Double($0) }
     result.logits = outputs.logits!.array.map { Double($0) }
     if backward {
       let gradients = ParameterGradients(count: network.layout.count)
-      try passes.backward([HeadValues(embedding: embeddingBar, logits: logitsBar)], .plain(gradients), run)
+      try passes.backward(bars.map(\.values), .plain(gradients), run)
       result.gradient = gradients.values.array.map { $0 / scale }
     }
     run.updates.commit()

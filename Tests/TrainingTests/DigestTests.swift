@@ -3,6 +3,7 @@ import Dataset
 import Foundation
 import Kernels
 import Layers
+import Losses
 import Network
 import Storage
 import Tensors
@@ -78,7 +79,7 @@ import Training
         let batch = ImageBatch(
           pixels: Array(pixels[images.lowerBound * size..<images.upperBound * size]), height: 64, width: 32,
           samples: samples, rows: Array(images), damaged: [])
-        let result = try step.run(batch, labels: samples.map(\.identity), learningRate: 1e-3)
+        let result = try step.run(batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3)
         #expect(result.skippedFor == nil, "step \(number)")
       }
       let strengths = step.penalty.map { [$0.adaptive.values, $0.adam.m, $0.adam.v] } ?? []

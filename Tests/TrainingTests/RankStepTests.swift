@@ -1,5 +1,6 @@
 import Collectives
 import Dataset
+import Losses
 import Tensors
 import Testing
 import Training
@@ -45,7 +46,7 @@ import Training
         let batch = ImageBatch(
           pixels: pixels, height: 64, width: 32, samples: samples, rows: Array(images), damaged: [])
         let result = try training.step.run(
-          batch, labels: samples.map(\.identity), learningRate: learningRate)
+          batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: learningRate)
         #expect(result.skippedFor == nil)
         outcome.losses.append(result.loss.total)
         if number == 0 { outcome.gradients = training.step.gradients.values.array }
@@ -129,7 +130,8 @@ import Training
         pixels: Array(training.pixels(0)[images.lowerBound * size..<images.upperBound * size]),
         height: 64, width: 32,
         samples: samples, rows: Array(images), damaged: [])
-      let result = try training.step.run(batch, labels: samples.map(\.identity), learningRate: 1e-3)
+      let result = try training.step.run(
+        batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3)
       #expect(training.everything == before && training.step.lossScale.scale == 0x1p23)
       return result.skippedFor
     }

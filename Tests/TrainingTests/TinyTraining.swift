@@ -1,6 +1,7 @@
 import Collectives
 import Dataset
 import Layers
+import Losses
 import Network
 import Tensors
 import Training
@@ -35,7 +36,7 @@ struct TinyTraining<E: Element> {
     let samples = (0..<6).map { Sample(path: "", identity: $0 / 2, camera: 0) }
     let batch = ImageBatch(
       pixels: pixels(number), height: 64, width: 32, samples: samples, rows: Array(0..<6), damaged: [])
-    return try step.run(batch, labels: samples.map(\.identity), learningRate: 1e-3)
+    return try step.run(batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3)
   }
 
   /// The loss of step 0 and the gradients in `step.gradients`, of these of its six images.
@@ -43,7 +44,7 @@ struct TinyTraining<E: Element> {
     let size = 64 * 32 * 3
     return try step.differentiate(
       Array(pixels(0)[images.lowerBound * size..<images.upperBound * size]), height: 64, width: 32,
-      labels: images.map { $0 / 2 }, scale: step.lossScale.scale
+      labels: RowLabels(identities: images.map { $0 / 2 }), scale: step.lossScale.scale
     ).loss
   }
 
@@ -63,6 +64,8 @@ struct TinyTraining<E: Element> {
   /// Everything that a step changes.
   var everything: [[E.Accumulator]] {
     let penalty = step.penalty.map { [$0.adaptive.values, $0.adam.m, $0.adam.v] } ?? []
-    return ([step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v] + penalty).map { Array($0.span) }
+    return ([step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v] + penalty).map {
+      Array($0.span)
+    }
   }
 }

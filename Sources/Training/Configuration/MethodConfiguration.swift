@@ -12,6 +12,14 @@ extension Architecture {
   }
 }
 
+extension ReIDLoss {
+  /// The terms of a configuration's heads.
+  package init(_ configuration: Configuration) {
+    let triplet = configuration.losses.triplet
+    self.init([Head("", [(CrossEntropy(), 1), (BatchHardTriplet(margin: triplet.margin), triplet.weight)])])
+  }
+}
+
 extension Tensors.Precision {
   /// The element that storage is generic over.
   package var element: any Element.Type {

@@ -3,6 +3,7 @@ import Dataset
 import Evaluation
 import Foundation
 import Layers
+import Losses
 import Network
 import Storage
 import Tensors
@@ -168,8 +169,8 @@ package final class Trainer<E: Element> {
     let loaded = timeline.measure(.loading, "images") { Result { try loader.next() } }
     let batch = try communicator.agree { try loaded.get() }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
-    let labels = batch.samples.map { classes[$0.identity]! }
-    let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
+    let labels = RowLabels(identities: batch.samples.map { classes[$0.identity]! })
+    let result = try step.run(batch, labels: labels, step: done, learningRate: plan.learningRate)
     (done, made, isSaved) = (done + 1, made + 1, false)
     try communicator.agree {
       guard result.loss.rows > 0 else {
@@ -236,7 +237,9 @@ package final class Trainer<E: Element> {
     let rate = Double(result.loss.rows) / seconds
     var fields: [(key: String, value: MetricValue)] = [
       ("step", .integer(done)), ("epoch", .integer(plan.epoch + 1)), ("loss", .number(result.loss.total)),
-      ("crossEntropy", .number(result.loss.crossEntropy)), ("triplet", .number(result.loss.triplet)),
+    ]
+    fields += result.loss.terms.map { ($0.name, .number($0.value)) }
+    fields += [
       ("learningRate", .number(plan.learningRate)), ("lossScale", .number(result.lossScale)),
       ("skipped", .integer(step.lossScale.skipped)), ("images", .integer(result.loss.rows)),
       ("damaged", .integer(batch.samples.count - result.loss.rows)), ("seconds", .number(seconds)),
@@ -264,7 +267,8 @@ package final class Trainer<E: Element> {
     let loss = result.loss, index = plan.index + 1
     // The log has said why; there are no numbers to show.
     if result.skippedFor != nil && !loss.total.isFinite { return }
-    var parts = String(format: "ce %.3f triplet %.3f", loss.crossEntropy, loss.triplet)
+    var parts = loss.terms.map { String(format: "%@ %.3f", $0.name == "crossEntropy" ? "ce" : $0.name, $0.value) }
+      .joined(separator: " ")
     if let msgr = loss.msgr { parts += String(format: " msgr %.3f", msgr) }
     if let penalty = loss.adaptiveL2 { parts += String(format: " l2 %.3f", penalty) }
     let line = String(

@@ -42,8 +42,9 @@ extension TrainingStep {
   /// Where a loss that is not finite comes from: parameters, running statistics, or what the network made of them.
   func firstNonfinite(in result: Differentiated<A>) -> String? {
     firstNonfinite([(network.layout, parameters.values, ""), (network.statistics, parameters.statistics, "")])
-      ?? (result.embedding.array.allSatisfy(\.isFinite)
-        ? result.logits.array.allSatisfy(\.isFinite) ? "the loss" : "the logits" : "the embedding")
+      ?? (result.outputs.contains { !$0.embedding.array.allSatisfy(\.isFinite) }
+        ? "the embedding"
+        : result.outputs.contains { !$0.logits.array.allSatisfy(\.isFinite) } ? "the logits" : "the loss")
   }
 
   /// Of the masters and what goes with them: equal on ranks that go on as one.

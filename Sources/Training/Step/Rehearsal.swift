@@ -1,6 +1,7 @@
 import Dataset
 import Kernels
 import Layers
+import Losses
 import Network
 import Tensors
 
@@ -29,7 +30,7 @@ package struct Rehearsal: Sendable {
     let pixels = [UInt8](unsafeUninitializedCapacity: images * height * width * 3) { $1 = $0.count }
     _ = try step.differentiate(
       pixels, height: height, width: width,
-      labels: [Int](repeating: 0, count: images), scale: 1)
+      labels: RowLabels(identities: [Int](repeating: 0, count: images)), scale: 1)
     let memory = MemoryAccount(
       parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
       workingWeights: network.packedBytes, activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes

@@ -8,7 +8,8 @@ import Tensors
 /// The parts of J = L + λR + P of a step; the same on every rank.
 package struct StepLoss: Sendable {
   package private(set) var total: Double
-  package let crossEntropy: Double, triplet: Double
+  /// The terms of L by name, before their weights.
+  package let terms: [(name: String, value: Double)]
   /// R, before λ; nil without the gradient regularizer.
   package private(set) var msgr: Double?
   /// P; nil without adaptive L2.
@@ -17,8 +18,11 @@ package struct StepLoss: Sendable {
   package let rows: Int
 
   init(_ value: ReIDLoss.Value) {
-    (total, crossEntropy, triplet, rows) = (value.total, value.crossEntropy, value.triplet, value.rows)
+    (total, terms, rows) = (value.total, value.terms, value.rows)
   }
+
+  /// Whether L itself is finite.
+  package var termsAreFinite: Bool { terms.allSatisfy { $0.value.isFinite } }
 
   mutating func add(msgr value: Double, lambda: Double) {
     msgr = value
@@ -34,10 +38,8 @@ package struct StepLoss: Sendable {
 /// What `TrainingStep.differentiate` returns beside the gradients.
 package struct Differentiated<A: Element> {
   package var loss: StepLoss
-  /// n × 1 × 1 × embedding, of this rank's rows.
-  package let embedding: Tensor<A>
-  /// n × 1 × 1 × identities, of this rank's rows.
-  package let logits: Tensor<A>
+  /// Of each head, of this rank's rows.
+  package let outputs: [HeadValues<A>]
   /// The statistics to move if the step counts.
   package let updates: RunningUpdates
   /// Where asked for.

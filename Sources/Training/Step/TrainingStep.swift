@@ -41,7 +41,7 @@ package final class TrainingStep<E: Element> {
     penalty = Penalty(network.layout, configuration)
     adam = Adam(count: network.layout.count, configuration.optimizer, decays: penalty == nil)
     lossScale = DynamicScale(configuration)
-    loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
+    loss = ReIDLoss(configuration)
     regularizer = GradientRegularizer(configuration.msgr)
     lambda = configuration.msgr.lambda
     seed = configuration.seed
@@ -57,35 +57,34 @@ package final class TrainingStep<E: Element> {
   /// as far as the configuration has these terms. Leaves them in `gradients`; changes no parameter. `step` counts what is
   /// drawn at random.
   package func differentiate(
-    _ pixels: [UInt8], height: Int, width: Int, labels: [Int], step: Int = 0, scale: Double
+    _ pixels: [UInt8], height: Int, width: Int, labels: RowLabels, step: Int = 0, scale: Double
   ) throws -> Differentiated<A> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
     timeline.measure(.packing, "working weights") {
       network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
       gradients.reset(scale: scale, A.self)
     }
-    let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: 0))
+    let rows = try GlobalRows(labels, context.communicator)
+    let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: rows.own.lowerBound))
     let passes = try timeline.measure(.phase, "forward") {
       let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
       return try network.forward(images, run)
     }
-    let outputs = (passes.outputs[0].embedding, passes.outputs[0].logits!)
-    let (value, embeddingBar, logitsBar) = try timeline.measure(.phase, "loss") {
-      try loss.evaluate(
-        embedding: outputs.0, logits: outputs.1, labels: labels, scale: scale, in: context.arena, context.communicator)
+    let outputs = passes.values, own = network.lossParameters(parameters)
+    var (value, bars) = try timeline.measure(.phase, "loss") {
+      try loss.evaluate(outputs, own, rows, scale: scale, in: context.arena, context.communicator)
     }
-    var result = Differentiated(loss: StepLoss(value), embedding: outputs.0, logits: outputs.1, updates: run.updates)
-    var bars = (embedding: embeddingBar, logits: logitsBar), pass = BackwardPass.plain(gradients)
+    var result = Differentiated(loss: StepLoss(value), outputs: outputs, updates: run.updates)
+    var pass = BackwardPass.plain(gradients)
     if let regularizer {
-      guard let h = try perturb(passes, run, regularizer, bars, labels: labels, scale: scale, &result) else {
-        return result
-      }
+      guard let h = try perturb(passes, run, regularizer, bars, own, rows, scale: scale, &result) else { return result }
       bars = h
       pass = .regularized(gradients, tangentWeight: lambda / tangentScale.scale)
     }
+    network.add(bars.map(\.parameters), to: gradients)
     reducer?.begin()
     try timeline.measure(.phase, "backward") {
-      try passes.backward([HeadValues(embedding: bars.embedding, logits: bars.logits)], pass, run)
+      try passes.backward(bars.map(\.values), pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
     if let penalty {
@@ -99,26 +98,22 @@ package final class TrainingStep<E: Element> {
   /// J: backward down to the lowest place for g and v, and the tangents up from there. Nil, on every rank
   /// alike, where the gradients of L overflow.
   private func perturb(
-    _ passes: NetworkPasses<E>, _ run: Run<E>, _ regularizer: GradientRegularizer,
-    _ bars: (embedding: Tensor<A>, logits: Tensor<A>), labels: [Int], scale: Double, _ result: inout Differentiated<A>
-  ) throws -> (embedding: Tensor<A>, logits: Tensor<A>)? {
+    _ passes: NetworkPasses<E>, _ run: Run<E>, _ regularizer: GradientRegularizer, _ bars: [ReIDLoss.Gradients<A>],
+    _ own: [[[Double]]], _ rows: GlobalRows, scale: Double, _ result: inout Differentiated<A>
+  ) throws -> [ReIDLoss.Gradients<A>]? {
     let recorded = try timeline.measure(.phase, "recording") {
-      try passes.backward(
-        [HeadValues(embedding: bars.embedding, logits: bars.logits)], .recording(places: regularizer.places), run)
+      try passes.backward(bars.map(\.values), .recording(places: regularizer.places), run)
     }
     let measured = try regularizer.measure(recorded, scale: scale, context)
     result.loss.add(msgr: measured.value, lambda: lambda)
     repeat {
       do {
         let v = regularizer.directions(measured, tangentScale: tangentScale.scale, context)
-        let dots = try timeline.measure(.phase, "tangents") {
-          try passes.forwardTangent(at: v, run)[0]
-        }
+        let dots = try timeline.measure(.phase, "tangents") { try passes.forwardTangent(at: v, run) }
         if measuresTangents { result.tangents = try TangentReport(passes.storedTangents, tangentScale.scale, context) }
         return try loss.evaluateTangent(
-          at: (result.embedding, result.logits), along: (dots.embedding, dots.logits), from: bars, labels: labels,
-          scale: scale,
-          weight: lambda / tangentScale.scale, in: context.arena, context.communicator)
+          at: result.outputs, along: dots, from: bars, own, rows, scale: scale, weight: lambda / tangentScale.scale,
+          in: context.arena, context.communicator)
       } catch is TangentOverflow {
         // On every rank alike: once more with smaller tangents, unless the gradients themselves have overflown.
       }
@@ -128,10 +123,10 @@ package final class TrainingStep<E: Element> {
   }
 
   /// A whole step. One that meets an Inf or NaN on any rank changes no parameter, statistic or moment on any.
-  package func run(_ batch: ImageBatch, labels: [Int], learningRate: Double) throws -> StepResult {
+  package func run(_ batch: ImageBatch, labels: RowLabels, step: Int = 0, learningRate: Double) throws -> StepResult {
     let scale = lossScale.scale
     let result = try differentiate(
-      batch.pixels, height: batch.height, width: batch.width, labels: labels, scale: scale)
+      batch.pixels, height: batch.height, width: batch.width, labels: labels, step: step, scale: scale)
     let culprit: String? =
       result.overflowed
       ? "a gradient of a feature (msgr.at)"

@@ -2,6 +2,7 @@ import Collectives
 import Dataset
 import Kernels
 import Layers
+import Losses
 import Network
 import Storage
 import Tensors
@@ -45,28 +46,29 @@ package enum Probe {
     let height = configuration.input.height, width = configuration.input.width
     // Training would skip the steps that overflow float16 and halve the scale; here that is one loop.
     func differentiate() throws -> Differentiated<E.Accumulator> {
-      try step.differentiate(pixels, height: height, width: width, labels: labels, scale: step.lossScale.scale)
+      try step.differentiate(
+        pixels, height: height, width: width, labels: RowLabels(identities: labels), scale: step.lossScale.scale)
     }
     func overflows(_ result: Differentiated<E.Accumulator>) -> Bool {
       result.overflowed || !result.loss.total.isFinite
         || step.gradients.nonfinite(step.network.layout, context.accumulating) != nil
     }
     var result = try differentiate()
-    while overflows(result), result.loss.crossEntropy.isFinite, step.lossScale.halve() { result = try differentiate() }
+    while overflows(result), result.loss.termsAreFinite, step.lossScale.halve() { result = try differentiate() }
     let scale = step.lossScale.scale
-    let embeddings = Array(try communicator.allgather(result.embedding.array).joined())
-    let allLogits = Array(try communicator.allgather(result.logits.array).joined())
+    let outputs = try result.outputs.enumerated().flatMap { index, output in
+      try [("embedding", output.embedding), ("logits", output.logits)].map { name, rows in
+        let all = Array(try communicator.allgather(rows.array).joined())
+        return tensor(index == 0 ? name : "\(name).\(index)", [samples.count, rows.shape.channels], all)
+      }
+    }
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       let gradients = Buffer<E.Accumulator>(count: step.network.layout.count)
       for i in 0..<gradients.count { gradients[i] = E.Accumulator(step.gradients[i] / scale) }
       let loss = result.loss
-      var tensors = [
-        tensor("embedding", [samples.count, result.embedding.shape.channels], embeddings),
-        tensor("logits", [samples.count, result.logits.shape.channels], allLogits),
-        tensor("loss.total", [1], [loss.total]), tensor("loss.crossEntropy", [1], [loss.crossEntropy]),
-        tensor("loss.triplet", [1], [loss.triplet]), tensor("loss.msgr", [1], [loss.msgr ?? 0]),
-      ]
+      var tensors = outputs + [tensor("loss.total", [1], [loss.total]), tensor("loss.msgr", [1], [loss.msgr ?? 0])]
+      tensors += loss.terms.map { tensor("loss.\($0.name)", [1], [$0.value]) }
       if let penalty = step.penalty?.adaptive {
         tensors.append(tensor("loss.adaptiveL2", [1], [loss.adaptiveL2 ?? 0]))
         let strengths = Buffer<E.Accumulator>(count: penalty.layout.count)

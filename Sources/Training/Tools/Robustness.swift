@@ -45,7 +45,7 @@ package struct RobustnessProbe<E: Element> {
   ) {
     (self.network, self.parameters, self.configuration, self.context) = (network, parameters, configuration, context)
     (self.places, self.sizes) = (places.sorted(), sizes)
-    loss = ReIDLoss(tripletWeight: configuration.losses.triplet.weight, margin: configuration.losses.triplet.margin)
+    loss = ReIDLoss(configuration)
     precondition(E.precision != .float16)
     network.pack(parameters, training: true, inputGradient: true, context)
   }
@@ -99,9 +99,9 @@ package struct RobustnessProbe<E: Element> {
     let run = Run(context, parameters, .training(seed: configuration.seed, step: batch, firstRow: firstRow))
     let passes = try network.forward(images, run)
     let embedding = passes.outputs[0].embedding
-    let (value, embeddingBar, logitsBar) = try evaluate(passes, labels)
-    let gradients = try passes.backward(
-      [HeadValues(embedding: embeddingBar, logits: logitsBar)], .recording(places: places), run)
+    let rows = try GlobalRows(RowLabels(identities: labels), context.communicator)
+    let (value, bars) = try evaluate(passes, rows)
+    let gradients = try passes.backward(bars.map(\.values), .recording(places: places), run)
     var norms: [Double] = [], changes: [Double] = []
     for place in places {
       let feature = place == 0 ? images : passes.feature(place), g = gradients[place]!
@@ -112,7 +112,7 @@ package struct RobustnessProbe<E: Element> {
         for direction in directions {
           let perturbation = scaled(direction, to: feature, by: size)
           let moved = try network.forward(images, adding: [place: perturbation], run)
-          changes.append(try evaluate(moved, labels).value.total - value.total)
+          changes.append(try evaluate(moved, rows).value.total - value.total)
           changes.append(try relativeChange(moved.outputs[0].embedding, embedding, rows: value.rows))
         }
       }
@@ -120,13 +120,11 @@ package struct RobustnessProbe<E: Element> {
     return [value.total] + norms + changes
   }
 
-  private func evaluate(_ passes: NetworkPasses<E>, _ labels: [Int]) throws -> (
-    value: ReIDLoss.Value, embeddingBar: Tensor<A>, logitsBar: Tensor<A>
+  private func evaluate(_ passes: NetworkPasses<E>, _ rows: GlobalRows) throws -> (
+    value: ReIDLoss.Value, gradients: [ReIDLoss.Gradients<A>]
   ) {
     try loss.evaluate(
-      embedding: passes.outputs[0].embedding, logits: passes.outputs[0].logits!, labels: labels, scale: 1,
-      in: context.arena,
-      context.communicator)
+      passes.values, network.lossParameters(parameters), rows, scale: 1, in: context.arena, context.communicator)
   }
 
   /// Each image's direction at the length ε‖f_i‖.

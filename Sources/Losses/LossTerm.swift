@@ -1,0 +1,75 @@
+/// What a loss term sees of a head: the rows of the global batch.
+package struct LossBatch<S: LossScalar>: Sendable {
+  /// B × length, the rows of all ranks.
+  package let embeddings: [S]
+  package let length: Int
+  /// rows of this rank × classes.
+  package let logits: [S]
+  package let classes: Int
+  /// The class of each of the B rows.
+  package let labels: [Int]
+  /// The rows of this rank.
+  package let own: Range<Int>
+  /// The term's own parameters, as `LossTerm.parameters` shapes them.
+  package let parameters: [S]
+
+  package init(
+    embeddings: [S], length: Int, logits: [S] = [], classes: Int = 0, labels: [Int], own: Range<Int>? = nil,
+    parameters: [S] = []
+  ) {
+    (self.embeddings, self.length, self.logits, self.classes) = (embeddings, length, logits, classes)
+    (self.labels, self.own, self.parameters) = (labels, own ?? labels.indices, parameters)
+  }
+
+  /// B.
+  package var rows: Int { labels.count }
+
+  /// Row `index` of all.
+  package func embedding(_ index: Int) -> ArraySlice<S> { embeddings[index * length..<(index + 1) * length] }
+}
+
+/// A loss, and its gradients with respect to what this rank has.
+package struct LossGradient<S: LossScalar> {
+  /// Of all rows, or of this rank's alone, whose sum over ranks is the loss.
+  package enum Value { case whole(Double), share(Double) }
+
+  package var value: Value
+  /// own rows × length; nil where the term does not read embeddings.
+  package var embeddings: [S]?
+  /// own rows × classes; nil where it does not read logits.
+  package var logits: [S]?
+  /// This rank's part of the gradient of the parameters; nil where it has none.
+  package var parameters: [S]?
+
+  package init(_ value: Value, embeddings: [S]? = nil, logits: [S]? = nil, parameters: [S]? = nil) {
+    (self.value, self.embeddings, self.logits, self.parameters) = (value, embeddings, logits, parameters)
+  }
+
+  package var loss: Double {
+    switch value {
+    case .whole(let loss), .share(let loss): loss
+    }
+  }
+}
+
+/// A term of a head's loss, a mean over the B rows of the global batch whatever the ranks' shares.
+///
+/// Precision: float64. A term is the same on every rank, draws nothing at random, and breaks ties by the lower row.
+package protocol LossTerm: Sendable {
+  /// The name in metrics, log lines, probe and report: camelCase.
+  var name: String { get }
+  /// Whether the gradient regularizer can go through it: false where a part that is held constant differs between passes.
+  var isRegularizable: Bool { get }
+  /// Whether its logits are cosines.
+  var readsCosines: Bool { get }
+  /// The shape of parameters of its own, as [classes, length]; none by default.
+  func parameters(classes: Int, length: Int) -> [Int]?
+
+  func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S>
+}
+
+extension LossTerm {
+  package var isRegularizable: Bool { true }
+  package var readsCosines: Bool { false }
+  package func parameters(classes: Int, length: Int) -> [Int]? { nil }
+}

@@ -1,0 +1,98 @@
+/// Batch-hard triplet loss (Hermans et al., 2017) over all B rows of the global batch:
+///
+///     L = (1/B) Σ_a h(max_p d(a, p) − min_n d(a, n)),   d(a, b) = √max(‖a − b‖², 10⁻¹²)
+///     h(x) = max(0, m + x) with a margin m, or softplus(x) without one
+///     ∂d/∂a = (a − b)/d = −∂d/∂b            (0 where d is clamped)
+///
+/// p runs over the rows of a's identity (a itself among them), n over those of others; of equal distances the first
+/// row is mined; in the tangents mined pairs and hinges stay. Anchors of a batch with a single identity have no negative and
+/// no loss. Every rank computes the whole loss and takes the gradient of its rows.
+package struct BatchHardTriplet: LossTerm {
+  /// nil: soft margin.
+  package let margin: Double?
+
+  package init(margin: Double?) { self.margin = margin }
+
+  package var name: String { "triplet" }
+
+  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+    let length = batch.length, own = batch.own
+    let (loss, pairs) = mine(batch)
+    var gradient = [S](repeating: S(0), count: own.count * length)
+    for pair in pairs {
+      let factor = pair.weight / (S(Double(batch.rows)) * pair.distance)
+      for i in 0..<length {
+        let slope = factor * (batch.embeddings[pair.anchor * length + i] - batch.embeddings[pair.other * length + i])
+        if own.contains(pair.anchor) { gradient[(pair.anchor - own.lowerBound) * length + i] += slope }
+        if own.contains(pair.other) { gradient[(pair.other - own.lowerBound) * length + i] -= slope }
+      }
+    }
+    return LossGradient(.whole(loss), embeddings: gradient)
+  }
+
+  /// Two rows whose distance counts in the loss, with ∂h/∂d; not one that is clamped.
+  private struct Pair<S: LossScalar> { let anchor: Int, other: Int, weight: S, distance: S }
+
+  private func mine<S: LossScalar>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
+    let rows = batch.rows, labels = batch.labels
+    precondition(batch.embeddings.count == rows * batch.length)
+    let squares = Self.squaredDistances(batch.embeddings.map(\.value), rows, batch.length)
+    var loss = 0.0, pairs: [Pair<S>] = []
+    for anchor in 0..<rows {
+      var positive = -1, negative = -1
+      for other in 0..<rows {
+        let square = squares[anchor * rows + other]
+        if labels[other] == labels[anchor] {
+          if positive < 0 || square > squares[anchor * rows + positive] { positive = other }
+        } else if negative < 0 || square < squares[anchor * rows + negative] {
+          negative = other
+        }
+      }
+      guard negative >= 0 else { continue }
+      func distance(_ other: Int) -> S {
+        squares[anchor * rows + other] < 1e-12 ? S(1e-12.squareRoot()) : Self.distance(batch, anchor, other)
+      }
+      let far = distance(positive), near = distance(negative)
+      let weight: S
+      if let margin {
+        let hinge = margin + far.value - near.value
+        if hinge.isNaN { loss = .nan }
+        guard hinge > 0 else { continue }
+        loss += hinge / Double(rows)
+        weight = S(1)
+      } else {
+        loss += (far.value - near.value).softplus() / Double(rows)
+        weight = (far - near).sigmoid()
+      }
+      for (other, distance, weight) in [(positive, far, weight), (negative, near, -weight)]
+      where squares[anchor * rows + other] > 1e-12 {
+        pairs.append(Pair(anchor: anchor, other: other, weight: weight, distance: distance))
+      }
+    }
+    return (loss, pairs)
+  }
+
+  private static func distance<S: LossScalar>(_ batch: LossBatch<S>, _ a: Int, _ b: Int) -> S {
+    var sum = S(0)
+    for (x, y) in zip(batch.embedding(a), batch.embedding(b)) { sum += (x - y) * (x - y) }
+    return sum.squareRoot()
+  }
+
+  private static func squaredDistances(_ x: [Double], _ rows: Int, _ length: Int) -> [Double] {
+    var squares = [Double](repeating: 0, count: rows * rows)
+    x.withUnsafeBufferPointer { x in
+      for a in 0..<rows {
+        for b in 0..<a {
+          var sum = 0.0
+          for i in 0..<length {
+            let difference = x[a * length + i] - x[b * length + i]
+            sum += difference * difference
+          }
+          squares[a * rows + b] = sum
+          squares[b * rows + a] = sum
+        }
+      }
+    }
+    return squares
+  }
+}

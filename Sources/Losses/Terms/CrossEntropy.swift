@@ -1,0 +1,62 @@
+import Foundation
+
+/// Cross-entropy of a softmax over classes, with label smoothing (Szegedy et al., 2016) of α:
+///
+///     L = −(1/B) Σ_i Σ_k q_ik log p_ik,  q_ik = (1 − α)[k = t_i] + α/K          z̄_i = (p_i − q_i) / B
+///
+/// Rows are independent, so each rank computes its own.
+package struct CrossEntropy: LossTerm {
+  package let smoothing: Double
+
+  package init(smoothing: Double = 0) { self.smoothing = smoothing }
+
+  package var name: String { "crossEntropy" }
+
+  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+    let classes = batch.classes, scale = 1 / Double(batch.rows)
+    var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0
+    for (row, label) in batch.labels[batch.own].enumerated() {
+      let softmax = Softmax(batch.logits[row * classes..<(row + 1) * classes])
+      precondition(label >= 0 && label < classes)
+      let factor = S(scale) / softmax.sum
+      for i in 0..<classes {
+        gradient[row * classes + i] = softmax.exponentials[i] * factor
+        if smoothing > 0 { gradient[row * classes + i] -= S(scale * smoothing / Double(classes)) }
+      }
+      gradient[row * classes + label] -= S(scale * (1 - smoothing))
+      loss += (softmax.logSum - softmax.logit(label)) * scale * (1 - smoothing)
+      if smoothing > 0 {
+        let mean = (0..<classes).reduce(0) { $0 + softmax.logit($1) } / Double(classes)
+        loss += (softmax.logSum - mean) * scale * smoothing
+      }
+    }
+    return LossGradient(.share(loss), logits: gradient)
+  }
+}
+
+/// e^{z − largest} of a row of logits; the largest cancels in all that is made of it.
+struct Softmax<S: LossScalar> {
+  let exponentials: [S], sum: S
+  private let logits: ArraySlice<S>, largest: Double
+
+  init(_ logits: ArraySlice<S>) {
+    let largest = logits.lazy.map(\.value).max()!
+    var exponentials: [S] = [], sum = S(0)
+    exponentials.reserveCapacity(logits.count)
+    for z in logits {
+      let e = (z - S(largest)).exponential()
+      exponentials.append(e)
+      sum += e
+    }
+    (self.logits, self.largest, self.exponentials, self.sum) = (logits, largest, exponentials, sum)
+  }
+
+  /// log Σ e^z.
+  var logSum: Double { log(sum.value) + largest }
+
+  func logProbability(_ index: Int) -> S {
+    logits[logits.startIndex + index] - S(largest) - sum.logarithm()
+  }
+
+  func logit(_ index: Int) -> Double { logits[logits.startIndex + index].value }
+}
