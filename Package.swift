@@ -23,7 +23,7 @@ let package = Package(
     .target(name: "Kernels", dependencies: ["CKernels", "Tensors"]),
     .target(name: "Collectives", dependencies: ["CMPI", "Tensors"]),
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
-    .target(name: "Network", dependencies: ["Layers"]),
+    .target(name: "Network", dependencies: ["Layers", "Losses"]),
     .target(name: "Losses", dependencies: ["Layers"]),
     .target(name: "Storage", dependencies: ["COpenSSL", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),

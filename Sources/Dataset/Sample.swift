@@ -14,8 +14,12 @@ package struct Sample: Sendable, Equatable, Hashable, Codable {
   }
 
   /// The class of every identity among `samples`: 0, 1, … in ascending order of the identities.
-  package static func classes(of samples: [Sample]) -> [Int: Int] {
-    let identities = Set(samples.map(\.identity)).sorted()
-    return Dictionary(uniqueKeysWithValues: identities.enumerated().map { ($1, $0) })
+  package static func classes(of samples: [Sample]) -> [Int: Int] { numbered(samples.map(\.identity)) }
+
+  /// The class of every camera likewise.
+  package static func cameraClasses(of samples: [Sample]) -> [Int: Int] { numbered(samples.map(\.camera)) }
+
+  private static func numbered(_ labels: [Int]) -> [Int: Int] {
+    Dictionary(uniqueKeysWithValues: Set(labels).sorted().enumerated().map { ($1, $0) })
   }
 }

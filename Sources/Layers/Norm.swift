@@ -29,20 +29,22 @@ package final class Norm<E: Element> {
   /// How many, from the first on, are normalized over single images.
   package let instanceChannels: Int
   private let parts: [Part]
-  /// Where γ and β of each channel stand.
-  private let scaleIndices: [Int], shiftIndices: [Int]
+  /// Where γ and β of each channel stand; nil where there is no β.
+  private let scaleIndices: [Int], shiftIndices: [Int?]
 
   /// The parameters of consecutive channels.
   private struct Part {
-    let scale: ParameterLayout.Slot, shift: ParameterLayout.Slot
+    let scale: ParameterLayout.Slot
+    /// nil: always 0.
+    let shift: ParameterLayout.Slot?
     let running: (mean: ParameterLayout.Slot, variance: ParameterLayout.Slot)?
 
     init(
       _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int,
-      isBatch: Bool
+      isBatch: Bool, hasShift: Bool = true
     ) {
       scale = layout.add(name + ".weight", .normScale, shape: [channels])
-      shift = layout.add(name + ".bias", .normShift, shape: [channels])
+      shift = hasShift ? layout.add(name + ".bias", .normShift, shape: [channels]) : nil
       running =
         isBatch
         ? (
@@ -54,14 +56,22 @@ package final class Norm<E: Element> {
 
   private init(_ parts: [Part], channels: Int, instanceChannels: Int) {
     (self.parts, self.channels, self.instanceChannels) = (parts, channels, instanceChannels)
-    (scaleIndices, shiftIndices) = (parts.flatMap(\.scale.range), parts.flatMap(\.shift.range))
+    (scaleIndices, shiftIndices) = (
+      parts.flatMap(\.scale.range),
+      parts.flatMap { part in
+        part.scale.range.indices.map { index in
+          part.shift.map { $0.range.lowerBound + index - part.scale.range.lowerBound }
+        }
+      }
+    )
   }
 
   /// Batch norm.
   package convenience init(
-    _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int
+    _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int,
+    hasShift: Bool = true
   ) {
-    let part = Part(&layout, &statistics, name, channels: channels, isBatch: true)
+    let part = Part(&layout, &statistics, name, channels: channels, isBatch: true, hasShift: hasShift)
     self.init([part], channels: channels, instanceChannels: 0)
   }
 
@@ -82,7 +92,7 @@ package final class Norm<E: Element> {
 
   /// Of the batch-normalized channels, or where there are none of all.
   package var scale: ParameterLayout.Slot { parts[parts.count - 1].scale }
-  package var shift: ParameterLayout.Slot { parts[parts.count - 1].shift }
+  package var shift: ParameterLayout.Slot? { parts[parts.count - 1].shift }
 
   /// Which sums the forward pass wants of what writes x.
   package func forwardSums(training: Bool) -> Epilogue<E>.ForwardSums {
@@ -150,7 +160,7 @@ package final class Norm<E: Element> {
 
   /// The normalization of x of this shape, from this rank's Σx, Σx² (which evaluation needs for instance norm alone).
   package func normalize(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> State {
-    run.note(parts.flatMap { [$0.scale, $0.shift] })
+    run.note(parts.flatMap { [$0.scale] + ($0.shift.map { [$0] } ?? []) })
     // A rank without images has a set too: it may be the one that adds the gradients of batch norm.
     let sets = instanceChannels > 0 ? max(1, shape.images) : 1, batchChannels = channels - instanceChannels
     var mean: [Double] = [], variance: [Double] = [], n = 0.0
@@ -188,7 +198,7 @@ package final class Norm<E: Element> {
   ) -> State {
     let inverse = variance.map { 1 / ($0 + Self.epsilon).squareRoot() }, size = sets * channels
     let scales = Buffer<A>(count: size), shifts = Buffer<A>(count: size), means = Buffer<A>(count: size)
-    let gammas = gammas(parameters), betas = parts.flatMap { $0.shift.range.map { Double(parameters.values[$0]) } }
+    let gammas = gammas(parameters), betas = shiftIndices.map { $0.map { Double(parameters.values[$0]) } ?? 0 }
     for i in 0..<size {
       let gamma = gammas[i % channels]
       scales[i] = A(gamma * inverse[i])
@@ -236,7 +246,7 @@ package final class Norm<E: Element> {
     let (means, products) = centred(state, totals)
     if let gradients {
       for i in 0..<state.sets * channels where counts(i, run) {
-        gradients.add(totals[0, i], at: shiftIndices[i % channels])
+        if let shift = shiftIndices[i % channels] { gradients.add(totals[0, i], at: shift) }
         gradients.add(products[i] * count(i, state), at: scaleIndices[i % channels])
       }
     }
@@ -271,7 +281,7 @@ package final class Norm<E: Element> {
       d[i] = A(-weight * slope * inverse * dDeviation)
       e[i] = A(-weight * slope * inverse * product)
       guard counts(i, run) else { continue }
-      gradients.add(totals[0, i], at: shiftIndices[i % channels])
+      if let shift = shiftIndices[i % channels] { gradients.add(totals[0, i], at: shift) }
       gradients.add((products[i] + weight * cross) * count(i, state), at: scaleIndices[i % channels])
     }
     return RegularizedCoefficients(base: base, d: d, e: e)

@@ -1,5 +1,7 @@
+import Tensors
+
 /// What a loss term sees of a head: the rows of the global batch.
-package struct LossBatch<S: LossScalar>: Sendable {
+package struct LossBatch<S: RealNumber>: Sendable {
   /// B × length, the rows of all ranks.
   package let embeddings: [S]
   package let length: Int
@@ -29,7 +31,7 @@ package struct LossBatch<S: LossScalar>: Sendable {
 }
 
 /// A loss, and its gradients with respect to what this rank has.
-package struct LossGradient<S: LossScalar> {
+package struct LossGradient<S: RealNumber> {
   /// Of all rows, or of this rank's alone, whose sum over ranks is the loss.
   package enum Value { case whole(Double), share(Double) }
 
@@ -58,18 +60,28 @@ package struct LossGradient<S: LossScalar> {
 package protocol LossTerm: Sendable {
   /// The name in metrics, log lines, probe and report: camelCase.
   var name: String { get }
+  /// What it counts in the loss, from 0 on.
+  var weight: Double { get }
   /// Whether the gradient regularizer can go through it: false where a part that is held constant differs between passes.
   var isRegularizable: Bool { get }
-  /// Whether its logits are cosines.
+  /// Whether it reads logits, and whether these have to be cosines.
+  var readsLogits: Bool { get }
   var readsCosines: Bool { get }
   /// The shape of parameters of its own, as [classes, length]; none by default.
   func parameters(classes: Int, length: Int) -> [Int]?
 
-  func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S>
+  func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S>
+}
+
+extension OptionField where Root: LossTerm {
+  static func weight(_ place: WritableKeyPath<Root, Double> & Sendable) -> OptionField {
+    .number("weight", place, 0...1e6, "What the term counts in the loss; 0 leaves it out.")
+  }
 }
 
 extension LossTerm {
   package var isRegularizable: Bool { true }
+  package var readsLogits: Bool { true }
   package var readsCosines: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
 }

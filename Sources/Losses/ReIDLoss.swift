@@ -11,11 +11,9 @@ package struct ReIDLoss: Sendable {
     /// Stands before the names of its terms, where there are several heads.
     package let name: String
     package let label: RowLabels.Column
-    package let terms: [(term: any LossTerm, weight: Double)]
+    package let terms: [any LossTerm]
 
-    package init(
-      _ name: String, by label: RowLabels.Column = .identity, _ terms: [(term: any LossTerm, weight: Double)]
-    ) {
+    package init(_ name: String, by label: RowLabels.Column = .identity, _ terms: [any LossTerm]) {
       (self.name, self.label, self.terms) = (name, label, terms)
     }
   }
@@ -52,10 +50,10 @@ package struct ReIDLoss: Sendable {
     var gradients: [Gradients<A>] = [], values: [Double] = [], shares: [Int] = []
     for (index, (head, output)) in zip(heads, outputs).enumerated() {
       let embeddings = try Self.gather(output.embedding, communicator), logits = output.logits.array.map { Double($0) }
-      let parts = head.terms.enumerated().map { number, weighted in
-        weighted.weight == 0
+      let parts = head.terms.enumerated().map { number, term in
+        term.weight == 0
           ? nil
-          : weighted.term.evaluate(
+          : term.evaluate(
             batch(head, output, rows, embeddings, logits, own(parameters, index, number)))
       }
       for part in parts {
@@ -74,7 +72,7 @@ package struct ReIDLoss: Sendable {
     if !packed.isEmpty { try communicator.allreduce(&packed, .sum) }
     for (share, sum) in zip(shares, packed) { values[share] = sum }
     let weights = heads.flatMap { $0.terms.map(\.weight) }
-    let names = heads.flatMap { head in head.terms.map { name($0.term, of: head) } }
+    let names = heads.flatMap { head in head.terms.map { name($0, of: head) } }
     let total = zip(weights, values).map { $0 * $1 }.reduce(0, +)
     return (Value(total: total, terms: Array(zip(names, values)), rows: rows.count), gradients)
   }
@@ -93,10 +91,10 @@ package struct ReIDLoss: Sendable {
       guard directions.allSatisfy(\.isFinite) else { throw TangentOverflow() }
       let embeddings = zip(try Self.gather(output.embedding, communicator), directions).map { Dual($0, $1) }
       let logits = zip(output.logits.array, dots.logits.array).map { Dual(Double($0), Double($1)) }
-      let parts = head.terms.enumerated().map { number, weighted in
-        weighted.weight == 0
+      let parts = head.terms.enumerated().map { number, term in
+        term.weight == 0
           ? nil
-          : weighted.term.evaluate(
+          : term.evaluate(
             batch(head, output, rows, embeddings, logits, own(parameters, index, number).map { Dual($0) }))
       }
       let factors = head.terms.map { $0.weight * scale * weight }
@@ -119,7 +117,7 @@ package struct ReIDLoss: Sendable {
     parameters[head].isEmpty ? [] : parameters[head][term]
   }
 
-  private func batch<A: Element, S: LossScalar>(
+  private func batch<A: Element, S: RealNumber>(
     _ head: Head, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S], _ parameters: [S]
   ) -> LossBatch<S> {
     LossBatch(

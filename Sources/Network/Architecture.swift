@@ -1,3 +1,4 @@
+import Losses
 import Tensors
 
 /// Which network: ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.
@@ -26,8 +27,12 @@ package struct Architecture: Sendable, Equatable {
   package var fusion: Bool
   /// The stride of stage 4 (1: the "last stride" trick).
   package var lastStride: Int
-  /// Training identities: the classifier's outputs.
-  package var identities: Int
+  package var trunk = TrunkKind.resnet50
+  package var norm = TrunkNorm.batch
+  /// The heads; none: the paper's.
+  package var heads: [HeadOptions] = []
+  /// Training identities and cameras: what classifiers tell apart.
+  package var identities: Int, cameras = 1
 
   package init(
     head: Head = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true,
@@ -49,9 +54,6 @@ package struct Architecture: Sendable, Equatable {
   /// A channel count of the full network at this width.
   package func channels(_ full: Int) -> Int { max(1, Int((Double(full) * width).rounded())) }
 
-  /// Channels of a stage's output (1…4): 256, 512, 1024, 2048 at full width.
-  package func stageChannels(_ stage: Int) -> Int { 4 * channels(64 << (stage - 1)) }
-
   /// Channels of the pyramid: 512 at full width.
   package var pyramidChannels: Int { channels(512) }
 
@@ -60,8 +62,11 @@ package struct Architecture: Sendable, Equatable {
   /// Whether stage outputs are averaged as they are, without a pyramid.
   package var isDirect: Bool { head == .baseline || !(lateral || topDown) }
 
-  /// Length of the concatenated averages.
-  package var featureChannels: Int {
-    isDirect ? fusedStages.reduce(0) { $0 + stageChannels($1) } : fusedStages.count * pyramidChannels
-  }
+  /// What the paper's head reads.
+  package var usualSources: [MapSource] { fusedStages.map { isDirect ? .stage($0) : .level($0) } }
+
+  /// The heads, the paper's where none are given.
+  package var headOptions: [HeadOptions] { heads.isEmpty ? [HeadOptions()] : heads }
+
+  package func classes(_ label: RowLabels.Column) -> Int { label == .identity ? identities : cameras }
 }

@@ -1,25 +1,55 @@
 import Layers
 import Tensors
 
-/// A head: averages of maps, one after the other in a feature, and a neck.
+/// A head: averages of maps, one after the other in a feature, a neck, and a classifier.
 package final class Head<E: Element> {
+  package typealias A = E.Accumulator
   /// What is averaged, in the order of the feature.
   package let sources: [MapSource]
   package let range: Range<Int>
-  package let neck: any Neck<E.Accumulator>
+  package let neck: any Neck<A>
+  package let classifier: any Classifier<A>
   /// Of the head's loss terms: parameters of their own, in the layout of a weight of [classes, length].
   package let termParameters: [ParameterLayout.Slot?]
+  /// Whether it is retrieved by.
+  package let retrieve: Bool
   /// Of each source's map.
   fileprivate let channels: [Int]
 
-  init(
-    _ sources: [MapSource], channels: [Int], _ neck: any Neck<E.Accumulator>,
-    termParameters: [ParameterLayout.Slot?] = [],
-    _ range: Range<Int>
-  ) {
-    precondition(sources.count == channels.count)
-    (self.sources, self.channels, self.neck, self.range) = (sources, channels, neck, range)
-    self.termParameters = termParameters
+  /// `maps`: the channels of the maps there are. The paper's own head has the tensor names `neck.*` and `classifier.*`, others
+  /// `heads.<name>.neck.*` and so on.
+  init(_ options: HeadOptions, _ maps: [MapSource: Int], _ builder: inout NetworkBuilder<E>) {
+    let architecture = builder.architecture
+    sources = options.sources.isEmpty ? architecture.usualSources : options.sources
+    let channels = sources.map { after("the choice of maps", maps[$0]) }, features = channels.reduce(0, +)
+    let prefix = architecture.heads.isEmpty ? "" : "heads.\(options.name).",
+      classes = architecture.classes(options.label)
+    ((neck, classifier, termParameters), range) = builder.recorded { builder in
+      builder.accumulating { layout, statistics in
+        let neck: any Neck<A> =
+          switch options.neck {
+          case .embedding(let options):
+            EmbeddingNeck(
+              &layout, &statistics, prefix, features: features,
+              embedding: options.length > 0 ? options.length : architecture.embedding)
+          case .bnneck(let options):
+            BNNeck(&layout, &statistics, prefix, features: features, shift: options.shift)
+          }
+        let classifier: any Classifier<A> =
+          switch options.classifier {
+          case .linear(let options):
+            LinearClassifier(&layout, prefix, inputs: neck.classifiedLength, classes: classes, bias: options.bias)
+          case .cosine: CosineClassifier(&layout, prefix, inputs: neck.classifiedLength, classes: classes)
+          }
+        let slots = options.losses.map { choice in
+          choice.term.parameters(classes: classes, length: neck.embeddingLength).map {
+            layout.add("\(prefix)\(choice.term.name).weight", .centre, shape: $0)
+          }
+        }
+        return (neck, classifier, slots)
+      }
+    }
+    (self.channels, retrieve) = (channels, options.retrieve)
   }
 
   fileprivate func feature(_ images: Int, _ run: Run<E>) -> Tensor<E.Accumulator> {
@@ -41,7 +71,7 @@ package final class Head<E: Element> {
       first += map.shape.channels
       shapes.append(map.shape)
     }
-    return HeadPasses(self, try neck.forward(feature, run.accumulating), shapes)
+    return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), shapes)
   }
 }
 

@@ -4,7 +4,7 @@ import Tensors
 extension ReIDNetwork {
   /// Freshly initialized parameters: convolutions and the neck's linear layer normal with variance 2 / fan-out (He et
   /// al., 2015; torchvision's choice), the classifier normal with deviation 0.001, norms 1 and 0, biases 0, running
-  /// statistics 0 and 1.
+  /// statistics 0 and 1, centres of classes normal with deviation 1.
   ///
   /// The bits of a tensor depend on the seed and its name alone, so networks that share a tensor start it alike.
   package func initialized(seed: UInt64, _ workers: Workers) -> Parameters<E.Accumulator> {
@@ -15,9 +15,12 @@ extension ReIDNetwork {
       switch slot.kind {
       case .convolution, .linear:
         let fanOut = slot.shape[0] * slot.shape.dropFirst(2).reduce(1, *)
-        let deviation = slot.name == "classifier.weight" ? 0.001 : (2 / Double(fanOut)).squareRoot()
+        let deviation = slot.name.hasSuffix("classifier.weight") ? 0.001 : (2 / Double(fanOut)).squareRoot()
         var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
         for i in 0..<slot.count { values[i] = E.Accumulator(Float(deviation * random.normal())) }
+      case .centre:
+        var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
+        for i in 0..<slot.count { values[i] = E.Accumulator(Float(random.normal())) }
       case .normScale:
         for i in 0..<slot.count { values[i] = 1 }
       case .bias, .normShift, .statistic, .strength: break

@@ -2,11 +2,18 @@ import Layers
 import Tensors
 
 /// A map of the network that a head can read.
-package enum MapSource: Hashable, Sendable {
+package enum MapSource: String, CaseIterable, Codable, Sendable {
   /// c_s, the output of stage s of the trunk.
-  case stage(Int)
+  case stage1, stage2, stage3, stage4
   /// f_s, level s of the pyramid.
-  case level(Int)
+  case level1, level2, level3, level4
+
+  package static func stage(_ number: Int) -> MapSource { allCases[number - 1] }
+  package static func level(_ number: Int) -> MapSource { allCases[number + 3] }
+
+  /// s.
+  package var number: Int { (after("the cases", Self.allCases.firstIndex(of: self))) % 4 + 1 }
+  package var isLevel: Bool { rawValue.hasPrefix("level") }
 }
 
 /// What reads a map beside the network's body, in a backward pass: from what else contributes to the gradient of the map,

@@ -4,10 +4,14 @@ import Tensors
 /// From a pooled feature (n×1×1×F) to what a head gives, in accumulator precision.
 package protocol Neck<A>: AnyObject {
   associatedtype A: Element where A.Accumulator == A
-  /// Linear maps that every pass needs, and those that only training does: to be packed.
+  /// To be packed.
   var maps: [any LinearMap<A>] { get }
-  var trainingMaps: [any LinearMap<A>] { get }
-  func forward(_ feature: Tensor<A>, _ run: Run<A>) throws -> any NeckPasses<A>
+  /// Of what the classifier reads, and of what is retrieved by.
+  var classifiedLength: Int { get }
+  /// Of what metric losses see.
+  var embeddingLength: Int { get }
+  var descriptorLength: Int { get }
+  func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
 }
 
 package protocol NeckPasses<A>: AnyObject {
@@ -27,4 +31,24 @@ package struct HeadOutputs<A: Element> {
   package let descriptor: Tensor<A>
   /// n × 1 × 1 × classes; nil in evaluation.
   package let logits: Tensor<A>?
+}
+
+/// From an embedding (n×1×1×E) to the logits of classes, in training alone.
+package protocol Classifier<A>: AnyObject {
+  associatedtype A: Element where A.Accumulator == A
+  var map: any LinearMap<A> { get }
+  /// What the weights go through before they are used, if anything.
+  var transform: UnitRows? { get }
+  func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A>
+}
+
+package protocol ClassifierPasses<A>: AnyObject {
+  associatedtype A: Element where A.Accumulator == A
+  /// n × 1 × 1 × classes.
+  var logits: Tensor<A> { get }
+  func forwardTangent(_ embeddingDot: Tensor<A>, _ run: Run<A>) -> Tensor<A>
+  /// From the gradient of the logits to that of the embedding, with `addend`, finished by `target`.
+  func backward(
+    _ logitsBar: Tensor<A>, adding addend: Tensor<A>?, target: GradientTarget<A>, _ pass: BackwardPass, _ run: Run<A>
+  ) -> Gradient<A>
 }

@@ -35,6 +35,11 @@ package struct NetworkBuilder<E: Element> {
     Norm(&parameters, &statistics, name, channels: channels)
   }
 
+  /// Instance norm of the first half of the channels, batch norm of the others.
+  mutating func mixedNorm(_ name: String, _ channels: Int) -> Norm<E> {
+    Norm(&parameters, &statistics, name, channels: channels, instanceChannels: channels / 2)
+  }
+
   /// The layout for a layer that computes in the accumulator.
   mutating func accumulating<T>(_ make: (inout ParameterLayout, inout ParameterLayout) -> T) -> T {
     make(&parameters, &statistics)

@@ -20,21 +20,22 @@ package final class Pyramid<E: Element> {
   /// Fusion bottlenecks by stage.
   fileprivate let fusion: [Int: [ResidualBlock<E>]]
 
-  init(_ builder: inout NetworkBuilder<E>) {
+  /// `trunk`: channels of the stages.
+  init(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) {
     let architecture = builder.architecture
     stages = architecture.fusedStages
     channels = architecture.pyramidChannels
     ((lateral, smooth, fusion), range) = builder.recorded { builder in
-      (Self.lateral(&builder), Self.smooth(&builder), Self.fusion(&builder))
+      (Self.lateral(&builder, trunk), Self.smooth(&builder), Self.fusion(&builder))
     }
   }
 
-  private static func lateral(_ builder: inout NetworkBuilder<E>) -> [Int: Convolution<E>] {
+  private static func lateral(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) -> [Int: Convolution<E>] {
     let architecture = builder.architecture
     var lateral: [Int: Convolution<E>] = [:]
     for stage in architecture.fusedStages where architecture.lateral || stage == 4 {
       lateral[stage] = builder.convolution(
-        "pyramid.lateral.\(stage)", architecture.stageChannels(stage), architecture.pyramidChannels, bias: true)
+        "pyramid.lateral.\(stage)", trunk[stage - 1], architecture.pyramidChannels, bias: true)
     }
     return lateral
   }

@@ -14,26 +14,20 @@ package final class ReIDNetwork<E: Element> {
     var builder = NetworkBuilder<E>(architecture)
     self.architecture = architecture
     trunk = ResNet.trunk(&builder)
-    pyramid = architecture.isDirect ? nil : Pyramid(&builder)
-    heads = [Self.head(&builder, trunk, pyramid)]
-    maps = builder.maps
+    pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
+    let maps = Self.maps(trunk, pyramid)
+    heads = architecture.headOptions.map { Head($0, maps, &builder) }
+    self.maps = builder.maps
     layout = builder.parameters
     statistics = builder.statistics
   }
 
-  /// The paper's: averages of all levels, or of stages where there is no pyramid.
-  private static func head(_ builder: inout NetworkBuilder<E>, _ trunk: Trunk<E>, _ pyramid: Pyramid<E>?) -> Head<E> {
-    let architecture = builder.architecture
-    let sources = architecture.fusedStages.map { pyramid == nil ? MapSource.stage($0) : .level($0) }
-    let channels = architecture.fusedStages.map { pyramid?.channels ?? trunk.channels[$0 - 1] }
-    let (neck, range) = builder.recorded { builder in
-      builder.accumulating { layout, statistics in
-        EmbeddingNeck<E.Accumulator>(
-          &layout, &statistics, "", features: channels.reduce(0, +), embedding: architecture.embedding,
-          identities: architecture.identities)
-      }
-    }
-    return Head(sources, channels: channels, neck, range)
+  /// The channels of the maps that heads can read.
+  private static func maps(_ trunk: Trunk<E>, _ pyramid: Pyramid<E>?) -> [MapSource: Int] {
+    var channels: [MapSource: Int] = [:]
+    for (index, count) in trunk.channels.enumerated() { channels[.stage(index + 1)] = count }
+    for stage in pyramid?.stages ?? [] { channels[.level(stage)] = pyramid?.channels }
+    return channels
   }
 
   /// Packs the working weights from the masters. `training` also packs what the backward pass needs, `inputGradient`
@@ -47,7 +41,12 @@ package final class ReIDNetwork<E: Element> {
     for head in heads {
       for map in head.neck.maps { map.pack(parameters.values, backward: training, context.accumulating) }
       guard training else { continue }
-      for map in head.neck.trainingMaps { map.pack(parameters.values, backward: true, context.accumulating) }
+      var values = parameters.values
+      if let transform = head.classifier.transform {
+        values = Buffer(count: values.count)
+        transform.apply(parameters.values, to: values, context.workers)
+      }
+      head.classifier.map.pack(values, backward: true, context.accumulating)
     }
   }
 
@@ -67,9 +66,15 @@ package final class ReIDNetwork<E: Element> {
     }
   }
 
+  /// From the gradients of working weights, summed over all ranks, to those of the masters.
+  package func pullBack(_ gradients: ParameterGradients, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>)
+  {
+    for head in heads { head.classifier.transform?.pullBack(gradients, parameters.values, context.workers) }
+  }
+
   /// Bytes of the packed working weights, after `pack`.
   package var packedBytes: Int {
-    let necks = heads.flatMap { $0.neck.maps + $0.neck.trainingMaps }
+    let necks = heads.flatMap { $0.neck.maps + [$0.classifier.map] }
     return maps.reduce(0) { $0 + $1.map.packedBytes } + necks.reduce(0) { $0 + $1.packedBytes }
   }
 
@@ -81,10 +86,7 @@ package final class ReIDNetwork<E: Element> {
     let trunk = try trunk.forward(images, adding: perturbations, run)
     let pyramid = try pyramid?.forward(trunk.outputs, run)
     func map(_ source: MapSource) -> Feature<E> {
-      switch source {
-      case .stage(let stage): trunk.outputs[stage - 1]
-      case .level(let stage): after("the pyramid's", pyramid?.maps[stage])
-      }
+      source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
     }
     let heads = try heads.map { try $0.forward(map, images: images.shape.images, run) }
     return NetworkPasses(self, trunk, pyramid, heads)
@@ -94,8 +96,23 @@ package final class ReIDNetwork<E: Element> {
   package func embed(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws
     -> Tensor<E.Accumulator>
   {
-    try forward(images, Run(context, parameters, .evaluation)).outputs[0].descriptor
+    let outputs = try forward(images, Run(context, parameters, .evaluation)).outputs
+    let descriptors = zip(heads, outputs).filter { $0.0.retrieve }.map { $0.1.descriptor }
+    guard descriptors.count > 1 else { return descriptors[0] }
+    let whole = context.accumulating.tensor(Shape(images.shape.images, 1, 1, descriptorLength))
+    var first = 0
+    for descriptor in descriptors {
+      let length = descriptor.shape.channels
+      for row in 0..<images.shape.images where !context.workers.isRehearsal {
+        (whole.pointer + row * descriptorLength + first).update(from: descriptor.pointer + row * length, count: length)
+      }
+      first += length
+    }
+    return whole
   }
+
+  /// Of what images are retrieved by.
+  package var descriptorLength: Int { heads.filter(\.retrieve).reduce(0) { $0 + $1.neck.descriptorLength } }
 }
 
 /// What follows the forward pass of a network.
@@ -129,12 +146,7 @@ package final class NetworkPasses<E: Element> {
     let levels = try pyramid?.forwardTangent(stages, run) ?? [:]
     return try heads.map { head in
       try head.forwardTangent(
-        { source in
-          switch source {
-          case .stage(let stage): stages[stage - 1]
-          case .level(let stage): levels[stage]
-          }
-        }, run)
+        { source in source.isLevel ? levels[source.number] : stages[source.number - 1] }, run)
     }
   }
 

@@ -1,8 +1,13 @@
 import Layers
 import Tensors
 
-/// ResNet-50's stem and four stages (strides 4, 8, 16, 32; 256, 512, 1024, 2048 channels at full width).
-package enum ResNet<E: Element> {
+/// ResNet (He et al., 2016) as torchvision has it, with its tensor names: a stem and four stages of strides 4, 8, 16, 32.
+///
+/// | | blocks | channels of the stages at full width |
+/// |---|---|---|
+/// | 18, 34 | two 3×3 each: 2, 2, 2, 2 or 3, 4, 6, 3 | 64, 128, 256, 512 |
+/// | 50, 101 | bottlenecks: 3, 4, 6, 3 or 3, 4, 23, 3 | 256, 512, 1024, 2048 |
+enum ResNet<E: Element> {
   static func trunk(_ builder: inout NetworkBuilder<E>) -> Trunk<E> {
     let architecture = builder.architecture
     let stemChannels = architecture.channels(64)
@@ -11,24 +16,42 @@ package enum ResNet<E: Element> {
         builder.convolution("conv1", 3, stemChannels, kernel: 7, stride: 2, readsImages: true),
         builder.norm("bn1", stemChannels))
     }
+    let (depths, isDeep) = shape(architecture.trunk)
     var stages: [[Trunk<E>.Recorded]] = [], channels: [Int] = []
     var inputs = stemChannels
-    for (index, depth) in [3, 4, 6, 3].enumerated() {
-      let inner = architecture.channels(64 << index)
+    for (index, depth) in depths.enumerated() {
+      let inner = architecture.channels(64 << index), outputs = isDeep ? 4 * inner : inner
       let stride = index == 0 ? 1 : index == 3 ? architecture.lastStride : 2
       stages.append(
         (0..<depth).map { block in
-          let name = "layer\(index + 1).\(block)"
+          let name = "layer\(index + 1).\(block)", stride = block == 0 ? stride : 1
+          // As in torchvision, the first stage of a shallow one has no convolution in its shortcut.
+          let downsample = block == 0 && (isDeep || index > 0)
+          let isMixed = architecture.norm == .ibnA && index < 3
           let (layer, range) = builder.recorded { builder in
-            builder.bottleneck(
-              name, inputs: inputs, inner: inner, stride: block == 0 ? stride : 1, downsample: block == 0)
+            isDeep
+              ? builder.bottleneck(
+                name, inputs: inputs, inner: inner, stride: stride, downsample: downsample, isMixed: isMixed)
+              : builder.basicBlock(
+                name, inputs: inputs, outputs: outputs, stride: stride, downsample: downsample, isMixed: isMixed)
           }
-          inputs = 4 * inner
+          inputs = outputs
           return .init(name: name, layer: layer, range: range)
         })
-      channels.append(inputs)
+      channels.append(outputs)
     }
-    return Trunk(stem: .init(name: "stem", layer: PooledStem(unit), range: range), stages: stages, channels: channels)
+    return Trunk(
+      stem: .init(name: "stem", layer: PooledStem(unit), range: range), stages: stages, channels: channels)
+  }
+
+  /// Blocks a stage, and whether they are bottlenecks.
+  private static func shape(_ kind: TrunkKind) -> (depths: [Int], isDeep: Bool) {
+    switch kind {
+    case .resnet18: ([2, 2, 2, 2], false)
+    case .resnet34: ([3, 4, 6, 3], false)
+    case .resnet50: ([3, 4, 6, 3], true)
+    case .resnet101: ([3, 4, 23, 3], true)
+    }
   }
 }
 

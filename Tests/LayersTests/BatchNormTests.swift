@@ -47,7 +47,7 @@ import Testing
 
   @Test func namesAreTorchvisions() {
     let bench = Bench<Double>(channels: 3)
-    #expect(bench.norm.scale.name == "bn1.weight" && bench.norm.shift.name == "bn1.bias")
+    #expect(bench.norm.scale.name == "bn1.weight" && bench.norm.shift!.name == "bn1.bias")
     #expect(Norm<Float>.epsilon == 1e-5 && Norm<Float>.momentum == 0.1)
   }
 
@@ -55,7 +55,7 @@ import Testing
   @Test func normalizesByTheBatch() throws {
     let bench = Bench<Double>(channels: 2)
     let parameters = bench.parameters
-    (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift.range.lowerBound]) = (
+    (parameters.values[bench.norm.scale.range.lowerBound], parameters.values[bench.norm.shift!.range.lowerBound]) = (
       2, -1
     )
     let state = try bench.norm.normalize(bench.sums(sums([channelA, channelB])), bench.shape(5), bench.run())
@@ -107,7 +107,7 @@ import Testing
     let bench = Bench<Double>(channels: 1)
     let parameters = bench.parameters
     parameters.values[bench.norm.scale.range.lowerBound] = 3
-    parameters.values[bench.norm.shift.range.lowerBound] = 0.5
+    parameters.values[bench.norm.shift!.range.lowerBound] = 0.5
     parameters.statistics[bench.runningMean.range.lowerBound] = 4
     parameters.statistics[bench.runningVariance.range.lowerBound] = 0.25
     let state = try bench.norm.normalize(.none, bench.shape(5), bench.run(SoloCommunicator(), .evaluation))
@@ -160,7 +160,7 @@ import Testing
       #expect(isClose(xBar, 1.5 * inverse * centred(h)[i], 1e-9))
     }
     #expect(isClose(gradients[norm.scale.range.lowerBound], 0.25 * inverse * total(centred(xDot), yBar), 1e-12))
-    #expect(isClose(gradients[norm.shift.range.lowerBound], sum(h)))
+    #expect(isClose(gradients[norm.shift!.range.lowerBound], sum(h)))
   }
 
   /// A NaN in the batch makes the channel's normalization NaN, not that of a constant channel.

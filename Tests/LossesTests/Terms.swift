@@ -1,4 +1,5 @@
 import Losses
+import Tensors
 
 // Terms as functions of arrays, with their tangents.
 
@@ -10,7 +11,7 @@ extension LossTerm {
 func duals(_ values: [Double], _ tangents: [Double]) -> [Dual] { zip(values, tangents).map { Dual($0, $1) } }
 
 enum SoftmaxCrossEntropy {
-  private static func batch<S: LossScalar>(_ logits: [S], _ classes: Int, _ labels: [Int], _ rows: Int) -> LossBatch<S>
+  private static func batch<S: RealNumber>(_ logits: [S], _ classes: Int, _ labels: [Int], _ rows: Int) -> LossBatch<S>
   {
     LossBatch(
       embeddings: [], length: 0, logits: logits, classes: classes,
@@ -51,6 +52,6 @@ extension BatchHardTriplet {
 extension ReIDLoss {
   /// One head with the two usual terms.
   init(tripletWeight: Double, margin: Double) {
-    self.init([Head("", [(CrossEntropy(), 1), (BatchHardTriplet(margin: margin), tripletWeight)])])
+    self.init([Head("", [CrossEntropy(), BatchHardTriplet(weight: tripletWeight, margin: margin)])])
   }
 }

@@ -79,17 +79,17 @@ import Testing
   @Test func widthScalesChannels() {
     var architecture = Architecture(width: 0.25, identities: 7)
     #expect(
-      architecture.channels(64) == 16 && architecture.stageChannels(4) == 512 && architecture.pyramidChannels == 128)
-    #expect(architecture.embedding == 512 && architecture.featureChannels == 4 * 128)
+      architecture.channels(64) == 16 && architecture.pyramidChannels == 128)
+    #expect(architecture.embedding == 512 && architecture.usualSources == [.level1, .level2, .level3, .level4])
     let layout = ReIDNetwork<Float>(architecture).layout
     #expect(layout["neck.fc.weight"]?.shape == [512, 512] && layout["classifier.weight"]?.shape == [7, 512])
     #expect(layout["conv1.weight"]?.shape == [16, 3, 7, 7] && layout["fusion.conv2.weight"]?.shape == [32, 32, 3, 3])
     (architecture.stages, architecture.lateral, architecture.topDown, architecture.fusion) = (
       [3, 4], false, false, false
     )
-    #expect(architecture.isDirect && architecture.featureChannels == 256 + 512)
+    #expect(architecture.isDirect && architecture.usualSources == [.stage3, .stage4])
     architecture.head = .baseline
-    #expect(architecture.fusedStages == [4] && architecture.featureChannels == 512)
+    #expect(architecture.usualSources == [.stage4])
     #expect(Architecture(width: 0.001, identities: 1).channels(64) == 1)
   }
 }

@@ -13,7 +13,7 @@ struct Trial: Sendable {
   var seed: UInt64 = 1
   var path = KernelPath.blas
   var threads = 1
-  var loss = ReIDLoss([.init("", [(CrossEntropy(), 1), (BatchHardTriplet(margin: 0.3), 1)])])
+  var loss = ReIDLoss([.init("", [CrossEntropy(), BatchHardTriplet(margin: 0.3)])])
 
   static func small(_ change: (inout Architecture) -> Void = { _ in }) -> Architecture {
     var architecture = Architecture(width: 0.125, embedding: 24, identities: 3)

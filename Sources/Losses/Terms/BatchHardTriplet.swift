@@ -1,3 +1,5 @@
+import Tensors
+
 /// Batch-hard triplet loss (Hermans et al., 2017) over all B rows of the global batch:
 ///
 ///     L = (1/B) Σ_a h(max_p d(a, p) − min_n d(a, n)),   d(a, b) = √max(‖a − b‖², 10⁻¹²)
@@ -7,15 +9,29 @@
 /// p runs over the rows of a's identity (a itself among them), n over those of others; of equal distances the first
 /// row is mined; in the tangents mined pairs and hinges stay. Anchors of a batch with a single identity have no negative and
 /// no loss. Every rank computes the whole loss and takes the gradient of its rows.
-package struct BatchHardTriplet: LossTerm {
-  /// nil: soft margin.
-  package let margin: Double?
+package struct BatchHardTriplet: LossTerm, Options {
+  package var weight = 1.0
+  package var margin = 0.3
+  /// Whether softplus takes the place of the hinge, and of the margin.
+  package var soft = false
 
-  package init(margin: Double?) { self.margin = margin }
+  package init() {}
 
+  package init(weight: Double = 1, margin: Double) { (self.weight, self.margin) = (weight, margin) }
+
+  package static var fields: [OptionField<Self>] {
+    [
+      .weight(\.weight),
+      .number(
+        "margin", \.margin, 0...1e6, "m: by how much the farthest positive must be nearer than the nearest negative."),
+      .flag("soft", \.soft, "softplus in place of the hinge: no margin, and no anchor without a gradient."),
+    ]
+  }
+
+  package var readsLogits: Bool { false }
   package var name: String { "triplet" }
 
-  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+  package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let length = batch.length, own = batch.own
     let (loss, pairs) = mine(batch)
     var gradient = [S](repeating: S(0), count: own.count * length)
@@ -31,9 +47,9 @@ package struct BatchHardTriplet: LossTerm {
   }
 
   /// Two rows whose distance counts in the loss, with ∂h/∂d; not one that is clamped.
-  private struct Pair<S: LossScalar> { let anchor: Int, other: Int, weight: S, distance: S }
+  private struct Pair<S: RealNumber> { let anchor: Int, other: Int, weight: S, distance: S }
 
-  private func mine<S: LossScalar>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
+  private func mine<S: RealNumber>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
     let rows = batch.rows, labels = batch.labels
     precondition(batch.embeddings.count == rows * batch.length)
     let squares = Self.squaredDistances(batch.embeddings.map(\.value), rows, batch.length)
@@ -54,7 +70,7 @@ package struct BatchHardTriplet: LossTerm {
       }
       let far = distance(positive), near = distance(negative)
       let weight: S
-      if let margin {
+      if !soft {
         let hinge = margin + far.value - near.value
         if hinge.isNaN { loss = .nan }
         guard hinge > 0 else { continue }
@@ -72,7 +88,7 @@ package struct BatchHardTriplet: LossTerm {
     return (loss, pairs)
   }
 
-  private static func distance<S: LossScalar>(_ batch: LossBatch<S>, _ a: Int, _ b: Int) -> S {
+  private static func distance<S: RealNumber>(_ batch: LossBatch<S>, _ a: Int, _ b: Int) -> S {
     var sum = S(0)
     for (x, y) in zip(batch.embedding(a), batch.embedding(b)) { sum += (x - y) * (x - y) }
     return sum.squareRoot()

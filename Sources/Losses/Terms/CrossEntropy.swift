@@ -1,18 +1,27 @@
 import Foundation
+import Tensors
 
 /// Cross-entropy of a softmax over classes, with label smoothing (Szegedy et al., 2016) of α:
 ///
 ///     L = −(1/B) Σ_i Σ_k q_ik log p_ik,  q_ik = (1 − α)[k = t_i] + α/K          z̄_i = (p_i − q_i) / B
 ///
 /// Rows are independent, so each rank computes its own.
-package struct CrossEntropy: LossTerm {
-  package let smoothing: Double
+package struct CrossEntropy: LossTerm, Options {
+  package var weight = 1.0
+  package var smoothing = 0.0
 
-  package init(smoothing: Double = 0) { self.smoothing = smoothing }
+  package init() {}
+
+  package static var fields: [OptionField<Self>] {
+    [
+      .weight(\.weight),
+      .number("smoothing", \.smoothing, 0...1, "α: the share of every label that goes to all classes alike."),
+    ]
+  }
 
   package var name: String { "crossEntropy" }
 
-  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+  package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes, scale = 1 / Double(batch.rows)
     var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0
     for (row, label) in batch.labels[batch.own].enumerated() {
@@ -35,7 +44,7 @@ package struct CrossEntropy: LossTerm {
 }
 
 /// e^{z − largest} of a row of logits; the largest cancels in all that is made of it.
-struct Softmax<S: LossScalar> {
+struct Softmax<S: RealNumber> {
   let exponentials: [S], sum: S
   private let logits: ArraySlice<S>, largest: Double
 

@@ -1,18 +1,24 @@
+import Tensors
+
 /// Focal loss (Lin et al., 2017) of a softmax over classes: rows that are classified well count less.
 ///
 ///     L = −(1/B) Σ_i (1 − p)^γ log p,  p = p_i[t_i]
 ///     ∂L_i/∂z_k = g(p)·(p_k − [k = t_i])/B,  g(p) = (1 − p)^γ − γ p (1 − p)^{γ−1} log p
 ///
 /// Rows are independent, so each rank computes its own.
-package struct Focal: LossTerm {
-  /// γ, from 0 (cross-entropy) on.
-  package let exponent: Double
+package struct Focal: LossTerm, Options {
+  package var weight = 1.0
+  package var exponent = 2.0
 
-  package init(exponent: Double) { self.exponent = exponent }
+  package init() {}
+
+  package static var fields: [OptionField<Self>] {
+    [.weight(\.weight), .number("exponent", \.exponent, 0...16, "γ; 0 is the cross-entropy.")]
+  }
 
   package var name: String { "focal" }
 
-  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+  package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes, scale = 1 / Double(batch.rows)
     var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0
     for (row, label) in batch.labels[batch.own].enumerated() {

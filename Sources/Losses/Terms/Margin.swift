@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Softmax losses over cosines c = ê·ŵ of an embedding and the classes' weights, with a margin m at the label's and a scale s:
 ///
@@ -12,21 +13,28 @@ import Foundation
 ///
 /// The α of circle are held constant in the gradient, as its authors' are. Rows are independent, so each rank computes its
 /// own.
-package struct Margin: LossTerm {
+package struct Margin: LossTerm, Options {
   package enum Kind: String, CaseIterable, Sendable { case additive, angular, circle }
 
-  package let kind: Kind
-  /// s > 0 and m.
-  package let scale: Double, margin: Double
+  package var weight = 1.0
+  package var kind = Kind.angular
+  package var scale = 30.0
+  package var margin = 0.5
 
-  package init(_ kind: Kind, scale: Double, margin: Double) {
-    (self.kind, self.scale, self.margin) = (kind, scale, margin)
+  package init() {}
+
+  package static var fields: [OptionField<Self>] {
+    [
+      .weight(\.weight), .word("kind", \.kind, "AM-Softmax (CosFace), ArcFace or Circle loss."),
+      .number("scale", \.scale, 1e-3...1e4, "s: what the cosines are multiplied by."),
+      .number("margin", \.margin, 0...1.5, "m: a cosine, or with `angular` an angle in radians."),
+    ]
   }
 
   package var name: String { "\(kind.rawValue)Margin" }
   package var readsCosines: Bool { true }
 
-  package func evaluate<S: LossScalar>(_ batch: LossBatch<S>) -> LossGradient<S> {
+  package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes
     var moved: [S] = [], slopes: [S] = []
     for (row, label) in batch.labels[batch.own].enumerated() {
@@ -43,7 +51,7 @@ package struct Margin: LossTerm {
   }
 
   /// The logit of a cosine, and its derivative.
-  private func logit<S: LossScalar>(_ c: S, isLabel: Bool) -> (S, S) {
+  private func logit<S: RealNumber>(_ c: S, isLabel: Bool) -> (S, S) {
     let s = S(scale), m = S(margin)
     switch kind {
     case .circle:

@@ -33,7 +33,10 @@ package struct Configuration: Codable, Sendable, Equatable {
   package init() {}
 
   package struct Model: Codable, Sendable, Equatable {
+    package var trunk = TrunkKind.resnet50
+    package var norm = TrunkNorm.batch
     package var head = Architecture.Head.msfl
+    package var heads: [HeadOptions] = []
     package var width = 1.0
     package var embedding = 512
     package var sharedPyramid = true
@@ -62,8 +65,15 @@ package struct Configuration: Codable, Sendable, Equatable {
     package struct Triplet: Codable, Sendable, Equatable {
       package var weight = 1.0
       package var margin = 0.3
+      package var soft = false
       package init() {}
     }
+    package struct CrossEntropy: Codable, Sendable, Equatable {
+      package var weight = 1.0
+      package var smoothing = 0.0
+      package init() {}
+    }
+    package var crossEntropy = CrossEntropy()
     package var triplet = Triplet()
     package init() {}
   }
@@ -181,6 +191,8 @@ package struct Configuration: Codable, Sendable, Equatable {
 }
 
 extension Architecture.Head: Choice {}
+extension TrunkKind: Choice {}
+extension TrunkNorm: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension IdentitySampler.Scheme: Choice {}

@@ -86,7 +86,9 @@ extension Configuration {
       guard let values = try Yams.compose(yaml: String(decoding: json.encode(self), as: UTF8.self)) else {
         throw Failure.internal("the configuration encodes to nothing")
       }
-      return arranged(values, like: try Self.schema())
+      guard !model.heads.isEmpty else { return arranged(values, like: try Self.schema()) }
+      // Items of lists are in no schema, so they are arranged like themselves as the encoder that keeps the order has them.
+      return arranged(values, like: try Yams.compose(yaml: YAMLEncoder().encode(self)) ?? values)
     } catch is EncodingError {
       try validate()  // names the number that is not finite
       throw Failure.internal("the configuration cannot be encoded")
@@ -112,7 +114,9 @@ extension Configuration {
           (Node(key.string ?? ""), arranged(value[key.string ?? ""] ?? child, like: child))
         })
     case .sequence(let items):
-      return Node(items.map { arranged($0, like: $0) }, .implicit, .flow)
+      let known = order.sequence ?? items
+      return Node(
+        items.enumerated().map { arranged($1, like: known.indices.contains($0) ? known[$0] : $1) }, .implicit, .flow)
     case .scalar(let scalar):
       // A quoted scalar is a string, which decides for itself whether it must stay quoted.
       if scalar.style == .doubleQuoted { return .scalar(scalar.string.represented()) }
@@ -209,6 +213,10 @@ extension Configuration {
       } else if let child = value[key.stringValue], let childSchema = known[key.stringValue] {
         (value, known, path) = (child, childSchema, joined(path, key.stringValue))
         name = path
+      } else if let child = value[key.stringValue] {
+        // Within an item of a list.
+        value = child
+        name = joined(name, key.stringValue)
       }
     }
     let words = ConfigurationKey.all.first { $0.path == path }?.words ?? []

@@ -92,7 +92,7 @@ package struct ConfigurationReference {
       return "## \(section.name.isEmpty ? "Without a section" : section.name)\n\n\(section.meaning)\n\n"
         + "| key | type | default | range | meaning |\n|---|---|---|---|---|\n" + rows.joined()
     }
-    return introduction + "\n" + sections.joined(separator: "\n")
+    return introduction + "\n" + sections.joined(separator: "\n") + "\n" + (try PartReference.markdown())
   }
 
   private static var introduction: String {

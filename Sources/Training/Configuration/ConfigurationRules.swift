@@ -1,4 +1,6 @@
 import Kernels
+import Losses
+import Network
 import Tensors
 
 extension Configuration {
@@ -13,6 +15,7 @@ extension Configuration {
       if let value = key.outOfRange(self) { try require(false, key.path, value, key.range ?? key.type) }
     }
     try validateNetwork()
+    try validateHeads()
     try validateBatches()
   }
 
@@ -25,10 +28,39 @@ extension Configuration {
       "exact where precision.storage is \(precision.storage.rawValue)")
   }
 
+  private func validateHeads() throws {
+    let architecture = Architecture(model, identities: 1)
+    for (index, head) in model.heads.enumerated() {
+      let path = "model.heads[\(index)]", terms = head.losses.map(\.term)
+      let names = terms.map(\.name)
+      try require(Set(names).count == names.count, "\(path).losses", names.joined(separator: ", "), "each term once")
+      for source in head.sources where source.isLevel {
+        try require(
+          !architecture.isDirect && architecture.fusedStages.contains(source.number), "\(path).sources",
+          source.rawValue,
+          "a level of a pyramid that there is (model.head, model.stages)")
+      }
+      for term in terms where term.readsCosines != (head.classifier.kind == .cosine) && term.readsLogits {
+        try require(
+          false, "\(path).classifier", head.classifier.kind.rawValue,
+          term.readsCosines ? "cosine for \(term.name)" : "linear for \(term.name)")
+      }
+    }
+    guard !model.heads.isEmpty else { return }
+    try require(
+      model.heads.contains(where: \.retrieve), "model.heads", "without retrieve", "with one that is retrieved by")
+    let read = Set(architecture.headOptions.flatMap { $0.sources.isEmpty ? architecture.usualSources : $0.sources })
+    let needed = architecture.isDirect ? [.stage(4)] : architecture.usualSources
+    for source in needed {
+      try require(read.contains(source), "model.heads", "without \(source.rawValue)", "such that a head reads it")
+    }
+  }
+
   /// Factors are in range, so that products do not overflow.
   private func validateBatches() throws {
     let identities = sampling.identities, images = sampling.images
-    if losses.triplet.weight > 0 {
+    let terms = ReIDLoss(self).heads.flatMap(\.terms)
+    if terms.contains(where: { $0 is BatchHardTriplet && $0.weight > 0 }) {
       // A triplet needs a second image of the anchor's identity and a second identity.
       try require(identities >= 2, "sampling.identities", identities, "2 or more for the triplet loss")
       try require(images >= 2, "sampling.images", images, "2 or more for the triplet loss")

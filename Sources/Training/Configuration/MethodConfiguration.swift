@@ -3,20 +3,29 @@ import Network
 import Tensors
 
 extension Architecture {
-  /// The network that a configuration describes, for this many training identities.
-  package init(_ model: Configuration.Model, identities: Int) {
+  /// The network that a configuration describes, for this many training identities and cameras.
+  package init(_ model: Configuration.Model, identities: Int, cameras: Int = 1) {
     self.init(
       head: model.head, width: model.width, embedding: model.embedding, sharedPyramid: model.sharedPyramid,
       stages: model.stages, lateral: model.lateral, topDown: model.topDown, fusion: model.fusion,
       lastStride: model.lastStride, identities: identities)
+    (trunk, norm, heads, self.cameras) = (model.trunk, model.norm, model.heads, cameras)
   }
 }
 
 extension ReIDLoss {
   /// The terms of a configuration's heads.
   package init(_ configuration: Configuration) {
-    let triplet = configuration.losses.triplet
-    self.init([Head("", [(CrossEntropy(), 1), (BatchHardTriplet(margin: triplet.margin), triplet.weight)])])
+    guard configuration.model.heads.isEmpty else {
+      self.init(configuration.model.heads.map { Head($0.name, by: $0.label, $0.losses.map(\.term)) })
+      return
+    }
+    let losses = configuration.losses
+    var crossEntropy = CrossEntropy(), triplet = BatchHardTriplet()
+    (crossEntropy.weight, crossEntropy.smoothing) = (losses.crossEntropy.weight, losses.crossEntropy.smoothing)
+    (triplet.weight, triplet.margin) = (losses.triplet.weight, losses.triplet.margin)
+    triplet.soft = losses.triplet.soft
+    self.init([Head("", [crossEntropy, triplet])])
   }
 }
 

@@ -27,8 +27,18 @@ extension ConfigurationSection {
       "model", "ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.",
       [
         .choice(
+          "model.trunk", TrunkKind.self, "What turns images into maps of four stages; torchvision's tensor names."),
+        .choice(
+          "model.norm", TrunkNorm.self,
+          "`ibn-a` normalizes half the channels of the first norm of every block, but for the last stage's, over each image by "
+            + "itself."),
+        .choice(
           "model.head", Architecture.Head.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
+        .checked(
+          "model.heads", \.model.heads, type: "list of heads", "at most 16 heads, each with a name of its own",
+          "Heads in place of the paper's, each with the options below; an empty list is the paper's head.",
+          allows: areHeads),
         .checked(
           "model.width", \.model.width, type: "number",
           "positive and leave at least 1 of 64 channels (1/128 or more), at most 4",
@@ -73,6 +83,10 @@ extension ConfigurationSection {
       || stages.last == 4 && stages.allSatisfy((1...4).contains) && isAscending(stages)
   }
 
+  @Sendable private static func areHeads(_ heads: [HeadOptions], _: Configuration) -> Bool {
+    heads.count <= 16 && Set(heads.map(\.name)).count == heads.count
+  }
+
   @Sendable private static func notAPath(_ configuration: Configuration) -> String? {
     guard let path = configuration.model.weights else { return nil }
     if path.isEmpty { return "empty" }
@@ -112,14 +126,22 @@ extension ConfigurationSection {
 
   private static var losses: Self {
     Self(
-      "losses", "What is minimized: the cross-entropy of identities, with a triplet loss beside it.",
+      "losses",
+      "What is minimized by the paper's head: the cross-entropy of identities, with a triplet loss beside it. Heads of "
+        + "`model.heads` have losses of their own.",
       [
+        .number(
+          "losses.crossEntropy.weight", \.losses.crossEntropy.weight, 0...largest, "Factor of the cross-entropy."),
+        .number(
+          "losses.crossEntropy.smoothing", \.losses.crossEntropy.smoothing, 0...1,
+          "The share of every label that goes to all classes alike (label smoothing)."),
         .number(
           "losses.triplet.weight", \.losses.triplet.weight, 0...largest,
           "Factor of the batch-hard triplet loss beside the cross-entropy; 0 leaves it out."),
         .number(
           "losses.triplet.margin", \.losses.triplet.margin, 0...largest,
           "Margin of the triplet loss, in units of the Euclidean distance of embeddings."),
+        .flag("losses.triplet.soft", "softplus in place of the hinge, and no margin."),
       ])
   }
 

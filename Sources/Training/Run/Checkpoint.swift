@@ -31,11 +31,13 @@ package struct Checkpoint {
     package var best: Best?
     /// Training identities in the order of their classes.
     package var identities: [Int]
+    /// Training cameras likewise, where a head goes by them.
+    package var cameras: [Int]?
     /// In a file of its own.
     package var configuration = Configuration()
 
     private enum CodingKeys: String, CodingKey {
-      case version, step, updates, strengthUpdates, lossScale, tangentScale, best, identities
+      case version, step, updates, strengthUpdates, lossScale, tangentScale, best, identities, cameras
     }
 
     package struct Best: Codable, Sendable, Equatable {
@@ -46,12 +48,11 @@ package struct Checkpoint {
 
     package init(
       step: Int, updates: Int, strengthUpdates: Int? = nil, lossScale: DynamicScale, tangentScale: DynamicScale? = nil,
-      best: Best?, identities: [Int],
-      configuration: Configuration
+      best: Best?, identities: [Int], cameras: [Int]? = nil, configuration: Configuration
     ) {
       (self.strengthUpdates, self.tangentScale) = (strengthUpdates, tangentScale)
       (self.step, self.updates, self.lossScale, self.best) = (step, updates, lossScale, best)
-      (self.identities, self.configuration) = (identities, configuration)
+      (self.identities, self.cameras, self.configuration) = (identities, cameras, configuration)
     }
   }
 
@@ -99,7 +100,9 @@ package struct Checkpoint {
 
   /// A network of the checkpoint's architecture and its parameters.
   package func network<E: Element>(_: E.Type) throws -> (ReIDNetwork<E>, Parameters<E.Accumulator>) {
-    let network = ReIDNetwork<E>(Architecture(state.configuration.model, identities: state.identities.count))
+    let network = ReIDNetwork<E>(
+      Architecture(
+        state.configuration.model, identities: state.identities.count, cameras: state.cameras?.count ?? 1))
     let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
     try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: network, parameters)
     return (network, parameters)

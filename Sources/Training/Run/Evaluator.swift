@@ -86,7 +86,7 @@ package enum Evaluator {
   private static func requireMemory<E: Element>(
     _ images: Int, _ network: ReIDNetwork<E>, _ settings: Configuration.Evaluation, _ context: Context<E>
   ) throws {
-    let columns = network.architecture.embedding
+    let columns = network.descriptorLength
     let reRanking =
       try settings.rerank
       ? ReRanking.memoryEstimate(

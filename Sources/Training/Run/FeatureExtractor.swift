@@ -54,7 +54,7 @@ package struct FeatureExtractor<E: Element> {
     let all = try communicator.allgather(share.values)
     let kept = try communicator.allgather(share.rows.map { Int32($0 + first) }).joined().map { samples[Int($0)] }
     let features = FeatureMatrix(
-      rows: kept.count, columns: network.architecture.embedding, values: Array(all.joined()))
+      rows: kept.count, columns: network.descriptorLength, values: Array(all.joined()))
     return (features, kept, share.damaged)
   }
 

@@ -16,6 +16,8 @@ package final class Trainer<E: Element> {
   private let step: TrainingStep<E>
   private let coordinator: Coordinator
   private let classes: [Int: Int]
+  /// Of the training cameras likewise.
+  private let cameras: [Int: Int]
   private let loader: BatchLoader
   private let run: RunFolder
   private let log: RunLog
@@ -47,9 +49,10 @@ package final class Trainer<E: Element> {
     (self.run, self.log, self.trace) = (run, log, trace)
     context = machine.context(E.self, configuration)
     classes = Sample.classes(of: dataset.train)
+    cameras = Sample.cameraClasses(of: dataset.train)
     loader = BatchLoader(
       threads: configuration.data.loaderThreads, seed: configuration.seed, timeline: machine.workers.timeline)
-    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count))
+    let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count, cameras: cameras.count))
     coordinator = try machine.communicator.agree {
       try Coordinator(dataset.train, configuration, machine.communicator)
     }
@@ -169,7 +172,8 @@ package final class Trainer<E: Element> {
     let loaded = timeline.measure(.loading, "images") { Result { try loader.next() } }
     let batch = try communicator.agree { try loaded.get() }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
-    let labels = RowLabels(identities: batch.samples.map { classes[$0.identity]! })
+    let labels = RowLabels(
+      identities: batch.samples.map { classes[$0.identity]! }, cameras: batch.samples.map { cameras[$0.camera]! })
     let result = try step.run(batch, labels: labels, step: done, learningRate: plan.learningRate)
     (done, made, isSaved) = (done + 1, made + 1, false)
     try communicator.agree {
@@ -333,7 +337,9 @@ package final class Trainer<E: Element> {
     let state = Checkpoint.State(
       step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
       tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best,
-      identities: classes.keys.sorted(), configuration: configuration)
+      identities: classes.keys.sorted(),
+      cameras: configuration.model.heads.contains { $0.label == .camera } ? cameras.keys.sorted() : nil,
+      configuration: configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       let name = try run.checkpoints.save(step, state) { timeline.beat() }

@@ -87,6 +87,7 @@ package final class TrainingStep<E: Element> {
       try passes.backward(bars.map(\.values), pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
+    network.pullBack(gradients, parameters, context)
     if let penalty {
       result.loss.add(
         adaptiveL2: penalty.adaptive.differentiate(parameters.values, scale: scale, into: gradients, context.workers))

@@ -32,7 +32,10 @@ package enum Probe {
         throw Failure.data("\(weights.path): the classifier has \(classes) identities, the images \(identities)")
       }
       let context = machine.context(E.self, configuration)
-      let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes))
+      let network = ReIDNetwork<E>(
+        Architecture(
+          configuration.model, identities: classes,
+          cameras: checkpoint?.state.cameras?.count ?? Sample.cameraClasses(of: samples).count))
       let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
       try WeightsFile.loadAll(weights, into: network, parameters)
       return (network, parameters, context)
@@ -43,11 +46,14 @@ package enum Probe {
     let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
     let trained = checkpoint.map { Dictionary(uniqueKeysWithValues: zip($0.state.identities, 0...)) }
     let classes = trained ?? Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
+    let cameras = Sample.cameraClasses(of: samples)
     let height = configuration.input.height, width = configuration.input.width
     // Training would skip the steps that overflow float16 and halve the scale; here that is one loop.
     func differentiate() throws -> Differentiated<E.Accumulator> {
       try step.differentiate(
-        pixels, height: height, width: width, labels: RowLabels(identities: labels), scale: step.lossScale.scale)
+        pixels, height: height, width: width,
+        labels: RowLabels(identities: labels, cameras: samples[own].map { cameras[$0.camera] ?? 0 }),
+        scale: step.lossScale.scale)
     }
     func overflows(_ result: Differentiated<E.Accumulator>) -> Bool {
       result.overflowed || !result.loss.total.isFinite

@@ -1,9 +1,9 @@
 import Foundation
 
-/// A number that a loss computes its gradient with: a float64, or one with its derivative along a direction (`Dual`). Written
-/// once, a gradient instantiated with dual numbers gives its own tangent, which the gradient regularizer needs; no loss has
-/// a second derivative by hand.
-package protocol LossScalar: Sendable {
+/// A number that a gradient is computed with: a float64, or one with its derivative along a direction (`Dual`). Written once,
+/// a gradient instantiated with dual numbers gives its own tangent, which the gradient regularizer needs; no loss has a second
+/// derivative by hand.
+package protocol RealNumber: Sendable {
   init(_ constant: Double)
   /// The number itself: what is compared, chosen and mined by.
   var value: Double { get }
@@ -17,9 +17,9 @@ package protocol LossScalar: Sendable {
   func squareRoot() -> Self
 }
 
-extension LossScalar {
-  static func += (a: inout Self, b: Self) { a = a + b }
-  static func -= (a: inout Self, b: Self) { a = a - b }
+extension RealNumber {
+  package static func += (a: inout Self, b: Self) { a = a + b }
+  package static func -= (a: inout Self, b: Self) { a = a - b }
 
   /// The same and one constant in all passes, as automatic differentiation has `detach`.
   package var detached: Self { Self(value) }
@@ -37,14 +37,14 @@ extension LossScalar {
   }
 }
 
-extension Double: LossScalar {
+extension Double: RealNumber {
   package var value: Double { self }
   package func exponential() -> Double { exp(self) }
   package func logarithm() -> Double { log(self) }
 }
 
 /// value + tangent·ε with ε² = 0.
-package struct Dual: LossScalar {
+package struct Dual: RealNumber {
   package let value: Double, tangent: Double
 
   package init(_ value: Double, _ tangent: Double) { (self.value, self.tangent) = (value, tangent) }

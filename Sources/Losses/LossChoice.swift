@@ -1,0 +1,30 @@
+import Tensors
+
+/// The terms there are.
+package enum LossKind: String, CaseIterable, Sendable {
+  case crossEntropy, triplet, focal, margin, centre
+
+  fileprivate var type: any (LossTerm & Options).Type {
+    switch self {
+    case .crossEntropy: CrossEntropy.self
+    case .triplet: BatchHardTriplet.self
+    case .focal: Focal.self
+    case .margin: Margin.self
+    case .centre: Centre.self
+    }
+  }
+}
+
+/// A term as a configuration chooses it.
+package struct LossChoice: PartChoice {
+  package let kind: LossKind
+  package let term: any LossTerm & Options
+
+  package init(_ kind: LossKind, _ read: OptionReader) throws {
+    self.kind = kind
+    func made<T: LossTerm & Options>(_ type: T.Type) throws -> any LossTerm & Options { try read(type) }
+    term = try made(kind.type)
+  }
+
+  package var options: any Options { term }
+}

@@ -1,0 +1,103 @@
+import Losses
+import Tensors
+
+/// One head as a configuration describes it: an item of `model.heads`.
+package struct HeadOptions: Options {
+  /// Stands before its loss terms and in the names of its tensors: letters, digits and hyphens.
+  package var name = "head"
+  /// Maps whose pooled values make the feature, one after the other; none: those of `model.head`.
+  package var sources: [MapSource] = []
+  package var neck = NeckChoice(.embedding)
+  package var classifier = ClassifierChoice(.linear)
+  package var label = RowLabels.Column.identity
+  package var losses: [LossChoice] = [LossChoice(.crossEntropy), LossChoice(.triplet)]
+  /// Whether the evaluation's embedding has this head's descriptor in it.
+  package var retrieve = true
+
+  package init() {}
+
+  package static var fields: [OptionField<Self>] {
+    [
+      .value(
+        "name", \.name, type: "text", "1 to 32 letters, digits and hyphens",
+        "Stands before the names of its loss terms and tensors.", allows: isName),
+      .value(
+        "sources", \.sources, type: "list of words",
+        "of stage1 to stage4 (the trunk's outputs) and level1 to level4 (the pyramid's), each once",
+        "Maps whose averages make the feature; an empty list is that of `model.head`.",
+        allows: { Set($0).count == $0.count }),
+      .value(
+        "neck", \.neck, type: "one of \(NeckChoice.words)", nil,
+        "From the feature to what losses see and what is retrieved by."),
+      .value(
+        "classifier", \.classifier, type: "one of \(ClassifierChoice.words)", nil,
+        "From there to the logits of the classes."),
+      .word("label", \.label, "What the classes are."),
+      .value(
+        "losses", \.losses, type: "list of loss terms",
+        "of \(LossKind.allCases.map(\.rawValue).joined(separator: ", "))",
+        "The terms of the head's loss, each with its options.", allows: { $0.count <= 16 }),
+      .flag("retrieve", \.retrieve, "Whether it is retrieved by; descriptors of several heads are concatenated."),
+    ]
+  }
+
+  @Sendable private static func isName(_ name: String) -> Bool {
+    (1...32).contains(name.utf8.count) && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+  }
+}
+
+/// The necks there are.
+package enum NeckChoice: PartChoice {
+  package enum Kind: String, CaseIterable, Sendable { case embedding, bnneck }
+
+  case embedding(EmbeddingOptions), bnneck(BNNeckOptions)
+
+  package init(_ kind: Kind, _ read: OptionReader) throws {
+    switch kind {
+    case .embedding: self = .embedding(try read(EmbeddingOptions.self))
+    case .bnneck: self = .bnneck(try read(BNNeckOptions.self))
+    }
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .embedding: .embedding
+    case .bnneck: .bnneck
+    }
+  }
+
+  package var options: any Options {
+    switch self {
+    case .embedding(let options): options
+    case .bnneck(let options): options
+    }
+  }
+}
+
+/// The classifiers there are.
+package enum ClassifierChoice: PartChoice {
+  package enum Kind: String, CaseIterable, Sendable { case linear, cosine }
+
+  case linear(LinearOptions), cosine(CosineOptions)
+
+  package init(_ kind: Kind, _ read: OptionReader) throws {
+    switch kind {
+    case .linear: self = .linear(try read(LinearOptions.self))
+    case .cosine: self = .cosine(try read(CosineOptions.self))
+    }
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .linear: .linear
+    case .cosine: .cosine
+    }
+  }
+
+  package var options: any Options {
+    switch self {
+    case .linear(let options): options
+    case .cosine(let options): options
+    }
+  }
+}
