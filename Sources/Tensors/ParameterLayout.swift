@@ -2,7 +2,9 @@
 /// that allreduce, Adam, norms and checkpoints are each one pass over memory.
 package struct ParameterLayout: Sendable {
   /// What a tensor is; regularizers and weight decay choose by it.
-  package enum Kind: String, Sendable { case convolution, linear, bias, normScale, normShift, statistic, strength }
+  package enum Kind: String, Sendable {
+    case convolution, linear, bias, normScale, normShift, exponent, statistic, strength
+  }
 
   /// One tensor of the layout.
   package struct Slot: Sendable, Equatable {

@@ -138,6 +138,47 @@ struct GlobalAverageCase: LayerCase {
   }
 }
 
+/// A pool, into some columns of a wider matrix.
+struct PoolCase: LayerCase {
+  enum Kind: String { case average, generalizedMean = "generalized mean" }
+  let kind: Kind, shape: Shape
+
+  var name: String { "pool \(shape) by \(kind.rawValue)" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { kind == .average }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let pool: any Pool<E> =
+      switch kind {
+      case .average: AveragePool<E>()
+      case .generalizedMean: GeneralizedMean<E>(&layout, "pool")
+      }
+    return BuiltLayer(
+      layout: layout, statistics: ParameterLayout(), pack: { _, _ in },
+      run: { inputs, run in
+        func feature() -> Tensor<E.Accumulator> {
+          let feature = run.context.accumulating.tensor(Shape(inputs[0].shape.images, 1, 1, shape.channels + 5))
+          feature.zero()
+          return feature
+        }
+        let y = feature()
+        let passes = pool.forward(.plain(inputs[0]), into: y, first: 2, run)
+        return .init(
+          y: doubles(y),
+          forwardTangent: { xDots in
+            let yDot = feature()
+            passes.forwardTangent(.plain(xDots[0]), into: yDot, run)
+            return doubles(yDot)
+          },
+          backward: { yBar, pass in
+            let yBar = tensor(yBar, y.shape, run.context.accumulating)
+            return [doubles(passes.backward(yBar, adding: nil, target: .plain, pass, run).tensor)]
+          })
+      })
+  }
+}
+
 /// Nearest upsampling.
 struct UpsampleCase: LayerCase {
   let shape: Shape, height: Int, width: Int
