@@ -7,6 +7,7 @@ import Tensors
 /// | pool | y[n, first + c] |
 /// |---|---|
 /// | `AveragePool` | m(x), the mean over pixels |
+/// | `GlobalMax` | max(x) |
 /// | `GeneralizedMean` | m(max(x, ε)^p)^(1/p), p trained |
 ///
 /// Collectives: none in any of them.

@@ -34,6 +34,7 @@ enum LayerCases {
       MaxPoolCase(shape: Shape(1, 1, 2, 3)),
       GlobalAverageCase(shape: Shape(1, 5, 3, 6)), GlobalAverageCase(shape: Shape(1, 1, 1, 4)),
       PoolCase(kind: .average, shape: Shape(1, 3, 4, 5)),
+      PoolCase(kind: .max, shape: Shape(1, 5, 3, 6)), PoolCase(kind: .max, shape: Shape(1, 1, 1, 4)),
       PoolCase(kind: .generalizedMean, shape: Shape(1, 5, 3, 6)),
       UpsampleCase(shape: Shape(1, 2, 3, 5), height: 4, width: 6),
       UpsampleCase(shape: Shape(1, 3, 2, 4), height: 3, width: 2),

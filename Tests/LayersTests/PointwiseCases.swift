@@ -140,7 +140,7 @@ struct GlobalAverageCase: LayerCase {
 
 /// A pool, into some columns of a wider matrix.
 struct PoolCase: LayerCase {
-  enum Kind: String { case average, generalizedMean = "generalized mean" }
+  enum Kind: String { case average, max, generalizedMean = "generalized mean" }
   let kind: Kind, shape: Shape
 
   var name: String { "pool \(shape) by \(kind.rawValue)" }
@@ -152,6 +152,7 @@ struct PoolCase: LayerCase {
     let pool: any Pool<E> =
       switch kind {
       case .average: AveragePool<E>()
+      case .max: GlobalMax<E>()
       case .generalizedMean: GeneralizedMean<E>(&layout, "pool")
       }
     return BuiltLayer(
