@@ -180,6 +180,42 @@ struct PoolCase: LayerCase {
   }
 }
 
+/// A random mask of a stored map, or of a pending activation.
+struct MaskCase: LayerCase {
+  let kind: MaskKind, shape: Shape
+  var isActivation = false
+
+  var name: String { "mask \(kind) of \(shape)\(isActivation ? ", an activation" : "")" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { !isActivation }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let mask = RandomMask<E>(kind, stream: 3)
+    let norm = isActivation ? Norm<E>(&layout, &statistics, "bn", channels: shape.channels) : nil
+    return BuiltLayer(
+      layout: layout, statistics: statistics, pack: { _, _ in },
+      run: { inputs, run in
+        guard let norm else { return try passes(mask, inputs[0], run) }
+        let stored = try StoredNorm(norm, of: inputs[0], run), normalized = stored.normalized
+        let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
+        let passes = try mask.forward(Feature(.activation(normalized.z, normalized.state), target), run)
+        return .init(
+          y: doubles(passes.y.value.tensor),
+          forwardTangent: { xDots in
+            try stored.forwardTangent(xDots[0])
+            return doubles(try passes.forwardTangent(stored.activationDot, adding: nil, run).tensor)
+          },
+          backward: { yBar, pass in
+            let yBar = Gradient(tensor: tensor(yBar, passes.y.shape, run.context), sums: .none)
+            let g = try passes.backward(yBar, adding: nil, target: target, pass, run)
+            return [try stored.backward(g.tensor, sums: g.sums, pass)]
+          })
+      })
+  }
+}
+
 /// Nearest upsampling.
 struct UpsampleCase: LayerCase {
   let shape: Shape, height: Int, width: Int
