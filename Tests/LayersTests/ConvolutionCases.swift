@@ -108,9 +108,12 @@ struct LateralCase: LayerCase {
 /// A whole bottleneck.
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
+  /// Of squeeze-and-excitation: how many hidden values; nil: none.
+  var excitation: Int?
 
   var name: String {
     "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")"
+      + (excitation == nil ? "" : ", excited")
   }
   var inputs: [Shape] { [Shape(1, height, width, channels)] }
 
@@ -127,15 +130,20 @@ struct BottleneckCase: LayerCase {
       return NormalizedConvolution(
         map, Norm(&layout, &statistics, name + ".bn", channels: outputs), isActivated: isActivated)
     }
+    var units = [unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride)]
+    let last = unit("3", inner, 4 * inner, isActivated: false)
+    let gate = excitation.map { SqueezeExcitation<E.Accumulator>(&layout, "se", channels: 4 * inner, hidden: $0) }
+    units.append(NormalizedConvolution(last.convolution, last.norm, isActivated: false, excitation: gate))
     let block = ResidualBlock(
-      [
-        unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride),
-        unit("3", inner, 4 * inner, isActivated: false),
-      ], downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)
+      units,
+      downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)
     let packed = maps
     return BuiltLayer(
       layout: layout, statistics: statistics,
-      pack: { parameters, context in for map in packed { map.pack(parameters.values, backward: true, context) } },
+      pack: { parameters, context in
+        for map in packed { map.pack(parameters.values, backward: true, context) }
+        for map in gate?.maps ?? [] { map.pack(parameters.values, backward: true, context.accumulating) }
+      },
       run: { inputs, run in try passes(block, inputs[0], run) })
   }
 }
