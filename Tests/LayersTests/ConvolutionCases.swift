@@ -105,6 +105,25 @@ struct LateralCase: LayerCase {
   }
 }
 
+/// A map times a gate a pixel, or a pixel and channel.
+struct PixelGateCase: LayerCase {
+  let shape: Shape, perChannel: Bool
+
+  var name: String { "gate a pixel\(perChannel ? " and channel" : "") of \(shape)" }
+  var inputs: [Shape] { [shape] }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let gate = PixelGate<E>(&layout, "gate", channels: shape.channels, perChannel: perChannel)
+    return BuiltLayer(
+      layout: layout, statistics: ParameterLayout(),
+      pack: { parameters, context in
+        for map in gate.maps { map.pack(parameters.values, backward: true, context) }
+      },
+      run: { inputs, run in try passes(gate, inputs[0], run) })
+  }
+}
+
 /// A whole bottleneck.
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
