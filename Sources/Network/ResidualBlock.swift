@@ -73,15 +73,19 @@ private final class ResidualPasses<E: Element>: Passes {
 
 extension NetworkBuilder {
   /// ResNet's bottleneck, torchvision's variant (the stride in the 3×3) and names below `name`: conv1, bn1, …,
-  /// downsample.0, downsample.1.
-  mutating func bottleneck(_ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool) -> ResidualBlock<E> {
+  /// downsample.0, downsample.1. `reduction`: with squeeze-and-excitation before the join (SE-ResNet; se.fc.0, se.fc.2), of
+  /// as many times fewer hidden values.
+  mutating func bottleneck(
+    _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, reduction: Int? = nil
+  ) -> ResidualBlock<E> {
     let outputs = 4 * inner
     let units = [
       NormalizedConvolution(convolution(name + ".conv1", inputs, inner), norm(name + ".bn1", inner)),
       NormalizedConvolution(
         convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride), norm(name + ".bn2", inner)),
       NormalizedConvolution(
-        convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false),
+        convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false,
+        excitation: reduction.map { excitation(name + ".se", outputs, reduction: $0) }),
     ]
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }
