@@ -7,16 +7,23 @@ import Tensors
 ///     z̄ is pending on ȳ and z                            W̄ += x⊗z̄
 ///     z̄ + λz̄˙ is pending on h = ȳ + λȳ˙, z, ȳ and ż          W̄ += x⊗(z̄ + λz̄˙) + ẋ⊗λz̄
 ///
+/// With squeeze-and-excitation, y and its tangent are gated before the ReLU; all stays pending (`ExcitedNormPasses`).
+///
 /// Collectives: those of the norm: Σz, Σz²; Σż, Σ(z − μ)ż, Σżȳ; Σȳ, Σ(z − μ)ȳ; Σh, Σ(z − μ)h.
 package final class NormalizedConvolution<E: Element>: Layer {
   package let convolution: any LinearMap<E>
   package let norm: Norm<E>
   /// Whether y is rectified.
   package let isActivated: Bool
+  /// What gates the norm's output, if anything does.
+  package let excitation: SqueezeExcitation<E.Accumulator>?
 
-  package init(_ convolution: any LinearMap<E>, _ norm: Norm<E>, isActivated: Bool = true) {
+  package init(
+    _ convolution: any LinearMap<E>, _ norm: Norm<E>, isActivated: Bool = true,
+    excitation: SqueezeExcitation<E.Accumulator>? = nil
+  ) {
     precondition(convolution.geometry.outputs == norm.channels)
-    (self.convolution, self.norm, self.isActivated) = (convolution, norm, isActivated)
+    (self.convolution, self.norm, self.isActivated, self.excitation) = (convolution, norm, isActivated, excitation)
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> { try pass(x, run) }
@@ -24,10 +31,12 @@ package final class NormalizedConvolution<E: Element>: Layer {
   package func pass(_ x: Feature<E>, _ run: Run<E>) throws -> UnitPasses<E> {
     run.note(convolution, reading: x.shape)
     var epilogue = Epilogue(out: run.context.tensor(convolution.geometry.outputShape(x.shape)))
-    epilogue.forwardSums = norm.forwardSums(training: run.isTraining)
+    epilogue.forwardSums = excitation == nil ? norm.forwardSums(training: run.isTraining) : .ofEachImage
     let sums = convolution.forward(x.value, run.parameters, epilogue, run.context)
     let z = epilogue.out
-    return UnitPasses(self, x, z, try norm.normalize(sums, z.shape, run))
+    let single = SingleNormPasses(norm, try norm.normalize(sums, z.shape, run))
+    let passes: any NormPasses<E> = excitation.map { ExcitedNormPasses(single, $0, sums, z.shape, run) } ?? single
+    return UnitPasses(self, x, z, passes)
   }
 }
 
@@ -37,11 +46,13 @@ package final class UnitPasses<E: Element>: Passes {
   package let normalized: GradientTarget<E>.Normalized
   private let unit: NormalizedConvolution<E>
   private let x: Feature<E>
-  private var recorded: (yBar: Tensor<E>, norm: Norm<E>.Backward)?
-  private var tangent: (x: Operand<E>, z: Tensor<E>, norm: Norm<E>.Tangent)?
+  private let norm: any NormPasses<E>
+  /// ȳ, and z̄ from it.
+  private var recorded: (yBar: Tensor<E>, coefficients: Norm<E>.Coefficients)?
+  private var tangent: (x: Operand<E>, z: Tensor<E>)?
 
-  fileprivate init(_ unit: NormalizedConvolution<E>, _ x: Feature<E>, _ z: Tensor<E>, _ state: Norm<E>.State) {
-    (self.unit, self.x, normalized) = (unit, x, .init(z, state))
+  fileprivate init(_ unit: NormalizedConvolution<E>, _ x: Feature<E>, _ z: Tensor<E>, _ norm: any NormPasses<E>) {
+    (self.unit, self.x, self.norm, normalized) = (unit, x, norm, .init(z, norm.state))
   }
 
   private var z: Tensor<E> { normalized.z }
@@ -58,12 +69,12 @@ package final class UnitPasses<E: Element>: Passes {
     var epilogue = Epilogue(out: run.context.tensor(z.shape))
     epilogue.tangentOf = (normalized, recorded.yBar)
     let sums = unit.convolution.forwardTangent(xDot, epilogue, run.context)
-    let tangent = try unit.norm.forwardTangent(normalized.state, sums, run)
-    self.tangent = (xDot, epilogue.out, tangent)
+    let coefficients = try norm.forwardTangent(sums, run)
+    tangent = (xDot, epilogue.out)
     let yDot: Operand<E> =
       unit.isActivated
-      ? .activationTangent(epilogue.out, through: z, normalized.state, tangent.coefficients)
-      : .gradient(epilogue.out, through: z, tangent.coefficients)
+      ? .activationTangent(epilogue.out, through: z, normalized.state, coefficients)
+      : .gradient(epilogue.out, through: z, coefficients)
     return yDot.adding(v, run.context)
   }
 
@@ -77,19 +88,18 @@ package final class UnitPasses<E: Element>: Passes {
   /// the pass only records, ȳ is kept.
   package func backward(_ yBar: Gradient<E>, _ pass: BackwardPass, _ run: Run<E>) throws -> Operand<E> {
     if case .regularized(let gradients, let weight) = pass, let recorded, let tangent {
-      let coefficients = try unit.norm.backwardTangent(
-        normalized.state, recorded.norm, tangent.norm, weight: weight, yBar.sums, into: gradients, run)
+      let coefficients = try norm.backwardTangent(yBar.sums, pass, run)
       let zBar = Operand.regularizedGradient(yBar.tensor, through: z, recorded.yBar, tangent.z, coefficients)
-      let weighted = Operand.gradient(recorded.yBar, through: z, recorded.norm.coefficients.scaled(by: weight))
+      let weighted = Operand.gradient(recorded.yBar, through: z, recorded.coefficients.scaled(by: weight))
       unit.convolution.backwardWeights(x.value, zBar, tangent: (tangent.x, weighted), into: gradients, run.context)
       return zBar
     }
-    let backward = try unit.norm.backward(normalized.state, yBar.sums, into: pass.gradients, run)
-    let zBar = Operand.gradient(yBar.tensor, through: z, backward.coefficients)
+    let coefficients = try norm.backward(yBar.sums, pass, run)
+    let zBar = Operand.gradient(yBar.tensor, through: z, coefficients)
     if let gradients = pass.gradients {
       unit.convolution.backwardWeights(x.value, zBar, tangent: nil, into: gradients, run.context)
     } else {
-      recorded = (yBar.tensor, backward)
+      recorded = (yBar.tensor, coefficients)
     }
     return zBar
   }

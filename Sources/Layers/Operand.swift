@@ -81,6 +81,29 @@ package struct Operand<E: Element> {
     return operand
   }
 
+  /// This times a factor an image and channel, none of them negative: a ReLU that is pending lets factors pass.
+  func scaled(byImage factors: Buffer<E.Accumulator>) -> Operand {
+    let channels = shape.channels
+    precondition(factors.count == shape.images * channels)
+    /// A set of coefficients an image; those of a gate stay what they are.
+    func times(_ coefficients: Buffer<E.Accumulator>?, isGate: Bool = false) -> Buffer<E.Accumulator>? {
+      guard let coefficients else { return nil }
+      let result = Buffer<E.Accumulator>(count: factors.count)
+      for i in 0..<factors.count {
+        let value = coefficients[imageStride == 0 ? i % channels : i]
+        result[i] = isGate ? value : factors[i] * value
+      }
+      return result
+    }
+    let isTangent = reading == LINEUP_ACTIVATION_TANGENT
+    var operand = Operand(tensor, isPlain ? LINEUP_AFFINE : reading)
+    (operand.raw, operand.gradient, operand.tangent, operand.imageStride) = (raw, gradient, tangent, channels)
+    (operand.a, operand.b, operand.c) =
+      isPlain ? (factors, Buffer(count: factors.count), nil) : (times(a), times(b), times(c))
+    (operand.d, operand.e) = (times(d, isGate: isTangent), times(e, isGate: isTangent))
+    return operand
+  }
+
   package var shape: Shape { tensor.shape }
 
   /// Bytes of the tensors it is read from.

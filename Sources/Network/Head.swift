@@ -1,11 +1,13 @@
 import Layers
 import Tensors
 
-/// A head: averages of maps, one after the other in a feature, a neck, and a classifier.
+/// A head: maps, masked in training, and pooled one after the other into a feature; a neck, and a classifier.
 package final class Head<E: Element> {
   package typealias A = E.Accumulator
-  /// What is averaged, in the order of the feature.
+  /// What is pooled, in the order of the feature.
   package let sources: [MapSource]
+  fileprivate let pools: [any Pool<E>]
+  fileprivate let masks: [RandomMask<E>]
   package let range: Range<Int>
   package let neck: any Neck<A>
   package let classifier: any Classifier<A>
@@ -18,14 +20,20 @@ package final class Head<E: Element> {
 
   /// `maps`: the channels of the maps there are. The paper's own head has the tensor names `neck.*` and `classifier.*`, others
   /// `heads.<name>.neck.*` and so on.
-  init(_ options: HeadOptions, _ maps: [MapSource: Int], _ builder: inout NetworkBuilder<E>) {
+  /// `stream` tells the masks of a network apart.
+  init(_ options: HeadOptions, _ maps: [MapSource: Int], stream: Int, _ builder: inout NetworkBuilder<E>) {
     let architecture = builder.architecture
     sources = options.sources.isEmpty ? architecture.usualSources : options.sources
     let channels = sources.map { after("the choice of maps", maps[$0]) }, features = channels.reduce(0, +)
     let prefix = architecture.heads.isEmpty ? "" : "heads.\(options.name).",
       classes = architecture.classes(options.label)
-    ((neck, classifier, termParameters), range) = builder.recorded { builder in
-      builder.accumulating { layout, statistics in
+    let sources = sources
+    masks = (options.mask.maskKind.map { kind in sources.indices.map { RandomMask(kind, stream: stream + $0) } }) ?? []
+    ((pools, neck, classifier, termParameters), range) = builder.recorded { builder in
+      let pools = sources.map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", &builder) }
+      let (neck, classifier, slots) = builder.accumulating {
+        (layout: inout ParameterLayout, statistics: inout ParameterLayout)
+          -> (any Neck<A>, any Classifier<A>, [ParameterLayout.Slot?]) in
         let neck: any Neck<A> =
           switch options.neck {
           case .embedding(let options):
@@ -48,69 +56,94 @@ package final class Head<E: Element> {
         }
         return (neck, classifier, slots)
       }
+      return (pools, neck, classifier, slots)
     }
     (self.channels, retrieve) = (channels, options.retrieve)
+  }
+
+  private static func pool(_ kind: PoolKind, _ name: String, _ builder: inout NetworkBuilder<E>) -> any Pool<E> {
+    switch kind {
+    case .average: AveragePool()
+    case .max: GlobalMax()
+    case .gem: builder.accumulating { layout, _ in GeneralizedMean(&layout, name) }
+    }
   }
 
   fileprivate func feature(_ images: Int, _ run: Run<E>) -> Tensor<E.Accumulator> {
     Tensor(Shape(images, 1, 1, channels.reduce(0, +)), in: run.context.arena)
   }
 
-  /// Where a source's columns begin in the feature; nil if it is none of this head's.
-  fileprivate func firstColumn(_ source: MapSource) -> Int? {
-    sources.firstIndex(of: source).map { channels[..<$0].reduce(0, +) }
-  }
+  /// Whether pools have no parameters.
+  fileprivate var poolsAreFree: Bool { !pools.contains { $0 is GeneralizedMean<E> } }
 
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
     let feature = feature(images, run)
-    var shapes: [Shape] = [], first = 0
-    for source in sources {
-      let map = maps(source)
-      GlobalAverage.forward(map.value, into: feature, first: first, run.context)
+    var masked: [any Passes<E>] = [], pooled: [any PoolPasses<E>] = [], first = 0
+    for (index, source) in sources.enumerated() {
+      var map = maps(source)
+      if !masks.isEmpty {
+        let passes = try masks[index].forward(map, run)
+        masked.append(passes)
+        map = passes.y
+      }
+      pooled.append(pools[index].forward(map.value, into: feature, first: first, run))
       first += map.shape.channels
-      shapes.append(map.shape)
     }
-    return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), shapes)
+    return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), images, masked, pooled)
   }
 }
 
 /// What follows the forward pass of a head.
 package final class HeadPasses<E: Element> {
   package typealias A = E.Accumulator
-  private let head: Head<E>, neck: any NeckPasses<A>, shapes: [Shape]
+  private let head: Head<E>, neck: any NeckPasses<A>, images: Int
+  /// Of each source, where the head has a mask; and of each source.
+  private let masked: [any Passes<E>], pooled: [any PoolPasses<E>]
   /// In a backward pass, behind the neck's.
-  private var featureBar: Tensor<A>?
+  private var arrived: (featureBar: Tensor<A>, pass: BackwardPass)?
 
-  fileprivate init(_ head: Head<E>, _ neck: any NeckPasses<A>, _ shapes: [Shape]) {
-    (self.head, self.neck, self.shapes) = (head, neck, shapes)
+  fileprivate init(
+    _ head: Head<E>, _ neck: any NeckPasses<A>, _ images: Int, _ masked: [any Passes<E>], _ pooled: [any PoolPasses<E>]
+  ) {
+    (self.head, self.neck, self.images, self.masked, self.pooled) = (head, neck, images, masked, pooled)
   }
 
   package var outputs: HeadOutputs<A> { neck.outputs }
 
   /// From the tangents of the sources' maps (nil: none) to those of the outputs. After a recording backward pass.
   package func forwardTangent(_ dots: (MapSource) -> Operand<E>?, _ run: Run<E>) throws -> HeadValues<A> {
-    let feature = head.feature(shapes.first?.images ?? 0, run)
+    let feature = head.feature(images, run)
     feature.zero()
-    for (source, first) in head.sources.map({ ($0, head.firstColumn($0)!) }) {
-      if let dot = dots(source) { GlobalAverage.forward(dot, into: feature, first: first, run.context) }
+    for (index, source) in head.sources.enumerated() {
+      guard var dot = dots(source) else { continue }
+      if !masked.isEmpty { dot = try masked[index].forwardTangent(dot, adding: nil, run) }
+      pooled[index].forwardTangent(dot, into: feature, run)
     }
     return try neck.forwardTangent(feature, run.accumulating)
   }
 
-  /// The neck's part, down to the feature; `gradient` goes on from there.
+  /// The neck's part, down to the feature; `gradient` goes on from there, and `complete` says that it is done.
   package func backward(_ bars: HeadValues<A>, _ pass: BackwardPass, _ run: Run<E>) throws {
-    featureBar = try neck.backward(bars, pass, run.accumulating)
-    pass.gradients?.complete(head.range)
+    arrived = (try neck.backward(bars, pass, run.accumulating), pass)
+    if head.poolsAreFree { pass.gradients?.complete(head.range) }
+  }
+
+  /// After the gradients of all sources: pools with parameters of their own are done too.
+  func complete(_ pass: BackwardPass) {
+    if !head.poolsAreFree { pass.gradients?.complete(head.range) }
   }
 
   /// The gradient of a source's map, with `addend`, finished by `target`; nil if this head does not read it.
   func gradient(
     _ source: MapSource, adding addend: Tensor<E>?, target: GradientTarget<E>, _ run: Run<E>
-  ) -> Gradient<E>? {
-    guard let index = head.sources.firstIndex(of: source), let first = head.firstColumn(source) else { return nil }
-    return GlobalAverage.backward(
-      after("the backward pass of the neck", featureBar), first: first, shapes[index], adding: addend, target,
-      run.context)
+  ) throws -> Gradient<E>? {
+    guard let index = head.sources.firstIndex(of: source) else { return nil }
+    let (featureBar, pass) = after("the backward pass of the neck", arrived)
+    guard !masked.isEmpty else {
+      return pooled[index].backward(featureBar, adding: addend, target: target, pass, run)
+    }
+    let maskedBar = pooled[index].backward(featureBar, adding: nil, target: masked[index].y.target, pass, run)
+    return try masked[index].backward(maskedBar, adding: addend, target: target, pass, run)
   }
 }

@@ -7,6 +7,8 @@ package struct HeadOptions: Options {
   package var name = "head"
   /// Maps whose pooled values make the feature, one after the other; none: those of `model.head`.
   package var sources: [MapSource] = []
+  package var mask = MaskChoice(.none)
+  package var pool = PoolKind.average
   package var neck = NeckChoice(.embedding)
   package var classifier = ClassifierChoice(.linear)
   package var label = RowLabels.Column.identity
@@ -24,8 +26,12 @@ package struct HeadOptions: Options {
       .value(
         "sources", \.sources, type: "list of words",
         "of stage1 to stage4 (the trunk's outputs) and level1 to level4 (the pyramid's), each once",
-        "Maps whose averages make the feature; an empty list is that of `model.head`.",
+        "Maps whose pooled values make the feature; an empty list is that of `model.head`.",
         allows: { Set($0).count == $0.count }),
+      .value(
+        "mask", \.mask, type: "one of \(MaskChoice.words)", nil,
+        "What is left out of the maps in training, counted by seed, step and position in the batch."),
+      .word("pool", \.pool, "From a map to a row of the feature."),
       .value(
         "neck", \.neck, type: "one of \(NeckChoice.words)", nil,
         "From the feature to what losses see and what is retrieved by."),
@@ -45,6 +51,9 @@ package struct HeadOptions: Options {
     (1...32).contains(name.utf8.count) && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
   }
 }
+
+/// The pools there are.
+package enum PoolKind: String, CaseIterable, Sendable { case average, max, gem }
 
 /// The necks there are.
 package enum NeckChoice: PartChoice {

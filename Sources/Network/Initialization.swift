@@ -3,8 +3,8 @@ import Tensors
 
 extension ReIDNetwork {
   /// Freshly initialized parameters: convolutions and the neck's linear layer normal with variance 2 / fan-out (He et
-  /// al., 2015; torchvision's choice), the classifier normal with deviation 0.001, norms 1 and 0, biases 0, running
-  /// statistics 0 and 1, centres of classes normal with deviation 1.
+  /// al., 2015; torchvision's choice), the classifier normal with deviation 0.001, norms 1 and 0, biases 0, the exponents
+  /// of pools 3, running statistics 0 and 1, centres of classes normal with deviation 1.
   ///
   /// The bits of a tensor depend on the seed and its name alone, so networks that share a tensor start it alike.
   package func initialized(seed: UInt64, _ workers: Workers) -> Parameters<E.Accumulator> {
@@ -23,6 +23,8 @@ extension ReIDNetwork {
         for i in 0..<slot.count { values[i] = E.Accumulator(Float(random.normal())) }
       case .normScale:
         for i in 0..<slot.count { values[i] = 1 }
+      case .exponent:
+        for i in 0..<slot.count { values[i] = E.Accumulator(GeneralizedMean<E>.initialExponent) }
       case .bias, .normShift, .statistic, .strength: break
       }
     }

@@ -20,4 +20,4 @@ package enum MapSource: String, CaseIterable, Codable, Sendable {
 /// and its target, to the gradient with the readers' part. nil where nobody reads the map.
 package typealias MapReaders<E: Element> = (
   _ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>
-) -> Gradient<E>?
+) throws -> Gradient<E>?

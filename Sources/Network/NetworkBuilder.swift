@@ -7,6 +7,8 @@ package struct NetworkBuilder<E: Element> {
   package private(set) var parameters = ParameterLayout()
   package private(set) var statistics = ParameterLayout()
   private(set) var maps: [(map: any LinearMap<E>, readsImages: Bool)] = []
+  /// Those inside layers of E that compute in the accumulator.
+  private(set) var accumulatorMaps: [any LinearMap<E.Accumulator>] = []
 
   init(_ architecture: Architecture) { self.architecture = architecture }
 
@@ -27,6 +29,29 @@ package struct NetworkBuilder<E: Element> {
       &parameters, name, inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2,
       bias: bias)
     maps.append((layer, readsImages))
+    return layer
+  }
+
+  mutating func depthwise(_ name: String, _ channels: Int, kernel: Int = 3, stride: Int = 1)
+    -> DepthwiseConvolution<E>
+  {
+    let layer = DepthwiseConvolution<E>(&parameters, name, channels: channels, kernel: kernel, stride: stride)
+    maps.append((layer, false))
+    return layer
+  }
+
+  /// Squeeze-and-excitation of `channels`, through `reduction` times fewer hidden values.
+  mutating func excitation(_ name: String, _ channels: Int, reduction: Int) -> SqueezeExcitation<E.Accumulator> {
+    let layer = SqueezeExcitation<E.Accumulator>(
+      &parameters, name, channels: channels, hidden: max(1, channels / reduction))
+    accumulatorMaps += layer.maps
+    return layer
+  }
+
+  /// A gate a pixel, or a pixel and channel.
+  mutating func pixelGate(_ name: String, _ channels: Int, perChannel: Bool) -> PixelGate<E> {
+    let layer = PixelGate<E>(&parameters, name, channels: channels, perChannel: perChannel)
+    maps += layer.maps.map { ($0, false) }
     return layer
   }
 

@@ -197,17 +197,17 @@ package final class PyramidPasses<E: Element> {
       if let lateral = lateral[stage] {
         lateral.backwardWeights(levelBar, pass, run)
         guard above != nil else {
-          let contribution = readers(.stage(stage), nil, .plain)?.tensor
+          let contribution = try readers(.stage(stage), nil, .plain)?.tensor
           let top = lateral.backwardData(
             levelBar, adding: contribution, target: pass.asks(for: stage) ? .plain : c.target, run)
           return (top, others)
         }
         if pass.reaches(stage) {
-          let contribution = readers(.stage(stage), nil, .plain)?.tensor
+          let contribution = try readers(.stage(stage), nil, .plain)?.tensor
           others[stage] = lateral.backwardData(levelBar, adding: contribution, target: .plain, run).tensor
         }
       } else if pass.reaches(stage) {
-        others[stage] = readers(.stage(stage), nil, .plain)?.tensor
+        others[stage] = try readers(.stage(stage), nil, .plain)?.tensor
       }
     }
     preconditionFailure("the fused stages end with the trunk's last")
@@ -218,7 +218,7 @@ package final class PyramidPasses<E: Element> {
     -> Tensor<E>
   {
     var kept = blocks.removeValue(forKey: stage) ?? []
-    guard var gradient = readers(.level(stage), nil, kept.last?.y.target ?? .plain) else {
+    guard var gradient = try readers(.level(stage), nil, kept.last?.y.target ?? .plain) else {
       preconditionFailure("nobody reads level \(stage)")
     }
     for index in kept.indices.reversed() {

@@ -8,6 +8,7 @@ package final class ReIDNetwork<E: Element> {
   let trunk: Trunk<E>
   let pyramid: Pyramid<E>?
   package let heads: [Head<E>]
+  private let accumulatorMaps: [any LinearMap<E.Accumulator>]
   let maps: [(map: any LinearMap<E>, readsImages: Bool)]
 
   package init(_ architecture: Architecture) {
@@ -16,8 +17,9 @@ package final class ReIDNetwork<E: Element> {
     trunk = ResNet.trunk(&builder)
     pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
     let maps = Self.maps(trunk, pyramid)
-    heads = architecture.headOptions.map { Head($0, maps, &builder) }
+    heads = architecture.headOptions.enumerated().map { Head($1, maps, stream: 16 * $0, &builder) }
     self.maps = builder.maps
+    accumulatorMaps = builder.accumulatorMaps
     layout = builder.parameters
     statistics = builder.statistics
   }
@@ -38,6 +40,7 @@ package final class ReIDNetwork<E: Element> {
     for (map, readsImages) in maps {
       map.pack(parameters.values, backward: training && (inputGradient || !readsImages), context)
     }
+    for map in accumulatorMaps { map.pack(parameters.values, backward: training, context.accumulating) }
     for head in heads {
       for map in head.neck.maps { map.pack(parameters.values, backward: training, context.accumulating) }
       guard training else { continue }
@@ -74,7 +77,7 @@ package final class ReIDNetwork<E: Element> {
 
   /// Bytes of the packed working weights, after `pack`.
   package var packedBytes: Int {
-    let necks = heads.flatMap { $0.neck.maps + [$0.classifier.map] }
+    let necks = accumulatorMaps + heads.flatMap { $0.neck.maps + [$0.classifier.map] }
     return maps.reduce(0) { $0 + $1.map.packedBytes } + necks.reduce(0) { $0 + $1.packedBytes }
   }
 
@@ -157,11 +160,11 @@ package final class NetworkPasses<E: Element> {
     precondition(bars.count == heads.count)
     for (head, bars) in zip(heads, bars).reversed() { try head.backward(bars, pass, run) }
     /// From head to head; the last one that reads the map finishes the gradient.
-    func readers(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) -> Gradient<E>? {
+    func readers(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) throws -> Gradient<E>? {
       let reading = zip(network.heads, heads).filter { $0.0.sources.contains(source) }.map { $0.1 }
       var gradient: Gradient<E>?
       for (index, head) in reading.enumerated() {
-        gradient = head.gradient(
+        gradient = try head.gradient(
           source, adding: gradient?.tensor ?? addend, target: index == reading.count - 1 ? target : .plain, run)
       }
       return gradient
@@ -171,18 +174,19 @@ package final class NetworkPasses<E: Element> {
       (top, others) = try pyramid.backward(readers, pass, run)
       if let range = network.pyramid?.range { pass.gradients?.complete(range) }
     } else {
-      (top, others) = direct(readers, pass)
+      (top, others) = try direct(readers, pass)
     }
+    for head in heads { head.complete(pass) }
     return try trunk.backward(top, adding: others, pass, run)
   }
 
   /// Without a pyramid the heads read the stages themselves.
-  private func direct(_ readers: MapReaders<E>, _ pass: BackwardPass) -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
+  private func direct(_ readers: MapReaders<E>, _ pass: BackwardPass) throws -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
     let last = trunk.outputs.count
     var others: [Int: Tensor<E>] = [:]
-    for stage in 1..<last { others[stage] = readers(.stage(stage), nil, .plain)?.tensor }
+    for stage in 1..<last { others[stage] = try readers(.stage(stage), nil, .plain)?.tensor }
     let target = pass.asks(for: last) ? .plain : trunk.outputs[last - 1].target
-    guard let top = readers(.stage(last), nil, target) else { preconditionFailure("nobody reads the last stage") }
+    guard let top = try readers(.stage(last), nil, target) else { preconditionFailure("nobody reads the last stage") }
     return (top, others)
   }
 }

@@ -7,3 +7,12 @@ package enum TrunkNorm: String, CaseIterable, Sendable {
   /// Instance norm of half the channels of the first norm of every block, but for the last stage's (IBN-a; Pan et al., 2018).
   case ibnA = "ibn-a"
 }
+
+/// Attention within a trunk.
+package enum TrunkAttention: String, CaseIterable, Sendable {
+  case none
+  /// Squeeze-and-excitation in every block, a 16th of the channels in between (Hu et al., 2018).
+  case se
+  /// A gate a pixel, or a pixel and channel, at the end of every stage.
+  case pixel, pixelChannel
+}

@@ -83,6 +83,74 @@ struct NormalizedConvolutionCase: LayerCase {
   }
 }
 
+/// A depthwise convolution by itself, or with a norm and a ReLU; what it reads, where it is the second of two, is pending.
+struct DepthwiseCase: LayerCase {
+  let channels: Int, stride: Int, height: Int, width: Int
+  /// How many normalized ones, one after the other; 0: one by itself.
+  var units = 0
+  var isActivated = false
+
+  var name: String {
+    "depthwise 3×3/\(stride) of \(height)×\(width)×\(channels)\(units > 0 ? ", \(units) normalized\(isActivated ? ", rectified" : "")" : "")"
+  }
+  var inputs: [Shape] { [Shape(1, height, width, channels)] }
+  var isLinear: Bool { units == 0 }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let maps = (0..<max(1, units)).map {
+      DepthwiseConvolution<E>(&layout, "conv\($0)", channels: channels, stride: stride)
+    }
+    let norms = (0..<units).map { Norm<E>(&layout, &statistics, "bn\($0)", channels: channels) }
+    return BuiltLayer(
+      layout: layout, statistics: statistics,
+      pack: { parameters, context in for map in maps { map.pack(parameters.values, backward: true, context) } },
+      run: { inputs, run in
+        guard units > 0 else { return .init(LinearPasses(maps[0], .plain(inputs[0]), run), run) }
+        return try passes(
+          Chain(zip(maps, norms).map { NormalizedConvolution($0, $1, isActivated: isActivated) }), inputs[0], run)
+      })
+  }
+}
+
+/// Units one after the other: each reads what is pending on the one before.
+private final class Chain<E: Element>: Layer {
+  private let units: [NormalizedConvolution<E>]
+
+  init(_ units: [NormalizedConvolution<E>]) { self.units = units }
+
+  func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
+    var passes: [UnitPasses<E>] = []
+    for unit in units { passes.append(try unit.pass(passes.last?.y ?? x, run)) }
+    return ChainPasses(passes)
+  }
+}
+
+private final class ChainPasses<E: Element>: Passes {
+  private let units: [UnitPasses<E>]
+
+  init(_ units: [UnitPasses<E>]) { self.units = units }
+
+  var y: Feature<E> { units[units.count - 1].y }
+  var storedTangents: [Tensor<E>] { units.flatMap { $0.storedTangents } }
+
+  func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) throws -> Operand<E> {
+    try units.reduce(xDot) { try $1.forwardTangent($0, run) }
+  }
+
+  func backward(
+    _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
+  ) throws -> Gradient<E> {
+    var gradient = yBar
+    for index in units.indices.reversed() {
+      gradient = try units[index].backward(
+        gradient, target: index > 0 ? units[index - 1].y.target : target, pass, run)
+    }
+    return gradient
+  }
+}
+
 /// A level of the pyramid: a 1×1 convolution with bias, plus a coarser map read at the nearest pixel.
 struct LateralCase: LayerCase {
   let inputChannels: Int, outputChannels: Int, height: Int, width: Int, coarseHeight: Int, coarseWidth: Int
@@ -105,12 +173,34 @@ struct LateralCase: LayerCase {
   }
 }
 
+/// A map times a gate a pixel, or a pixel and channel.
+struct PixelGateCase: LayerCase {
+  let shape: Shape, perChannel: Bool
+
+  var name: String { "gate a pixel\(perChannel ? " and channel" : "") of \(shape)" }
+  var inputs: [Shape] { [shape] }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let gate = PixelGate<E>(&layout, "gate", channels: shape.channels, perChannel: perChannel)
+    return BuiltLayer(
+      layout: layout, statistics: ParameterLayout(),
+      pack: { parameters, context in
+        for map in gate.maps { map.pack(parameters.values, backward: true, context) }
+      },
+      run: { inputs, run in try passes(gate, inputs[0], run) })
+  }
+}
+
 /// A whole bottleneck.
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
+  /// Of squeeze-and-excitation: how many hidden values; nil: none.
+  var excitation: Int?
 
   var name: String {
     "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")"
+      + (excitation == nil ? "" : ", excited")
   }
   var inputs: [Shape] { [Shape(1, height, width, channels)] }
 
@@ -127,15 +217,20 @@ struct BottleneckCase: LayerCase {
       return NormalizedConvolution(
         map, Norm(&layout, &statistics, name + ".bn", channels: outputs), isActivated: isActivated)
     }
+    var units = [unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride)]
+    let last = unit("3", inner, 4 * inner, isActivated: false)
+    let gate = excitation.map { SqueezeExcitation<E.Accumulator>(&layout, "se", channels: 4 * inner, hidden: $0) }
+    units.append(NormalizedConvolution(last.convolution, last.norm, isActivated: false, excitation: gate))
     let block = ResidualBlock(
-      [
-        unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride),
-        unit("3", inner, 4 * inner, isActivated: false),
-      ], downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)
+      units,
+      downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)
     let packed = maps
     return BuiltLayer(
       layout: layout, statistics: statistics,
-      pack: { parameters, context in for map in packed { map.pack(parameters.values, backward: true, context) } },
+      pack: { parameters, context in
+        for map in packed { map.pack(parameters.values, backward: true, context) }
+        for map in gate?.maps ?? [] { map.pack(parameters.values, backward: true, context.accumulating) }
+      },
       run: { inputs, run in try passes(block, inputs[0], run) })
   }
 }

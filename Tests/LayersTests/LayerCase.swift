@@ -57,6 +57,7 @@ struct Values: Sendable {
       (0..<slot.count).map { _ in
         switch slot.kind {
         case .normScale: half(1 + 0.3 * random.normal())
+        case .exponent: half(3 + 0.3 * random.normal())
         case .convolution: half(random.normal() / Double(slot.count / slot.shape[0]).squareRoot())
         default: half(0.5 * random.normal())
         }

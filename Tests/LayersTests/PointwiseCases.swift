@@ -138,6 +138,84 @@ struct GlobalAverageCase: LayerCase {
   }
 }
 
+/// A pool, into some columns of a wider matrix.
+struct PoolCase: LayerCase {
+  enum Kind: String { case average, max, generalizedMean = "generalized mean" }
+  let kind: Kind, shape: Shape
+
+  var name: String { "pool \(shape) by \(kind.rawValue)" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { kind == .average }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let pool: any Pool<E> =
+      switch kind {
+      case .average: AveragePool<E>()
+      case .max: GlobalMax<E>()
+      case .generalizedMean: GeneralizedMean<E>(&layout, "pool")
+      }
+    return BuiltLayer(
+      layout: layout, statistics: ParameterLayout(), pack: { _, _ in },
+      run: { inputs, run in
+        func feature() -> Tensor<E.Accumulator> {
+          let feature = run.context.accumulating.tensor(Shape(inputs[0].shape.images, 1, 1, shape.channels + 5))
+          feature.zero()
+          return feature
+        }
+        let y = feature()
+        let passes = pool.forward(.plain(inputs[0]), into: y, first: 2, run)
+        return .init(
+          y: doubles(y),
+          forwardTangent: { xDots in
+            let yDot = feature()
+            passes.forwardTangent(.plain(xDots[0]), into: yDot, run)
+            return doubles(yDot)
+          },
+          backward: { yBar, pass in
+            let yBar = tensor(yBar, y.shape, run.context.accumulating)
+            return [doubles(passes.backward(yBar, adding: nil, target: .plain, pass, run).tensor)]
+          })
+      })
+  }
+}
+
+/// A random mask of a stored map, or of a pending activation.
+struct MaskCase: LayerCase {
+  let kind: MaskKind, shape: Shape
+  var isActivation = false
+
+  var name: String { "mask \(kind) of \(shape)\(isActivation ? ", an activation" : "")" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { !isActivation }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let mask = RandomMask<E>(kind, stream: 3)
+    let norm = isActivation ? Norm<E>(&layout, &statistics, "bn", channels: shape.channels) : nil
+    return BuiltLayer(
+      layout: layout, statistics: statistics, pack: { _, _ in },
+      run: { inputs, run in
+        guard let norm else { return try passes(mask, inputs[0], run) }
+        let stored = try StoredNorm(norm, of: inputs[0], run), normalized = stored.normalized
+        let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
+        let passes = try mask.forward(Feature(.activation(normalized.z, normalized.state), target), run)
+        return .init(
+          y: doubles(passes.y.value.tensor),
+          forwardTangent: { xDots in
+            try stored.forwardTangent(xDots[0])
+            return doubles(try passes.forwardTangent(stored.activationDot, adding: nil, run).tensor)
+          },
+          backward: { yBar, pass in
+            let yBar = Gradient(tensor: tensor(yBar, passes.y.shape, run.context), sums: .none)
+            let g = try passes.backward(yBar, adding: nil, target: target, pass, run)
+            return [try stored.backward(g.tensor, sums: g.sums, pass)]
+          })
+      })
+  }
+}
+
 /// Nearest upsampling.
 struct UpsampleCase: LayerCase {
   let shape: Shape, height: Int, width: Int

@@ -81,6 +81,14 @@ typedef struct {
   // the pending tangent at the winning tap, for one row of outputs of one image
   void (*max_pool_tangent)(const lineup_operand *image, const uint8_t *index, size_t first, size_t height,
                            size_t width, size_t channels, size_t row, void *out);
+  // A depthwise convolution over one row of `columns` outputs. lines[t]: what the kernel's row t sees, a row of pixels (A), or
+  // NULL; from[column · kernel + u]: its pixel that column u of the kernel sees, or −1; weights (A): [kernel][kernel][channels].
+  // out (A, columns × channels) = Σ weight · pixel
+  void (*depthwise)(const void *const *lines, size_t kernel, const int32_t *from, size_t columns, const void *weights,
+                    size_t channels, void *out);
+  // sums (A, [kernel][kernel][channels]) += Σ over columns of pixel · gradient (A, columns × channels)
+  void (*depthwise_weights)(const void *const *lines, size_t kernel, const int32_t *from, size_t columns,
+                            const void *gradient, size_t channels, void *sums);
   // Σ|x|, Σx², max|x| (NaN if there is one) and how many are 0, to magnitudes[0…3]; returns where the first of
   // the largest (or of the NaN) stands
   size_t (*magnitudes)(const void *x, size_t count, double *magnitudes);

@@ -35,6 +35,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Model: Codable, Sendable, Equatable {
     package var trunk = TrunkKind.resnet50
     package var norm = TrunkNorm.batch
+    package var attention = TrunkAttention.none
     package var head = Architecture.Head.msfl
     package var heads: [HeadOptions] = []
     package var width = 1.0
@@ -193,6 +194,7 @@ package struct Configuration: Codable, Sendable, Equatable {
 extension Architecture.Head: Choice {}
 extension TrunkKind: Choice {}
 extension TrunkNorm: Choice {}
+extension TrunkAttention: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension IdentitySampler.Scheme: Choice {}

@@ -33,6 +33,10 @@ extension ConfigurationSection {
           "`ibn-a` normalizes half the channels of the first norm of every block, but for the last stage's, over each image by "
             + "itself."),
         .choice(
+          "model.attention", TrunkAttention.self,
+          "`se`: squeeze-and-excitation in every block; `pixel`, `pixelChannel`: a gate a pixel, or a pixel and channel, at the "
+            + "end of every stage."),
+        .choice(
           "model.head", Architecture.Head.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
         .checked(

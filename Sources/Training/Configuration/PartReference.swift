@@ -10,6 +10,9 @@ enum PartReference {
   static func markdown() throws -> String {
     var text = "## Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
     text += "\nA part is a word, `bnneck`, or a word with options, `{bnneck: {shift: true}}`.\n"
+    for kind in MaskChoice.Kind.allCases where kind != .none {
+      text += try section("Mask", kind.rawValue, MaskChoice(kind).options)
+    }
     for kind in NeckChoice.Kind.allCases {
       text += try section("Neck", kind.rawValue, NeckChoice(kind).options)
     }

@@ -17,9 +17,14 @@ package final class Adam<A: Element> where A.Accumulator == A {
   package var steps = 0
   private let configuration: Configuration.Optimizer
   private let weightDecay: Double
+  /// What weight decay leaves alone, ascending.
+  private let undecayed: [Range<Int>]
 
-  /// `decays`: whether the weight decay of the configuration applies.
-  package init(count: Int, _ configuration: Configuration.Optimizer, decays: Bool = true) {
+  /// `decays`: whether the weight decay of the configuration applies; `undecayed`: what it leaves alone.
+  package init(
+    count: Int, _ configuration: Configuration.Optimizer, decays: Bool = true, undecayed: [Range<Int>] = []
+  ) {
+    self.undecayed = undecayed
     m = Buffer(count: count)
     v = Buffer(count: count)
     self.configuration = configuration
@@ -37,11 +42,21 @@ package final class Adam<A: Element> where A.Accumulator == A {
     let decay = c.decay == .l2 ? weightDecay : 0, shrink = c.decay == .decoupled ? learningRate * weightDecay : 0
     let adam = context.kernels.elementwise.adam!
     let piece = 1 << 16
-    context.workers.parallelFor((values.count + piece - 1) / piece) { index, _ in
-      let first = index * piece, count = min(piece, values.count - first)
-      adam(
-        values.pointer + first, gradients.values.pointer + first, self.m.pointer + first, self.v.pointer + first, count,
-        gradientScale, decay, shrink, c.beta1, c.beta2, rate, root, c.epsilon)
+    /// The update of a range, which is elementwise: cutting it changes no bit.
+    func update(_ range: Range<Int>, _ decay: Double, _ shrink: Double) {
+      context.workers.parallelFor((range.count + piece - 1) / piece) { index, _ in
+        let first = range.lowerBound + index * piece, count = min(piece, range.upperBound - first)
+        adam(
+          values.pointer + first, gradients.values.pointer + first, self.m.pointer + first, self.v.pointer + first,
+          count, gradientScale, decay, shrink, c.beta1, c.beta2, rate, root, c.epsilon)
+      }
     }
+    var next = 0
+    for range in undecayed {
+      update(next..<range.lowerBound, decay, shrink)
+      update(range, 0, 0)
+      next = range.upperBound
+    }
+    update(next..<values.count, decay, shrink)
   }
 }

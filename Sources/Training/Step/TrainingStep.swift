@@ -39,7 +39,10 @@ package final class TrainingStep<E: Element> {
       bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
       context.workers.timeline)
     penalty = Penalty(network.layout, configuration)
-    adam = Adam(count: network.layout.count, configuration.optimizer, decays: penalty == nil)
+    // Near 0 an exponent has no mean, and centres belong where their classes are.
+    let free = network.layout.slots.filter { $0.kind == .exponent || $0.kind == .centre }
+    adam = Adam(
+      count: network.layout.count, configuration.optimizer, decays: penalty == nil, undecayed: free.map(\.range))
     lossScale = DynamicScale(configuration)
     loss = ReIDLoss(configuration)
     regularizer = GradientRegularizer(configuration.msgr)

@@ -1,0 +1,44 @@
+import Tensors
+
+/// What follows a norm's forward pass: sums in, coefficients out (see `Norm`). No tensor is touched; z is the input that
+/// another layer stores, and y is read from it.
+protocol NormPasses<E>: AnyObject {
+  associatedtype E: Element
+  /// y = scale·z + shift.
+  var state: Norm<E>.State { get }
+  /// ẏ = a ż + b z + c from Σż, Σż(z − mean), Σżȳ. After a recording backward pass.
+  func forwardTangent(_ sums: Sums, _ run: Run<E>) throws -> Norm<E>.Coefficients
+  /// z̄ = a ȳ + b z + c from Σȳ, Σȳ(z − mean). Gradients of parameters are added up, unless the pass only records.
+  func backward(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.Coefficients
+  /// z̄ + λz̄˙ = a h + b z + c + d ȳ + e ż from Σh, Σh(z − mean). After a tangent pass; `pass` is regularized.
+  func backwardTangent(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.RegularizedCoefficients
+}
+
+/// Of a norm by itself.
+final class SingleNormPasses<E: Element>: NormPasses {
+  let state: Norm<E>.State
+  private let norm: Norm<E>
+  private var recorded: Norm<E>.Backward?
+  private var tangent: Norm<E>.Tangent?
+
+  init(_ norm: Norm<E>, _ state: Norm<E>.State) { (self.norm, self.state) = (norm, state) }
+
+  func forwardTangent(_ sums: Sums, _ run: Run<E>) throws -> Norm<E>.Coefficients {
+    let tangent = try norm.forwardTangent(state, sums, run)
+    self.tangent = tangent
+    return tangent.coefficients
+  }
+
+  func backward(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.Coefficients {
+    let backward = try norm.backward(state, sums, into: pass.gradients, run)
+    if pass.gradients == nil { recorded = backward }
+    return backward.coefficients
+  }
+
+  func backwardTangent(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.RegularizedCoefficients {
+    guard let gradients = pass.gradients else { preconditionFailure("a recording pass has no tangents") }
+    return try norm.backwardTangent(
+      state, after("a recording backward pass", recorded), after("a tangent pass", tangent), weight: pass.tangentWeight,
+      sums, into: gradients, run)
+  }
+}

@@ -1,0 +1,115 @@
+import CKernels
+import Tensors
+
+/// What a random mask leaves out.
+package enum MaskKind: Sendable, Equatable {
+  /// A band of rows, `height` of them all, rounded to whole ones.
+  case stripe(height: Double)
+  /// Channels of an image, each with the probability r = `rate`.
+  case channels(rate: Double)
+}
+
+/// A random linear map of a training step: pixels of a map times 0 or a constant.
+///
+///     y = M∘x        ẏ = M∘ẋ        x̄ = M∘ȳ        x̄˙ = M∘ȳ˙
+///
+/// | kind | M |
+/// |---|---|
+/// | `stripe` | 0 on one band of rows, the same for the whole batch, else 1 (BatchDropBlock: Dai et al., 2019) |
+/// | `channels` | 0 on each channel of each image with probability r, else 1/(1 − r) (Tompson et al., 2015) |
+///
+/// M is counted, not drawn from a generator: its bits follow from the seed, the step, the layer's stream and, where images
+/// differ, the position of the image in the global batch. So ranks do not change it, a resumed run draws it again, and all
+/// passes of a step have the same one. In evaluation y is x, and nothing is computed.
+///
+/// x, y: n×h×w×c, x as it is read, y stored. Precision: one product in the accumulator, rounded once. Collectives: none.
+package final class RandomMask<E: Element>: Layer {
+  package let kind: MaskKind
+  private let stream: Int
+
+  /// `stream` tells the masks of a network apart: layers of one stream draw alike.
+  package init(_ kind: MaskKind, stream: Int) {
+    switch kind {
+    case .stripe(let height): precondition(0 <= height && height <= 1)
+    case .channels(let rate): precondition(0 <= rate && rate < 1)
+    }
+    (self.kind, self.stream) = (kind, stream)
+  }
+
+  package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
+    guard case .training(let seed, let step, let firstRow) = run.mode else { return MaskPasses(y: x, Mask()) }
+    /// The position −1 is the batch's own.
+    func random(_ position: Int) -> CounterRandom {
+      CounterRandom(
+        seed: seed ^ UInt64(stream) << 32, epoch: step, position: position, purpose: .masking)
+    }
+    let mask: Mask<E>
+    switch kind {
+    case .stripe(let height):
+      let count = Int((height * Double(x.shape.height)).rounded())
+      var random = random(-1)
+      let first = random.integer(below: x.shape.height - count + 1)
+      mask = Mask(erased: first..<first + count)
+    case .channels(let rate):
+      let channels = x.shape.channels, factors = Buffer<E.Accumulator>(count: x.shape.images * channels)
+      let kept = E.Accumulator(1 / (1 - rate))
+      for image in 0..<x.shape.images {
+        var random = random(firstRow + image)
+        for channel in 0..<channels where random.uniform() >= rate { factors[image * channels + channel] = kept }
+      }
+      mask = Mask(factors: factors)
+    }
+    return MaskPasses(y: .plain(mask.applied(to: x.value, run.context).tensor), mask)
+  }
+}
+
+private struct Mask<E: Element> {
+  /// Of every image and channel; nil: 1.
+  var factors: Buffer<E.Accumulator>?
+  /// Rows that are 0.
+  var erased = 0..<0
+
+  /// M∘x + `addend`, finished by `target`.
+  func applied(
+    to x: Operand<E>, adding addend: Tensor<E>? = nil, target: GradientTarget<E> = .plain, _ context: Context<E>
+  ) -> Gradient<E> {
+    let shape = x.shape, masked = factors.map { x.scaled(byImage: $0) } ?? x
+    var epilogue = Epilogue(out: context.tensor(shape))
+    epilogue.addend = addend
+    epilogue.target = target
+    let view = masked.view(.exact), read = context.kernels.elementwise.read!
+    let rowBytes = shape.channels * MemoryLayout<E.Accumulator>.size
+    context.workers.work.move(.activations, x.bytes)
+    let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
+      guard !erased.contains(line % shape.height) else {
+        rows.initializeMemory(as: UInt8.self, repeating: 0, count: rowBytes)
+        return 0
+      }
+      var view = view.ofImage(line / shape.height)
+      read(&view, line * shape.width, shape.width, shape.channels, rows)
+      return shape.channels
+    }
+    withExtendedLifetime(masked) {}
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
+}
+
+private final class MaskPasses<E: Element>: Passes {
+  let y: Feature<E>
+  private let mask: Mask<E>
+  private(set) var storedTangents: [Tensor<E>] = []
+
+  init(y: Feature<E>, _ mask: Mask<E>) { (self.y, self.mask) = (y, mask) }
+
+  func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) -> Operand<E> {
+    let yDot = mask.applied(to: xDot, adding: v, run.context).tensor
+    storedTangents = [yDot]
+    return .plain(yDot)
+  }
+
+  func backward(
+    _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
+  ) -> Gradient<E> {
+    mask.applied(to: .plain(yBar.tensor), adding: addend, target: target, run.context)
+  }
+}

@@ -1,0 +1,65 @@
+import Layers
+import Tensors
+
+/// The masks there are.
+package enum MaskChoice: PartChoice {
+  package enum Kind: String, CaseIterable, Sendable { case none, stripe, channels }
+
+  case none(NoMask), stripe(StripeMask), channels(ChannelMask)
+
+  package init(_ kind: Kind, _ read: OptionReader) throws {
+    switch kind {
+    case .none: self = .none(try read(NoMask.self))
+    case .stripe: self = .stripe(try read(StripeMask.self))
+    case .channels: self = .channels(try read(ChannelMask.self))
+    }
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .none: .none
+    case .stripe: .stripe
+    case .channels: .channels
+    }
+  }
+
+  package var options: any Options {
+    switch self {
+    case .none(let options): options
+    case .stripe(let options): options
+    case .channels(let options): options
+    }
+  }
+
+  /// nil where nothing is left out.
+  var maskKind: MaskKind? {
+    switch self {
+    case .none: nil
+    case .stripe(let options): .stripe(height: options.height)
+    case .channels(let options): .channels(rate: options.rate)
+    }
+  }
+}
+
+package struct NoMask: Options {
+  package init() {}
+  package static var fields: [OptionField<Self>] { [] }
+}
+
+/// A band of rows, the same for the whole batch (BatchDropBlock).
+package struct StripeMask: Options {
+  package var height = 0.33
+  package init() {}
+  package static var fields: [OptionField<Self>] {
+    [.number("height", \.height, 0...1, "The share of a map's rows.")]
+  }
+}
+
+/// Channels of an image, the others scaled up.
+package struct ChannelMask: Options {
+  package var rate = 0.5
+  package init() {}
+  package static var fields: [OptionField<Self>] {
+    [.number("rate", \.rate, 0...0.99, "The probability of a channel.")]
+  }
+}

@@ -1,0 +1,185 @@
+import Collectives
+import Foundation
+import Kernels
+import Layers
+import Tensors
+import Testing
+
+/// What forward passes compute, by their definitions, in float64: the generic checks would accept any map that is consistent
+/// with its derivatives.
+@Suite struct DefinitionTests {
+  private let context = Context<Double>(
+    workers: Workers(count: 2), communicator: SoloCommunicator(), arena: Arena(), kernels: Kernels(path: .blas))
+  private let shape = Shape(3, 5, 4, 6)
+
+  private func normals(_ count: Int, seed: UInt64) -> [Double] {
+    var random = CounterRandom(seed: seed, purpose: .probing)
+    return (0..<count).map { _ in random.normal() }
+  }
+
+  private func run(
+    _ layout: ParameterLayout, _ statistics: ParameterLayout = ParameterLayout(), _ values: [Double] = [],
+    _ mode: RunMode = .training(seed: 7, step: 2, firstRow: 10)
+  ) -> Run<Double> {
+    let parameters = Parameters<Double>(layout: layout, statistics: statistics)
+    for (i, value) in values.enumerated() { parameters.values[i] = value }
+    return Run(context, parameters, mode)
+  }
+
+  /// The values of an image's channel.
+  private func channel(_ x: [Double], _ image: Int, _ channel: Int) -> [Double] {
+    (0..<shape.area).map { x[(image * shape.area + $0) * shape.channels + channel] }
+  }
+
+  @Test func pools() {
+    let x = normals(shape.count, seed: 1), area = Double(shape.area)
+    func pooled(_ pool: any Pool<Double>, _ run: Run<Double>) -> [Double] {
+      let y = context.tensor(Shape(shape.images, 1, 1, shape.channels))
+      _ = pool.forward(.plain(tensor(x, shape, context)), into: y, first: 0, run)
+      return y.array
+    }
+    let channels = (0..<shape.images).flatMap { image in (0..<shape.channels).map { channel(x, image, $0) } }
+    var layout = ParameterLayout()
+    let generalized = GeneralizedMean<Double>(&layout, "pool")
+    #expect(layout.slots.map(\.name) == ["pool.p"])
+    let mean = pooled(AveragePool(), run(layout))
+    #expect(relativeError(mean, channels.map { $0.reduce(0, +) / area }) < 1e-14)
+    #expect(pooled(GlobalMax(), run(layout)) == channels.map { $0.max()! })
+    for p in [1, 2.5, 3] {
+      let expected = channels.map { pow($0.reduce(0) { $0 + pow(max($1, 1e-6), p) } / area, 1 / p) }
+      #expect(relativeError(pooled(generalized, run(layout, ParameterLayout(), [p])), expected) < 1e-13, "p = \(p)")
+    }
+  }
+
+  /// Of equal values the first has the gradient, and a NaN shows.
+  @Test func theMaximumHasOneWinner() {
+    let run = run(ParameterLayout()), shape = Shape(1, 2, 2, 2)
+    let x = tensor([1, 5, 3, .nan, 3, 7, 3, .nan], shape, context), y = context.tensor(Shape(1, 1, 1, 2))
+    let passes = GlobalMax<Double>().forward(.plain(x), into: y, first: 0, run)
+    #expect(y.array[0] == 3 && y.array[1].isNaN)
+    let bar = tensor([2, 4], Shape(1, 1, 1, 2), context), gradients = ParameterGradients(count: 0)
+    let xBar = passes.backward(bar, adding: nil, target: .plain, .plain(gradients), run).tensor
+    #expect(xBar.array == [0, 0, 2, 4, 0, 0, 0, 0])
+  }
+
+  /// A dense convolution whose other weights are 0.
+  @Test(arguments: [1, 2]) func depthwise(stride: Int) {
+    let channels = shape.channels, w = normals(9 * channels, seed: 2)
+    var layout = ParameterLayout()
+    var denseLayout = ParameterLayout()
+    let depthwise = DepthwiseConvolution<Double>(&layout, "conv", channels: channels, stride: stride)
+    #expect(layout.slots.map(\.name) == ["conv.weight"] && layout.slots[0].shape == [channels, 1, 3, 3])
+    let dense = Convolution<Double>(
+      &denseLayout, "conv", inputs: channels, outputs: channels, kernel: 3, stride: stride, padding: 1)
+    var denseWeights = [Double](repeating: 0, count: denseLayout.count)
+    for (i, weight) in w.enumerated() { denseWeights[i * channels + i % channels] = weight }
+    func y(_ map: any LinearMap<Double>, _ run: Run<Double>) -> [Double] {
+      map.pack(run.parameters.values, backward: true, context)
+      return LinearPasses(map, .plain(tensor(normals(shape.count, seed: 3), shape, context)), run).y.value.tensor.array
+    }
+    let expected = y(dense, run(denseLayout, ParameterLayout(), denseWeights))
+    #expect(relativeError(y(depthwise, run(layout, ParameterLayout(), w)), expected) < 1e-14)
+  }
+
+  private func sigmoid(_ a: Double) -> Double { 1 / (1 + exp(-a)) }
+
+  @Test(arguments: [false, true]) func pixelGate(perChannel: Bool) throws {
+    let channels = shape.channels, gates = perChannel ? channels : 1, x = normals(shape.count, seed: 4)
+    var layout = ParameterLayout()
+    let gate = PixelGate<Double>(&layout, "gate", channels: channels, perChannel: perChannel)
+    #expect(layout.slots.map(\.name) == ["gate.conv.weight", "gate.conv.bias"])
+    let run = run(layout, ParameterLayout(), normals(layout.count, seed: 5)), values = run.parameters.values
+    for map in gate.maps { map.pack(values, backward: false, context) }
+    let y = try gate.forward(.plain(tensor(x, shape, context)), run).y.value.tensor.array
+    let (weight, bias) = (layout.slots[0].range.lowerBound, layout.slots[1].range.lowerBound)
+    let expected = x.indices.map { i in
+      let pixel = i / channels * channels, k = perChannel ? i % channels : 0
+      let a = (0..<channels).reduce(values[bias + k]) { $0 + values[weight + $1 * gates + k] * x[pixel + $1] }
+      return x[i] * sigmoid(a)
+    }
+    #expect(relativeError(y, expected) < 1e-13)
+  }
+
+  /// The same unit without gates, times gates from its means.
+  @Test func squeezeAndExcitation() throws {
+    let channels = shape.channels, hidden = 4
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let map = Convolution<Double>(&layout, "conv", inputs: channels, outputs: channels)
+    let norm = Norm<Double>(&layout, &statistics, "bn", channels: channels)
+    let excitation = SqueezeExcitation<Double>(&layout, "se", channels: channels, hidden: hidden)
+    #expect(
+      layout.slots.suffix(4).map(\.name) == ["se.fc.0.weight", "se.fc.0.bias", "se.fc.2.weight", "se.fc.2.bias"])
+    let run = run(layout, statistics, normals(layout.count, seed: 6)), values = run.parameters.values
+    for map in [map] + excitation.maps { map.pack(values, backward: false, context) }
+    func y(_ excitation: SqueezeExcitation<Double>?) throws -> [Double] {
+      let unit = NormalizedConvolution(map, norm, isActivated: false, excitation: excitation)
+      let x = tensor(normals(shape.count, seed: 7), shape, context)
+      return try unit.forward(.plain(x), run).y.value.materialized(context).array
+    }
+    func linear(_ x: [Double], _ slot: Int, _ outputs: Int) -> [Double] {
+      (0..<outputs).map { k in
+        x.indices.reduce(values[layout.slots[slot + 1].range.lowerBound + k]) {
+          $0 + values[layout.slots[slot].range.lowerBound + $1 * outputs + k] * x[$1]
+        }
+      }
+    }
+    let z = try y(nil)
+    var expected = z
+    for image in 0..<shape.images {
+      let s = (0..<channels).map { channel(z, image, $0).reduce(0, +) / Double(shape.area) }
+      let g = linear(linear(s, 3, hidden).map { max(0, $0) }, 5, channels).map(sigmoid)
+      for i in image * shape.area * channels..<(image + 1) * shape.area * channels { expected[i] *= g[i % channels] }
+    }
+    #expect(relativeError(try y(excitation), expected) < 1e-12)
+  }
+
+  private func masked(_ kind: MaskKind, stream: Int = 0, _ mode: RunMode) throws -> [Double] {
+    let ones = tensor([Double](repeating: 1, count: shape.count), shape, context)
+    let run = run(ParameterLayout(), ParameterLayout(), [], mode)
+    return try RandomMask<Double>(kind, stream: stream).forward(.plain(ones), run).y.value.tensor.array
+  }
+
+  @Test func stripesAreOfTheBatch() throws {
+    var firsts: Set<Int> = []
+    for step in 0..<40 {
+      let y = try masked(.stripe(height: 0.4), .training(seed: 7, step: step, firstRow: 10))
+      let rows = (0..<shape.images * shape.height).map { row in
+        Set(y[row * shape.width * shape.channels..<(row + 1) * shape.width * shape.channels])
+      }
+      let erased = rows.indices.filter { rows[$0] == [0] }
+      let first = erased[0], height = shape.height
+      let expected: [Int] = (0..<shape.images).flatMap { image in
+        [image * height + first, image * height + first + 1]
+      }
+      #expect(erased == expected)
+      #expect(rows.indices.allSatisfy { erased.contains($0) || rows[$0] == [1] })
+      #expect(try y == masked(.stripe(height: 0.4), .training(seed: 7, step: step, firstRow: 0)))
+      firsts.insert(first)
+    }
+    #expect(firsts == [0, 1, 2, 3])
+  }
+
+  @Test func channelsAreOfAnImage() throws {
+    let kind = MaskKind.channels(rate: 0.25), mode = RunMode.training(seed: 7, step: 0, firstRow: 10)
+    var dropped = 0, images = 0
+    for step in 0..<200 {
+      let y = try masked(kind, .training(seed: 7, step: step, firstRow: 10))
+      for image in 0..<shape.images {
+        images += 1
+        for c in 0..<shape.channels {
+          let values = Set(channel(y, image, c))
+          #expect(values == [0] || values == [4.0 / 3])
+          if values == [0] { dropped += 1 }
+        }
+      }
+    }
+    #expect(abs(Double(dropped) / Double(images * shape.channels) - 0.25) < 0.03)
+    // The second image of one rank is the first of another that begins with it.
+    let perImage = shape.area * shape.channels, y = try masked(kind, mode)
+    let later = try masked(kind, .training(seed: 7, step: 0, firstRow: 11))
+    #expect(y[perImage..<2 * perImage] == later[..<perImage])
+    #expect(try y != masked(kind, stream: 1, mode))
+    #expect(try masked(kind, .evaluation) == [Double](repeating: 1, count: shape.count))
+  }
+}
