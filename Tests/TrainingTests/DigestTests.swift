@@ -21,6 +21,8 @@ import Training
 
     var testDescription: String { name }
 
+    init(_ name: String, _ settings: [String]) { (self.name, self.settings, digests) = (name, settings, []) }
+
     init(_ name: String, _ settings: String..., digests: [String]) {
       (self.name, self.settings, self.digests) = (name, settings, digests)
     }
@@ -58,7 +60,7 @@ import Training
   ]
 
   /// Five steps on twelve images of noise, of which each rank has its share.
-  private func digest<E: Element>(_: E.Type, _ one: Case, _ path: KernelPath, _ counts: [Int]) throws -> [String] {
+  static func digest<E: Element>(_: E.Type, _ one: Case, _ path: KernelPath, _ counts: [Int]) throws -> [String] {
     let size = 64 * 32 * 3
     return try ThreadCommunicator.run(counts.count) { communicator in
       let configuration = try Configuration.resolve(
@@ -94,7 +96,7 @@ import Training
     func check<E: Element>(_: E.Type, _ expected: String) throws {
       for path in paths {
         for counts in path == paths.last ? [[12], [8, 4], [4, 4, 4]] : [[12]] {
-          let found = try digest(E.self, one, path, counts)
+          let found = try Self.digest(E.self, one, path, counts)
           #expect(found.allSatisfy { $0 == expected }, "\(one.name), \(E.self) on \(path), \(counts): \(found)")
         }
       }

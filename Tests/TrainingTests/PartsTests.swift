@@ -1,0 +1,81 @@
+import Collectives
+import Layers
+import Tensors
+import Testing
+
+import Training
+
+/// Every part that a configuration can choose, in whole steps: the gradient is that of the loss, also with the gradient
+/// regularizer, and any number of ranks takes the same course.
+@Suite struct PartsTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    let settings: [String]
+    var testDescription: String { settings.joined(separator: " ") }
+
+    init(_ settings: String...) { self.settings = settings }
+  }
+
+  private static func head(_ text: String) -> String { "model.heads=[{sources: [stage4], \(text)}]" }
+
+  static let cases = [
+    Case("model.trunk=resnet18", "model.head=baseline"), Case("model.trunk=resnet34", "model.norm=ibn-a"),
+    Case("model.norm=ibn-a", "model.head=baseline"), Case("model.attention=se", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention=pixel"), Case("model.trunk=resnet18", "model.attention=pixelChannel"),
+    Case("losses.crossEntropy.smoothing=0.1", "losses.triplet.soft=true", "model.trunk=resnet18"),
+    Case("model.trunk=resnet18", "model.head=baseline", head("neck: bnneck, classifier: {linear: {bias: false}}")),
+    Case("model.trunk=resnet18", "model.head=baseline", head("pool: gem, losses: [{focal: {exponent: 1.5}}]")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("pool: max, mask: {stripe: {height: 0.5}}, losses: [crossEntropy, {centre: {weight: 0.1}}]")),
+    Case("model.trunk=resnet18", "model.head=baseline", head("mask: {channels: {rate: 0.3}}")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.3}}]")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("classifier: cosine, neck: bnneck, losses: [{margin: {kind: angular, scale: 8, margin: 0.3}}]")),
+    Case(
+      "model.trunk=resnet18",
+      "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, sources: [stage3, level1], neck: bnneck, pool: gem}]"),
+  ]
+
+  /// In float64, the derivative of J along random directions of all parameters, by central differences. Gates and winners
+  /// stay where they are for steps this small.
+  @Test(arguments: cases, [0, 0.02]) func theGradientIsThatOfTheLoss(_ one: Case, _ lambda: Double) throws {
+    let training = try TinyTraining(
+      Double.self, ["lossScale.initial=1", "msgr.lambda=\(lambda)", "msgr.at=[1,3]"] + one.settings, SoloCommunicator())
+    let parameters = training.step.parameters.values, layout = training.step.network.layout
+    var random = CounterRandom(seed: 7, purpose: .probing)
+    for slot in layout.slots where slot.kind != .convolution && slot.kind != .linear && slot.kind != .exponent {
+      for i in slot.range { parameters[i] += 0.1 * random.normal() }
+    }
+    _ = try training.differentiate()
+    let gradient = training.step.gradients.values.array
+    #expect(gradient.allSatisfy(\.isFinite) && gradient.contains { $0 != 0 })
+    for _ in 0..<2 {
+      var direction = [Double](repeating: 0, count: gradient.count)
+      for slot in layout.slots {
+        for i in slot.range { direction[i] = random.normal() / Double(slot.count).squareRoot() }
+      }
+      func loss(_ step: Double) throws -> Double {
+        for i in direction.indices { parameters[i] += step * direction[i] }
+        defer { for i in direction.indices { parameters[i] -= step * direction[i] } }
+        return try training.differentiate().total
+      }
+      let h = 1e-8, difference = try (loss(h) - loss(-h)) / (2 * h)
+      let analytic = zip(gradient, direction).reduce(0) { $0 + $1.0 * $1.1 }
+      #expect(abs(difference - analytic) < 1e-4 * max(1, abs(analytic)), "\(difference) and \(analytic)")
+    }
+  }
+
+  @Test(arguments: cases) func anyNumberOfRanksTakesTheSameCourse(_ one: Case) throws {
+    for lambda in ["0", "0.02"] {
+      let settings = DigestTests.Case(one.testDescription, one.settings + ["msgr.lambda=\(lambda)"])
+      let alone = try DigestTests.digest(Float16.self, settings, .blas, [12])[0]
+      for counts in [[8, 4], [4, 4, 4]] {
+        let found = try DigestTests.digest(Float16.self, settings, .blas, counts)
+        #expect(found.allSatisfy { $0 == alone }, "\(counts), λ \(lambda)")
+      }
+    }
+  }
+}
