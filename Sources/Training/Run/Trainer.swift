@@ -26,6 +26,7 @@ package final class Trainer<E: Element> {
   private var best: Checkpoint.State.Best?
   /// The steps of the evaluations of the run so far; on rank 0.
   private var evaluated: Set<Int> = []
+  private var damages: DamageCount
   private var pace = Pace()
   /// The evaluations of this process, with the steps done before each.
   private var evaluations: [(step: Int, result: RankingResult)] = []
@@ -57,6 +58,9 @@ package final class Trainer<E: Element> {
     self.step = step
     checkpointer = Checkpointer(
       run, step, identities: classes.keys.sorted(), configuration, context, log, resuming: checkpoint)
+    damages = DamageCount(
+      of: min(coordinator.stepsPerEpoch, coordinator.totalSteps)
+        * Share.batch(configuration.sampling.identities * configuration.sampling.images, machine.communicator).count)
     try machine.communicator.agree { [classes] in
       if let checkpoint {
         try checkpoint.requireIdentities(classes)
@@ -172,7 +176,11 @@ package final class Trainer<E: Element> {
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }
     let loaded = timeline.measure(.loading, "images") { Result { try loader.next() } }
-    let batch = try communicator.agree { try loaded.get() }
+    let batch = try communicator.agree {
+      let batch = try loaded.get()
+      try damages.add(batch, epoch: plan.epoch)
+      return batch
+    }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let labels = batch.samples.map { classes[$0.identity]! }
     let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
