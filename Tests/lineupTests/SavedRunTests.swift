@@ -222,6 +222,48 @@ extension CommandTests {
       #expect(RunFiles(path: scratch("run")).latest == RunFiles.name(16))
     }
 
+    @Test(arguments: ["checkpoints/latest", "checkpoints/proven", "config.yaml", "metrics.jsonl", "log.txt", "lock"])
+    func aFolderInAFilesPlaceIsFoundAtTheStart(_ name: String) throws {
+      try Command.succeed(train("run", epochs: 1))
+      try? FileManager.default.removeItem(atPath: scratch("run/\(name)"))
+      try FileManager.default.createDirectory(atPath: scratch("run/\(name)"), withIntermediateDirectories: false)
+      let outcome = try Command.run(train("run", epochs: 2, "--resume"))
+      #expect(outcome.code == 64 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+      #expect(outcome.complaints.first?.contains("\(scratch("run/\(name)")): is a folder") == true)
+    }
+
+    @Test func aLinkInThePlaceOfTheLockIsRefused() throws {
+      try put("somebody's", "file")
+      try FileManager.default.createDirectory(atPath: scratch("run"), withIntermediateDirectories: false)
+      try FileManager.default.createSymbolicLink(atPath: scratch("run/lock"), withDestinationPath: scratch("file"))
+      let outcome = try Command.run(train("run", epochs: 1))
+      #expect(outcome.code == 64 && outcome.complaints.first?.contains("run/lock: is a symbolic link") == true)
+      #expect(try scratch.text("file") == "somebody's")
+    }
+
+    /// What is written there would be taken for that run's own, and removed.
+    @Test func aRunDoesNotLieAmongCheckpoints() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let before = try checkpoints("run")
+      try FileManager.default.createSymbolicLink(
+        atPath: scratch("link"), withDestinationPath: scratch("run/checkpoints"))
+      for output in [
+        "run/checkpoints", "run/checkpoints/", "run/checkpoints/new/one", "run/checkpoints/step-00000008",
+        "run/checkpoints/step-00000008/new", "run/../run/checkpoints/new", "link/new",
+      ] {
+        for options in [[], ["--restart"], ["--resume"]] {
+          let outcome = try Command.run(train(output, epochs: 1) + options)
+          let line = outcome.complaints.first ?? ""
+          #expect(outcome.code == 64 && outcome.complaints.count == 1, "\(output): \(outcome.code) \(outcome.errors)")
+          #expect(line.contains(scratch("run")) && line.contains("choose another --output"), "\(line)")
+        }
+      }
+      #expect(try checkpoints("run") == before)
+      try Command.succeed(["checkpoint", "verify", scratch("run")])
+      // A run's folder may lie in another run's.
+      try Command.succeed(train("run/within", epochs: 1))
+    }
+
     /// A pointer whose checkpoint is damaged too is no further checkpoint.
     @Test func verifyCountsCheckpoints() throws {
       try Command.succeed(train("run", epochs: 2))
@@ -231,6 +273,29 @@ extension CommandTests {
       let outcome = try Command.run(["checkpoint", "verify", scratch("run")])
       #expect(outcome.code == 65 && outcome.complaints.first?.contains("(and 2 more)") == true, "\(outcome.errors)")
       #expect(outcome.output.contains("latest  names no checkpoint that is there"))
+    }
+
+    /// As somebody who may not read everything, which root always may.
+    @Test func whatMayNotBeReadIsSaid() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let prefix = geteuid() == 0 ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] : []
+      func line(_ arguments: [String], _ code: Int32) throws -> String {
+        let outcome = try Command.run(arguments, prefix: prefix)
+        #expect(outcome.code == code && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+        return outcome.complaints.first ?? ""
+      }
+      for name in ["run", "run/checkpoints", "run/checkpoints/step-00000008"] {
+        let path = scratch(name)
+        try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: path)
+        let evaluated = try line(["evaluate", "--checkpoint", scratch("run"), "--data", data], 65)
+        #expect(evaluated.contains("\(path)/") && evaluated.contains("Permission denied"), "\(evaluated)")
+        if name != "run" {
+          let resumed = try line(train("run", epochs: 2, "--resume"), 70)
+          #expect(resumed.contains("\(path): Permission denied"), "\(resumed)")
+        }
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+      }
+      try Command.succeed(train("run", epochs: 2, "--resume"))
     }
 
     /// As a forger would: sizes and sums that fit.
@@ -281,6 +346,32 @@ extension CommandTests {
         #expect(files.bytes(path) == RunFiles(path: scratch("whole")).bytes(path), "\(name)")
       }
       #expect(files.bytes("checkpoints/best") == RunFiles(path: scratch("whole")).bytes("checkpoints/best"))
+    }
+
+    /// The lock alone, with another job that starts then, or the whole folder.
+    @Test(arguments: ["lock", "moved", "removed"]) func aLockThatIsTakenAwayEndsTheJob(_ what: String) throws {
+      let files = RunFiles(path: scratch("run"))
+      var second: Command.Outcome?, isDone = false
+      let outcome = try Command.run(train("run", epochs: 40000)) { _ in
+        guard !isDone, files.steps > 10 else { return }
+        isDone = true
+        switch what {
+        case "lock":
+          unlink(scratch("run/lock"))
+          second = try? Command.run(train("run", epochs: 40, "--resume"))
+        case "moved": rename(scratch("run"), scratch("elsewhere"))
+        default: while (try? FileManager.default.removeItem(atPath: scratch("run"))) == nil {}
+        }
+      }
+      #expect(outcome.code == 70 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+      #expect(
+        outcome.complaints.first?.contains("\(scratch("run/lock")): was taken away while this job ran") == true)
+      if what == "lock" {
+        #expect(second?.code == 0, "\(second?.errors ?? "")")
+        #expect(files.latest == RunFiles.name(320) && (try? files.metrics().trainingSteps) == Array(1...320))
+      } else {
+        #expect(!FileManager.default.fileExists(atPath: scratch("run")))
+      }
     }
 
     @Test func twoJobsDoNotMeetInOneFolder() throws {

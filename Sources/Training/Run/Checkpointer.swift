@@ -53,9 +53,16 @@ final class Checkpointer<E: Element> {
       configuration: configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }
-      let name = try run.checkpoints.save(step, state) { timeline.beat() }
-      log.info("checkpoint \(run.checkpoints.path)/\(name)")
-      try run.checkpoints.prune(keep: configuration.checkpoint.keep)
+      try run.requireLock()
+      do {
+        let name = try run.checkpoints.save(step, state) { timeline.beat() }
+        log.info("checkpoint \(run.checkpoints.path)/\(name)")
+        try run.checkpoints.prune(keep: configuration.checkpoint.keep)
+      } catch {
+        // Where the folder was taken away meanwhile, that is the reason.
+        try run.requireLock()
+        throw error
+      }
     }
     (isSaved, unproven) = (true, CheckpointFolder.name(done))
   }
@@ -84,6 +91,7 @@ final class Checkpointer<E: Element> {
       guard let latest = checkpoints.latest else { return "there is no checkpoint yet" }
       return "no step has counted after a checkpoint yet, the latest is \(checkpoints.path)/\(latest)"
     }
+    try run.requireLock()
     if proven != checkpoints.latest { try checkpoints.markLatest(proven) }
     return "the last good checkpoint is \(checkpoints.path)/\(proven)"
   }

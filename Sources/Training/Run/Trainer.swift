@@ -186,6 +186,7 @@ package final class Trainer<E: Element> {
     let result = try step.run(batch, labels: labels, learningRate: plan.learningRate)
     (done, made) = (done + 1, made + 1)
     try communicator.agree {
+      try run.requireLock()
       guard result.loss.rows > 0 else {
         throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
       }
@@ -315,6 +316,7 @@ package final class Trainer<E: Element> {
     if isBest { best = .init(mAP: result.mAP, step: done) }
     try communicator.agree {
       guard communicator.isCoordinator else { return }
+      try run.requireLock()
       try record(outcome)
       if isBest { try checkpointer.markBest(done) }
     }
