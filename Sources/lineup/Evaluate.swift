@@ -27,8 +27,9 @@ struct Evaluate: ParsableCommand {
       let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
       func evaluate<E: Element>(_: E.Type) throws {
         let (network, parameters) = try communicator.agree { try saved.network(E.self) }
-        let outcome = try Evaluator.run(
-          dataset, network, parameters, configuration, machine.context(E.self, configuration))
+        let outcome = try job.features {
+          try Evaluator.run(dataset, network, parameters, configuration, machine.context(E.self, configuration))
+        }
         for reason in outcome.damaged { log.warning("left out: \(reason)") }
         if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
         log.info(

@@ -27,7 +27,7 @@ struct Extract: ParsableCommand {
       func extract<E: Element>(_: E.Type) throws {
         let (network, parameters) = try communicator.agree { try saved.network(E.self) }
         let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
-        let (features, kept, damaged) = try extractor.extract(samples)
+        let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
         for reason in damaged { log.warning("left out: \(reason)") }
         try communicator.agree {
           guard features.rows > 0 else {

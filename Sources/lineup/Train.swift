@@ -24,6 +24,9 @@ struct Train: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
+    for (option, value) in [("output", output), ("resume-from", resumeFrom)] where value?.isEmpty == true {
+      throw ValidationError("--\(option): is empty")
+    }
     guard URL(fileURLWithPath: output).resolvingSymlinksInPath() != URL(fileURLWithPath: data).resolvingSymlinksInPath()
     else { throw ValidationError("--output \(output): is the data; a run needs a folder of its own") }
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {

@@ -73,6 +73,17 @@ extension CommandTests {
       try expect(65, ["the train images", "bounding_box_train/"], train(), train(data: renamed))
       let other = try copy("other") { try scratch.damage(files("\($0)/bounding_box_test")[2]) }
       try expect(65, ["the gallery images", "item 1 is bounding_box_test/", "bytes"], train(), train(data: other))
+      // Names and sizes alike, and other pixels.
+      let mixed = try copy("mixed") {
+        for image in try files("\($0)/bounding_box_test") {
+          var bytes = try Data(contentsOf: URL(fileURLWithPath: image))
+          bytes[bytes.count / 2] ^= 1
+          try bytes.write(to: URL(fileURLWithPath: image))
+        }
+      }
+      try expect(
+        65, ["the content of the gallery images (a sample): item 1 is bounding_box_test/", "SHA-256"], train(),
+        train(data: mixed))
       // The same copy at another place is the same.
       let same = try copy("same") { _ in }
       #expect(try run(train("fine"), train("fine", data: same)).code == 0)

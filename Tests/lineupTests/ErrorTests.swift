@@ -93,6 +93,9 @@ extension CommandTests {
       let other = scratch("other.safetensors")
       try SafetensorsWriter.write([SafetensorsTensor("backbone.first", shape: [2]) { [1, 2] }], to: other)
       try expect(65, [other, "none of its tensors fits"], train("run", "model.weights=\(other)"))
+      let ruined = scratch("ruined.safetensors")
+      try SafetensorsWriter.write([SafetensorsTensor("bn1.running_var", shape: [4]) { [1, -1, 1, 1] }], to: ruined)
+      try expect(65, [ruined, "bn1.running_var", "below zero"], train("run", "model.weights=\(ruined)"))
       #expect(!FileManager.default.fileExists(atPath: scratch("out")))
     }
 
@@ -133,6 +136,9 @@ extension CommandTests {
       let file = scratch("file")
       try "text".write(toFile: file, atomically: false, encoding: .utf8)
       try expect(70, ["\(file): Not a directory"], train("file/run"))
+      try expect(64, ["\(file): is a file"], train("file"))
+      try expect(64, ["--output", "empty"], ["train", "--data", data, "--output", ""])
+      try expect(64, ["--resume-from", "empty"], ranks: [nil], train() + ["--resume-from", ""])
       try expect(70, ["\(file)/w"], ["probe", "--initialize", "\(file)/w", "--identities", "2"] + Tiny.network)
       try FileManager.default.createDirectory(atPath: scratch("blocked"), withIntermediateDirectories: true)
       try "".write(toFile: scratch("blocked/checkpoints"), atomically: false, encoding: .utf8)
