@@ -98,7 +98,7 @@ without_noise() {
     "mpirun: Forwarding signal "*) continue ;;
     *"mca_btl_tcp_frag_"*" failed: "* | *" sent help message help-mpi-btl-tcp.txt / peer hung up" | \
       *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
-    *"(watchdog.seconds)")
+    *"(watchdog.seconds)" | *"(LINEUP_START_SECONDS)")
       printf '%s\n' "$line"
       if [ ! -s "$1" ]; then end_mpirun_later >/dev/null & fi
       echo missing >"$1"

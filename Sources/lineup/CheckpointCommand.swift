@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Foundation
 import Storage
 import Tensors
@@ -23,13 +24,13 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct List: ParsableCommand {
+  struct List: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Print the checkpoints with their sizes, latest and best.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder(), (own, others) = folder.contents()
         for generation in own {
           let marks = [("latest", folder.latest), ("best", folder.best)].filter { $1 == generation.name }.map(\.0)
@@ -41,13 +42,13 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct Verify: ParsableCommand {
+  struct Verify: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Read every file of every checkpoint and compare it with its manifest; 65 where one is damaged.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
         var damaged: [String] = []
         for generation in folder.contents().own {
@@ -69,7 +70,7 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct Prune: ParsableCommand {
+  struct Prune: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Remove the run's own checkpoints but the newest good ones, the latest and the best.")
     @OptionGroup var place: RunArgument
@@ -79,8 +80,8 @@ struct CheckpointCommand: ParsableCommand {
       guard keep >= 1 else { throw ValidationError("--keep must be 1 or more") }
     }
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
         // A job that trains there prunes by itself.
         let root = folder.path == place.run ? "\(place.run)/.." : place.run

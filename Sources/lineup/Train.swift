@@ -6,7 +6,7 @@ import Tensors
 import Training
 
 /// Trains a network, alone or as one rank of `mpirun`.
-struct Train: ParsableCommand {
+struct Train: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a network; under mpirun, on all ranks.",
     discussion: "Asked to stop by SIGTERM, SIGINT or SIGUSR1, it checkpoints and exits with 75.")
@@ -35,39 +35,38 @@ struct Train: ParsableCommand {
     restart ? .anew : resume ? .resumed : resumeFrom.map { .from($0) } ?? .new
   }
 
-  func run() {
-    Job.run { communicator, watchdog in
-      let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
-      let run = RunFolder(path: output)
-      let (configuration, checkpoint) = try begin(run, communicator)
-      watchdog?.setLimit(seconds: configuration.watchdog.seconds)
-      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-      let log = try communicator.agree {
-        try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
-      }
-      let dataset = try communicator.agree {
-        let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
-        try dataset.require(.train, .query, .gallery)
-        return dataset
-      }
-      var agreement = Agreement()
-      try agreement.addProgram(machine, configuration)
-      try communicator.agree {
-        try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
-        if let checkpoint { try agreement.add(checkpoint) }
-      }
-      try agreement.settle(communicator)
-      func train<E: Element>(_ element: E.Type) throws {
-        try introduce(element, configuration, dataset, machine, log, checkpoint)
-        let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
-        try communicator.agree {
-          if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
-        }
-        guard try trainer.train() == .stopped else { return }
-        throw AgreedFailure(kind: .stopped)
-      }
-      try train(configuration.precision.storage.element)
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
+    let run = RunFolder(path: output)
+    let (configuration, checkpoint) = try begin(run, communicator)
+    watchdog?.setLimit(seconds: configuration.watchdog.seconds)
+    let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+    let log = try communicator.agree {
+      try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
     }
+    let dataset = try communicator.agree {
+      let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
+      try dataset.require(.train, .query, .gallery)
+      return dataset
+    }
+    var agreement = Agreement()
+    try agreement.addProgram(machine, configuration)
+    try communicator.agree {
+      try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
+      if let checkpoint { try agreement.add(checkpoint) }
+    }
+    try agreement.settle(communicator)
+    func train<E: Element>(_ element: E.Type) throws {
+      try introduce(element, configuration, dataset, machine, log, checkpoint)
+      let trainer = try Trainer<E>(
+        configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
+      try communicator.agree {
+        if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
+      }
+      guard try trainer.train() == .stopped else { return }
+      throw AgreedFailure(kind: .stopped)
+    }
+    try train(configuration.precision.storage.element)
   }
 
   /// The configuration and the checkpoint to go on from: rank 0 looks, the others hear of it and look for themselves.
