@@ -38,7 +38,10 @@ struct Doctor: RankCommand {
       print("kernels    \(machine.path.rawValue) (available: \(paths)); \(multiplies.joined(separator: ", "))")
       print("memory     \(memory())")
       print("shared     \(sharedMemory())")
-      if let data { print("data       \(try ReIDDataset.open(at: data).summary)") }
+      guard let data else { return }
+      let dataset = try ReIDDataset.open(at: data)
+      print("data       \(dataset.summary)")
+      for warning in dataset.warnings { print("warning    \(warning)") }
     }
   }
 

@@ -30,7 +30,7 @@ struct Evaluate: RankCommand {
       let outcome = try Evaluator.run(
         dataset, network, parameters, configuration, machine.context(E.self, configuration))
       for reason in outcome.damaged { log.warning("left out: \(reason)") }
-      if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
+      if communicator.isCoordinator { for warning in dataset.warnings + outcome.warnings { log.warning(warning) } }
       log.info(
         "\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s"
       )

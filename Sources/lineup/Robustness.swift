@@ -51,6 +51,7 @@ struct Robustness: RankCommand {
       return (dataset, classes)
     }
     let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)
+    if communicator.isCoordinator { for warning in dataset.warnings { job.log.warning(warning) } }
     func measure<E: Element>(_: E.Type) throws {
       let (network, parameters) = try communicator.agree { try saved.network(E.self) }
       let probe = RobustnessProbe(

@@ -110,6 +110,7 @@ struct Train: RankCommand {
     let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
     if communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
     log.info(dataset.summary)
+    if communicator.isCoordinator { for warning in dataset.warnings { log.warning(warning) } }
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
