@@ -25,6 +25,9 @@ package struct ReIDDataset: Sendable {
     self.gallery = gallery
   }
 
+  /// Of all images.
+  package var paths: some Sequence<String> { Split.allCases.lazy.flatMap { self[$0].lazy.map(\.path) } }
+
   /// The samples of `split`.
   package subscript(split: Split) -> [Sample] {
     switch split {

@@ -25,6 +25,7 @@ struct Benchmark: RankCommand {
         throw Failure.usage("benchmark measures one process with all its threads: start it without mpirun")
       }
       let configuration = try options.resolve()
+      if let json { try Destination("--json", json).requireFile(besides: [options.config]) }
       let machine = try Machine(communicator, threads: configuration.threads)
       func measure<E: Element>(_: E.Type) throws {
         try self.measure(KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)

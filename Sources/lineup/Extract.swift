@@ -16,9 +16,19 @@ struct Extract: RankCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let files = [
+      Destination("--output", output), Destination("--output, its labels", FeatureFiles.labelPath(of: output)),
+    ]
+    try communicator.onRank0 {
+      guard output.hasSuffix(".npy") else {
+        throw Failure.usage("--output \(output): features go to a file named *.npy")
+      }
+      for file in files { try file.requireFile(besides: [images, options.config]) }
+    }
     let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
       let isList = images.lowercased().hasSuffix(".csv")
       let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+      for file in files { try file.requireOther(than: samples.lazy.map(\.path)) }
       try agreement.add(
         samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
       return samples

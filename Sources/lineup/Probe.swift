@@ -37,6 +37,8 @@ struct Probe: RankCommand {
   }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let destination = initialize.map { Destination("--initialize", $0) } ?? Destination("--output", output!)
+    try communicator.onRank0 { try destination.requireFile(besides: [weights, images, options.config]) }
     let saved = try communicator.agree {
       try checkpoint.map { try Checkpoint(path: $0, verified: communicator.isCoordinator) }
     }
@@ -52,6 +54,7 @@ struct Probe: RankCommand {
     var agreement = Agreement()
     let (file, samples) = try communicator.agree {
       let samples = try ImageList.read(path: images!), weights = weights ?? saved!.modelPath
+      try destination.requireOther(than: samples.lazy.map(\.path))
       try agreement.addProgram(machine, configuration)
       agreement.add("the weights (SHA-256)", try SHA256.digest(ofFile: weights).sha256, .data)
       try agreement.add(samples, below: String(images![..<(images!.lastIndex(of: "/") ?? images!.startIndex)]))

@@ -41,10 +41,13 @@ struct Robustness: RankCommand {
   private var lengths: [Double?] { sizes.split(separator: ",").map { Double($0) } }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let destination = json.map { Destination("--json", $0) }
+    try communicator.onRank0 { try destination?.requireFile(besides: [data, options.config]) }
     let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, saved, agreement in
       let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
       try dataset.require(.train)
+      try destination?.requireOther(than: dataset.paths)
       let classes = Sample.classes(of: dataset.train)
       try saved.requireIdentities(classes)
       try agreement.add(dataset, [.train], watchdog)

@@ -19,6 +19,10 @@ struct Score: RankCommand {
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     let log = try RunLog(rank: communicator.rank, level: .info)
     try communicator.onRank0 {
+      if let json {
+        let inputs = [query, gallery].flatMap { [$0, FeatureFiles.labelPath(of: $0)] }
+        try Destination("--json", json).requireFile(besides: inputs)
+      }
       let machine = try Machine(SoloCommunicator(), threads: 0)
       let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
       // As `evaluate` has it: junk is not even a neighbour.

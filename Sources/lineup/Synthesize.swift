@@ -22,6 +22,9 @@ struct Synthesize: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {
+      let destination = Destination("--output", output)
+      try destination.requireFolder()
+      try destination.requireNoRun()
       let synthesizer = Synthesizer(identities: identities, images: images, cameras: cameras, seed: seed)
       print(try synthesizer.write(to: output).summary)
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Collectives
 import Dataset
 import Foundation
+import Storage
 import Tensors
 import Training
 
@@ -24,8 +25,9 @@ struct Train: RankCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
-    guard URL(fileURLWithPath: output).resolvingSymlinksInPath() != URL(fileURLWithPath: data).resolvingSymlinksInPath()
-    else { throw ValidationError("--output \(output): is the data; a run needs a folder of its own") }
+    if let folder = FileIdentity(output), folder == FileIdentity(data) {
+      throw ValidationError("--output \(output): is the data; a run needs a folder of its own")
+    }
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
       throw ValidationError("--resume, --resume-from and --restart exclude one another")
     }
@@ -36,7 +38,12 @@ struct Train: RankCommand {
   }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
-    let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
+    try communicator.onRank0 {
+      try Destination("--output", output).requireFolder()
+      guard let trace else { return }
+      let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
+      try Destination("--trace", trace).requireFile(besides: [data, options.config, weights])
+    }
     let run = RunFolder(path: output)
     let (configuration, checkpoint) = try begin(run, communicator)
     watchdog?.setLimit(seconds: configuration.watchdog.seconds)
@@ -59,7 +66,7 @@ struct Train: RankCommand {
     func train<E: Element>(_ element: E.Type) throws {
       try introduce(element, configuration, dataset, machine, log, checkpoint)
       let trainer = try Trainer<E>(
-        configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
+        configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace.map(StepTrace.init(path:)))
       try communicator.agree {
         if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
       }

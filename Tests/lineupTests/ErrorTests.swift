@@ -144,7 +144,9 @@ extension CommandTests {
       let file = scratch("file")
       try "text".write(toFile: file, atomically: false, encoding: .utf8)
       try expect(70, ["\(file): Not a directory"], train("file/run"))
-      try expect(70, ["\(file)/w"], ["probe", "--initialize", "\(file)/w", "--identities", "2"] + Tiny.network)
+      try expect(
+        64, ["\(file)/w", "no folder \(file)"],
+        ["probe", "--initialize", "\(file)/w", "--identities", "2"] + Tiny.network)
       try FileManager.default.createDirectory(atPath: scratch("blocked"), withIntermediateDirectories: true)
       try "".write(toFile: scratch("blocked/checkpoints"), atomically: false, encoding: .utf8)
       try expect(70, [scratch("blocked/checkpoints")], train("blocked"))
