@@ -86,8 +86,8 @@ end_mpirun_later() {
   done
 } 2>/dev/null
 
-# From stdin to stderr, noting in the file given that a rank or host was "missing", or that a "signal" ended a rank, but for what mpirun says of every exit code
-# that is not 0, which Lineup has said better. Its other messages, which are of use, pass.
+# From stdin to stderr, noting in the file given that a rank or host was "missing", or that a "signal" ended a rank; but for what
+# mpirun says of every exit code that is not 0, which Lineup has said better. Its other messages, which are of use, pass.
 without_noise() {
   local rule line block
   printf -v rule '%074d' 0
