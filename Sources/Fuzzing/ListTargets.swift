@@ -19,7 +19,7 @@ struct CSVTarget: FuzzReader {
         try FuzzFinding.require(text.utf8.count <= CSVTable.longestField, "a field of \(text.utf8.count) bytes")
       }
       guard try table.column(name) == index else { throw FuzzFinding("column \(name) is another") }
-      let labels = try table.labels(name)
+      let labels = try table.labels(name).values
       try FuzzFinding.require(labels.count == table.count, "\(labels.count) labels of \(table.count) rows")
       let integers: [Int]
       do { integers = try table.integers(name) } catch { continue }

@@ -38,6 +38,21 @@ package enum AtomicFiles {
     try write(to: path) { try $0.write(text) }
   }
 
+  /// Throws what `write` would, as far as that can be known before: the folder takes no file, the device no bytes.
+  package static func requireWritable(_ path: String) throws {
+    var status = stat()
+    if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
+      // Opened and closed, a pipe would be at its end for its reader.
+      guard status.st_mode & S_IFMT == S_IFCHR else { return }
+      let device = try OutputFile(path, flags: O_WRONLY, shownAs: path)
+      try device.requireRoom()
+      return try device.close(synced: false)
+    }
+    let aside = partialName(of: path)
+    defer { unlink(aside) }
+    try OutputFile(aside, flags: O_WRONLY | O_CREAT | O_EXCL, shownAs: path).close(synced: false)
+  }
+
   /// Makes the folder at `path` of the files that `body` writes into the folder whose path it is given (files only, no
   /// folders in it).
   ///

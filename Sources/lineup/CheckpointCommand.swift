@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Foundation
 import Storage
 import Tensors
@@ -23,13 +24,13 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct List: ParsableCommand {
+  struct List: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Print the checkpoints with their sizes, latest, best and proven.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder(), (own, others) = folder.contents()
         for generation in own {
           let marks = folder.marks.filter { $0.target == generation.name }.map(\.name)
@@ -41,13 +42,13 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct Verify: ParsableCommand {
+  struct Verify: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Read every file of every checkpoint and compare it with its manifest; 65 where one is damaged.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
         var damaged: [String] = [], dangling: [String] = []
         for generation in folder.contents().own {
@@ -71,7 +72,7 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct Prune: ParsableCommand {
+  struct Prune: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Remove the run's own checkpoints but the newest good ones, the latest, the best and the proven one.")
     @OptionGroup var place: RunArgument
@@ -81,8 +82,8 @@ struct CheckpointCommand: ParsableCommand {
       guard keep >= 1 else { throw ValidationError("--keep must be 1 or more") }
     }
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
         // A job that trains there prunes by itself.
         let root = folder.path == place.run ? "\(place.run)/.." : place.run
