@@ -42,7 +42,7 @@ struct Train: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {
-      try Destination("--output", output).requireFolder()
+      try RunFolder(path: output).requireFolderOfItsOwn()
       guard let trace else { return }
       let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
       try Destination("--trace", trace).requireFile(besides: [data, options.config, weights])

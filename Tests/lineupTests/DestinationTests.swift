@@ -84,8 +84,8 @@ extension CommandTests {
       try Command.succeed(train())
       try expect(64, "--output", "holds a run", ranks: [nil, 2], of: ["synthesize", "--output", scratch("run")])
       try expect(64, "is a run's own", of: ["synthesize", "--output", scratch("run/checkpoints")])
-      try expect(64, "is a run's own", of: train("run/checkpoints/step-00000004"))
-      try expect(64, "is a run's own", of: train("run/checkpoints"))
+      try expect(64, "choose another --output", of: train("run/checkpoints/step-00000004"))
+      try expect(64, "choose another --output", of: train("run/checkpoints"))
     }
 
     @Test func whatCannotBeWrittenIsSaidFirst() throws {

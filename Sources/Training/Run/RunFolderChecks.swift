@@ -6,7 +6,7 @@ import Tensors
 extension RunFolder {
   /// Throws `Failure.usage` where the folder is a file, or lies among the checkpoints of a run: that run would take what is
   /// written there for its own, and remove it.
-  func requireFolderOfItsOwn() throws {
+  package func requireFolderOfItsOwn() throws {
     if access(path, F_OK) == 0, !InputFile.isFolder(path) {
       throw Failure.usage("\(path): is a file; --output needs a folder")
     }
@@ -22,10 +22,6 @@ extension RunFolder {
       }
       folder = above
     }
-  }
-
-  private static func isRun(_ path: String) -> Bool {
-    ["config.yaml", "metrics.jsonl", "lock"].contains { InputFile.size("\(path)/\($0)") != nil }
   }
 
   /// Without symbolic links, as far as it exists, and with `..` taken for what it is there.
