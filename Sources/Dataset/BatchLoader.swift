@@ -49,6 +49,10 @@ package struct ImageBatch: Sendable, Equatable {
     package let path: String
     /// `<path>: <why>`, one line.
     package let reason: String
+
+    package init(index: Int, path: String, reason: String) {
+      (self.index, self.path, self.reason) = (index, path, reason)
+    }
   }
 
   /// [samples.count][height][width][3], RGB.

@@ -2,6 +2,9 @@ import Storage
 import Tensors
 
 /// What a data set looks like from here: the same on every host that has the same copy of it, wherever that lies.
+///
+/// To read all images of all hosts would take minutes on a network file system. Copies that differ in more than single
+/// images show in a sample of them.
 package struct DatasetSurvey: Sendable, Equatable {
   package struct Part: Sendable, Equatable {
     package let split: ReIDDataset.Split
@@ -9,6 +12,8 @@ package struct DatasetSurvey: Sendable, Equatable {
     package let count: Int
     /// SHA-256 of path below the data set's folder, size of the file, identity and camera of each image, in order.
     package let digest: String
+    /// SHA-256 of the lines of `ContentSample`.
+    package let content: String
   }
 
   /// Of the splits asked for, in their order.
@@ -16,13 +21,14 @@ package struct DatasetSurvey: Sendable, Equatable {
 }
 
 extension ReIDDataset {
-  /// Asks the file system for the size of every listed image; opens none.
+  /// Asks the file system for the size of every listed image, and reads a sample of each split.
   ///
   /// - Parameter progress: called after every image.
-  /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them.
+  /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them; and
+  ///   where one of the sample cannot be read.
   package func survey(of splits: [Split] = Split.allCases, progress: () -> Void = {}) throws -> DatasetSurvey {
     let base = folder
-    var parts: [DatasetSurvey.Part] = [], gaps: [String] = []
+    var parts: [(split: Split, digest: String)] = [], gaps: [String] = []
     for split in splits {
       var listed: [UInt8] = [], missing: [String] = []
       for sample in self[split] {
@@ -38,21 +44,31 @@ extension ReIDDataset {
         }
       }
       let digest = try listed.withUnsafeBytes { try SHA256.digest(of: $0) }
-      parts.append(.init(split: split, count: self[split].count, digest: digest))
+      parts.append((split, digest))
       guard let first = missing.first else { continue }
       let further = missing.count > 1 ? ", then \(missing[1])" : ""
       let count = "\(missing.count) of \(self[split].count) images \(missing.count == 1 ? "is" : "are") missing"
       gaps.append("\(split.rawValue): \(count), the first is \(first)\(further)")
     }
     guard gaps.isEmpty else { throw Failure.data("\(root): \(gaps.joined(separator: "; "))") }
-    return DatasetSurvey(parts: parts)
+    return DatasetSurvey(
+      parts: try parts.map { split, digest in
+        let content = try content(of: split, progress: progress).joined(separator: "\n")
+        return .init(
+          split: split, count: self[split].count, digest: digest, content: try SHA256.digest(of: content))
+      })
+  }
+
+  /// What the content of a split stands for, a line an image of the sample.
+  package func content(of split: Split, progress: () -> Void = {}) throws -> [String] {
+    try ContentSample.lines(of: self[split], below: folder, progress: progress)
   }
 
   /// What the digest of a split stands for, a line an image.
   package func listing(of split: Split) -> [String] {
     let base = folder
     return self[split].map { sample in
-      let path = sample.path.hasPrefix(base) ? String(sample.path.dropFirst(base.count)) : sample.path
+      let path = sample.path(below: base)
       let size = InputFile.size(sample.path).map { "\($0) bytes" } ?? "missing"
       return "\(path) (identity \(sample.identity), camera \(sample.camera), \(size))"
     }

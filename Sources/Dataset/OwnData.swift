@@ -1,4 +1,3 @@
-import Foundation
 import Storage
 import Tensors
 
@@ -14,10 +13,11 @@ enum OwnData {
   static func open(csv: String) throws -> ReIDDataset {
     let table = try CSVTable(path: csv)
     let path = try table.column("path"), split = try table.column("split")
-    let identities = try table.labels("identity"), cameras = try table.labels("camera")
+    let (identities, mixedIdentities) = try table.labels("identity"),
+      (cameras, mixedCameras) = try table.labels("camera")
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
     var splits: [String: [Sample]] = ["train": [], "query": [], "gallery": []]
-    var rows: [String: [String: Int]] = ["train": [:], "query": [:], "gallery": [:]]
+    var rows: [String: [Image: Int]] = ["train": [:], "query": [:], "gallery": [:]]
     for row in 0..<table.count {
       let name = try table.text(row, split).trimmed, file = try table.text(row, path)
       guard splits[name] != nil else {
@@ -27,7 +27,7 @@ enum OwnData {
       if file.isEmpty { throw table.failure(row, "path is empty") }
       if identities[row] < 0 { continue }
       let sample = Sample(path: joinPath(folder, file), identity: identities[row], camera: cameras[row])
-      let image = standardized(sample.path)
+      let image = Image(sample.path)
       for (before, rows) in rows {
         guard let other = rows[image] else { continue }
         let isSame = identities[other] == identities[row] && cameras[other] == cameras[row]
@@ -38,18 +38,21 @@ enum OwnData {
         throw table.failure(row, "\(shown) is listed in line \(table.line(of: other)) too, \(what)")
       }
       rows[name]![image] = row
-      if splits[name]!.isEmpty && !FileManager.default.fileExists(atPath: sample.path) {
+      if splits[name]!.isEmpty, case .missing = image {
         throw table.failure(row, "\(sample.path) does not exist")
       }
       splits[name]!.append(sample)
     }
     if splits.values.allSatisfy(\.isEmpty) { throw Failure.data("\(csv): no image in it") }
     return ReIDDataset(
-      name: "own data", root: csv, train: splits["train"]!, query: splits["query"]!, gallery: splits["gallery"]!)
+      name: "own data", root: csv, train: splits["train"]!, query: splits["query"]!, gallery: splits["gallery"]!,
+      warnings: [mixedIdentities, mixedCameras].compactMap { $0 })
   }
 
-  /// `./a.jpg`, `b/../a.jpg` and `a.jpg` are one.
-  private static func standardized(_ path: String) -> String {
-    path.contains("./") || path.contains("//") ? (path as NSString).standardizingPath : path
+  /// `a.jpg`, `./a.jpg`, its absolute path and a link to it are one.
+  private enum Image: Hashable {
+    case file(FileIdentity), missing(String)
+
+    init(_ path: String) { self = FileIdentity(path).map(Image.file) ?? .missing(path) }
   }
 }

@@ -11,14 +11,22 @@ package struct ReIDDataset: Sendable {
   package let root: String
   /// In the order of the file names (of the lines, where a list names the files), the same on every machine.
   package let train: [Sample], query: [Sample], gallery: [Sample]
+  /// What looks like a mistake and is none for certain, a line each.
+  package let warnings: [String]
 
-  init(name: String, root: String, train: [Sample], query: [Sample], gallery: [Sample]) {
+  init(
+    name: String, root: String, train: [Sample], query: [Sample], gallery: [Sample], warnings: [String] = []
+  ) {
     self.name = name
     self.root = root
+    self.warnings = warnings
     self.train = train
     self.query = query
     self.gallery = gallery
   }
+
+  /// Of all images.
+  package var paths: some Sequence<String> { Split.allCases.lazy.flatMap { self[$0].lazy.map(\.path) } }
 
   /// The samples of `split`.
   package subscript(split: Split) -> [Sample] {

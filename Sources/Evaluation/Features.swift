@@ -24,7 +24,7 @@ package struct FeatureMatrix: Sendable, Equatable {
   }
 
   /// The first row that holds an infinity or a NaN.
-  func firstNonFiniteRow() -> Int? {
+  package func firstNonFiniteRow() -> Int? {
     values.withUnsafeBufferPointer { values in
       for index in 0..<values.count where !values[index].isFinite { return index / columns }
       return nil

@@ -4,7 +4,8 @@ import Storage
 /// Any table: every field, and every column as numbers and as labels.
 struct CSVTarget: FuzzReader {
   static let words = [
-    "path,identity,camera\n", "path,identity,camera,split\n", "a.jpg", ",train\n", ",query\n", ",gallery\n", "\"", "\"\"",
+    "path,identity,camera\n", "path,identity,camera,split\n", "a.jpg", ",train\n", ",query\n", ",gallery\n", "\"",
+    "\"\"",
     "\r\n", "\u{FEFF}", "\u{2212}", "9223372036854775807", "9223372036854775808", "-1", "+7", "7.0", ",,,", "\u{200b}",
   ]
   private let folder: FuzzFolder
@@ -19,7 +20,7 @@ struct CSVTarget: FuzzReader {
         try FuzzFinding.require(text.utf8.count <= CSVTable.longestField, "a field of \(text.utf8.count) bytes")
       }
       guard try table.column(name) == index else { throw FuzzFinding("column \(name) is another") }
-      let labels = try table.labels(name)
+      let labels = try table.labels(name).values
       try FuzzFinding.require(labels.count == table.count, "\(labels.count) labels of \(table.count) rows")
       let integers: [Int]
       do { integers = try table.integers(name) } catch { continue }

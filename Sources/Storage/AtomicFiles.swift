@@ -8,12 +8,15 @@ import Tensors
 package enum AtomicFiles {
   /// Writes the file at `path` with what `body` gives the `OutputFile`.
   ///
-  /// A device, pipe or terminal (`/dev/stdout`) is written to directly, as there is nothing to rename over. Where not
-  /// `synced`, for many small files that can be made again, only a crash of the machine can leave an empty one.
+  /// A device, pipe or terminal (`/dev/stdout`) is written to directly, as there is nothing to rename over, or replaced
+  /// where not `throughDevices`. Where not `synced`, for many small files that can be made again, only a crash of the
+  /// machine can leave an empty one.
   /// - Throws: `Failure.internal` with the path and the system's reason, or what `body` throws.
-  package static func write(to path: String, synced: Bool = true, _ body: (OutputFile) throws -> Void) throws {
+  package static func write(
+    to path: String, synced: Bool = true, throughDevices: Bool = true, _ body: (OutputFile) throws -> Void
+  ) throws {
     var status = stat()
-    if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
+    if throughDevices && stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
       let device = try OutputFile(path, flags: O_WRONLY, shownAs: path)
       try body(device)
       return try device.close(synced: false)
@@ -33,6 +36,21 @@ package enum AtomicFiles {
 
   package static func write(_ text: String, to path: String) throws {
     try write(to: path) { try $0.write(text) }
+  }
+
+  /// Throws what `write` would, as far as that can be known before: the folder takes no file, the device no bytes.
+  package static func requireWritable(_ path: String) throws {
+    var status = stat()
+    if stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG {
+      // Opened and closed, a pipe would be at its end for its reader.
+      guard status.st_mode & S_IFMT == S_IFCHR else { return }
+      let device = try OutputFile(path, flags: O_WRONLY, shownAs: path)
+      try device.requireRoom()
+      return try device.close(synced: false)
+    }
+    let aside = partialName(of: path)
+    defer { unlink(aside) }
+    try OutputFile(aside, flags: O_WRONLY | O_CREAT | O_EXCL, shownAs: path).close(synced: false)
   }
 
   /// Makes the folder at `path` of the files that `body` writes into the folder whose path it is given (files only, no
@@ -93,13 +111,13 @@ package enum AtomicFiles {
     return handled
   }
 
-  /// Makes the folder at `path` and those above it; nothing where it is there.
+  /// Makes the folder at `path`, and those above it unless not `withParents`; nothing where it is there.
   /// - Throws: `Failure.internal` with the path and the system's reason.
-  package static func makeDirectory(_ path: String) throws {
+  package static func makeDirectory(_ path: String, withParents: Bool = true) throws {
     var status = stat()
     if stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR { return }
     let above = parent(of: path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path)
-    if above != path && above != "." { try makeDirectory(above) }
+    if withParents && above != path && above != "." { try makeDirectory(above) }
     // Another rank or job may be making it too.
     guard mkdir(path, 0o777) != 0 else { return }
     let reason = errno

@@ -3,8 +3,8 @@ import Tensors
 /// Identities and cameras in the columns of a CSV file.
 ///
 /// White space around them does not count, quoted or not, and an integer is one however it is written: `7`, ` 0007`, `+7`
-/// and `7.0` (as tools write a column that once had a gap) are the same. A minus may be U+2212. A negative identity is
-/// junk.
+/// and `7.0` (as tools write a column that once had a gap) are the same, also in the full-width characters of East Asian
+/// keyboards. A minus may be U+2212. A negative identity is junk.
 extension CSVTable {
   /// A column of integers of 64 bits.
   /// - Throws: `Failure.data` with file and line for anything else.
@@ -20,15 +20,28 @@ extension CSVTable {
 
   /// A column of integers, or, where one is not, of names: those and the integers' digits are then numbered from 1 in
   /// sorted order. Negative integers stay what they are.
+  /// - Returns: also what to say where numbers and names are mixed, which is a mistake as a rule (a slip of the keyboard,
+  ///   two files put together).
   /// - Throws: `Failure.data` with file and line where a field is empty, or an integer has more than 64 bits.
-  package func labels(_ name: String) throws -> [Int] {
+  package func labels(_ name: String) throws -> (values: [Int], warning: String?) {
     let column = try column(name)
     let labels = try (0..<count).map { try label($0, column) }
     let integers = labels.compactMap(\.integer)
-    if integers.count == labels.count { return integers }
+    if integers.count == labels.count { return (integers, nil) }
     let names = Set(labels.compactMap(\.name)).sorted()
     let numbers = Dictionary(uniqueKeysWithValues: zip(names, 1...))
-    return labels.map { label in label.name.map { numbers[$0]! } ?? label.integer! }
+    return (labels.map { label in label.name.map { numbers[$0]! } ?? label.integer! }, mixture(labels, name))
+  }
+
+  private func mixture(_ labels: [Label], _ name: String) -> String? {
+    func isNumber(_ label: Label) -> Bool { label.integer.map { $0 >= 0 } ?? false }
+    let numbers = labels.count(where: isNumber), names = labels.count { $0.integer == nil }
+    guard numbers > 0, names > 0 else { return nil }
+    let isNumbers = numbers < names
+    let row = labels.firstIndex { isNumbers ? isNumber($0) : $0.integer == nil }!
+    return "\(path):\(line(of: row)): \(name) is \"\(shown(labels[row].name!))\", "
+      + (isNumbers ? "a number among names" : "a name among numbers")
+      + " (\(min(numbers, names)) of \(numbers + names))"
   }
 
   private enum Label {
@@ -59,6 +72,7 @@ extension CSVTable {
 
   /// The sign (ASCII) and digits of an integer; nil where `text` is none.
   private static func digits(of text: String) -> String? {
+    let text = narrow(text)
     let isNegative = text.hasPrefix("-") || text.hasPrefix("\u{2212}")
     let unsigned = isNegative || text.hasPrefix("+") ? text.dropFirst() : text[...]
     let digits = unsigned.prefix { $0.isASCII && $0.isNumber }, rest = unsigned.dropFirst(digits.count)
@@ -66,5 +80,15 @@ extension CSVTable {
       return nil
     }
     return (isNegative ? "-" : "") + digits
+  }
+
+  /// Full-width digits and signs (U+FF01 to U+FF5E stand for ASCII) as ASCII.
+  private static func narrow(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: { (0xFF01...0xFF5E).contains($0.value) }) else { return text }
+    return String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { scalar in
+          (0xFF01...0xFF5E).contains(scalar.value) ? Unicode.Scalar(scalar.value - 0xFEE0)! : scalar
+        }))
   }
 }

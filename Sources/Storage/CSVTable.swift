@@ -24,6 +24,9 @@ package struct CSVTable: Sendable {
   /// - Throws: `Failure.data` with file and line where a quote is not closed or a row has too few or many fields.
   package init(path: String) throws {
     let bytes = try InputFile.read(path, limit: 1 << 31)
+    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+      throw Failure.data("\(path): UTF-16 text; expected UTF-8 (spreadsheets: save as CSV UTF-8)")
+    }
     var columns: [CSVScanner.Field] = [], starts: [UInt32] = []
     do {
       try bytes.withUnsafeBufferPointer { bytes in

@@ -29,6 +29,11 @@ package final class OutputFile {
     }
   }
 
+  /// Throws where a device takes nothing at all, which a write of no bytes tells (`/dev/full`).
+  func requireRoom() throws {
+    if Foundation.write(descriptor, "", 0) < 0 { throw AtomicFiles.failure(path, errno) }
+  }
+
   package func write(_ text: String) throws {
     var text = text
     try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }

@@ -30,6 +30,12 @@ package final class SHA256 {
     return hash.finish()
   }
 
+  /// Of a text in UTF-8.
+  package static func digest(of text: String) throws -> String {
+    var text = text
+    return try text.withUTF8 { try digest(of: UnsafeRawBufferPointer($0)) }
+  }
+
   /// Of a regular file.
   package static func digest(ofFile path: String) throws -> (bytes: Int, sha256: String) {
     let file = try InputFile(path), hash = try SHA256()

@@ -12,9 +12,9 @@ package struct Failure: Error, CustomStringConvertible, Sendable {
     case missing = 69
     /// A broken invariant, or the system failed (MPI, memory, disk).
     case `internal` = 70
-    /// The job was asked to stop; a checkpoint has been written.
+    /// The job was asked to stop; a checkpoint has been written, unless steps were just being skipped.
     case stopped = 75
-    /// The run's numbers are no longer finite; the last good checkpoint stays.
+    /// The run's numbers are no longer finite; the last proven checkpoint stays. Or no step has counted.
     case diverged = 76
   }
 

@@ -30,8 +30,8 @@ package enum LastWords {
   nonisolated(unsafe) private static var line: UnsafePointer<CChar>?
   nonisolated(unsafe) private static var length = 0
 
-  /// Before MPI has started too, from what its launcher says.
-  private static var place: String {
+  /// Rank and host as lines begin, before MPI has started too, from what its launcher says; empty without one.
+  package static var place: String {
     guard let rank = getenv("OMPI_COMM_WORLD_RANK") ?? getenv("PMIX_RANK") ?? getenv("PMI_RANK") else { return "" }
     return "rank \(String(cString: rank)) on \(Host.name): "
   }

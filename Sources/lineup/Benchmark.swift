@@ -6,7 +6,7 @@ import Tensors
 import Training
 
 /// How fast this machine multiplies the network's convolutions, beside how fast it could.
-struct Benchmark: ParsableCommand {
+struct Benchmark: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure each convolution of the network, each pass, in GFLOP/s beside the machine's peak.",
     discussion: "All threads of one process, on the configuration's batch. Not under mpirun.")
@@ -19,19 +19,18 @@ struct Benchmark: ParsableCommand {
     guard repetitions > 0 else { throw ValidationError("--repetitions must be 1 or more") }
   }
 
-  func run() {
-    Job.run { communicator in
-      try communicator.agree {
-        guard communicator.size == 1 else {
-          throw Failure.usage("benchmark measures one process with all its threads: start it without mpirun")
-        }
-        let configuration = try options.resolve()
-        let machine = try Machine(communicator, threads: configuration.threads)
-        func measure<E: Element>(_: E.Type) throws {
-          try self.measure(KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
-        }
-        try measure(configuration.precision.storage.element)
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.agree {
+      guard communicator.size == 1 else {
+        throw Failure.usage("benchmark measures one process with all its threads: start it without mpirun")
       }
+      let configuration = try options.resolve()
+      if let json { try Destination("--json", json).requireFile(besides: [options.config]) }
+      let machine = try Machine(communicator, threads: configuration.threads)
+      func measure<E: Element>(_: E.Type) throws {
+        try self.measure(KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
+      }
+      try measure(configuration.precision.storage.element)
     }
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Foundation
 import Storage
 import Tensors
@@ -23,16 +24,16 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct List: ParsableCommand {
+  struct List: RankCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Print the checkpoints with their sizes, latest and best.")
+      abstract: "Print the checkpoints with their sizes, latest, best and proven.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder(), (own, others) = folder.contents()
         for generation in own {
-          let marks = [("latest", folder.latest), ("best", folder.best)].filter { $1 == generation.name }.map(\.0)
+          let marks = folder.marks.filter { $0.target == generation.name }.map(\.name)
           let words = marks + [generation.problem.map { "damaged: \($0)" }].compactMap { $0 }
           print("\(generation.name)  \(MemoryAccount.format(generation.bytes))  \(words.joined(separator: ", "))")
         }
@@ -41,15 +42,15 @@ struct CheckpointCommand: ParsableCommand {
     }
   }
 
-  struct Verify: ParsableCommand {
+  struct Verify: RankCommand {
     static let configuration = CommandConfiguration(
       abstract: "Read every file of every checkpoint and compare it with its manifest; 65 where one is damaged.")
     @OptionGroup var place: RunArgument
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
-        var damaged: [String] = []
+        var damaged: [String] = [], dangling: [String] = []
         for generation in folder.contents().own {
           do {
             _ = try Checkpoint(path: "\(folder.path)/\(generation.name)")
@@ -59,19 +60,21 @@ struct CheckpointCommand: ParsableCommand {
             print("\(generation.name)  \(failure.message)")
           }
         }
-        for (name, target) in [("latest", folder.latest), ("best", folder.best)] {
-          let isThere = FileManager.default.fileExists(atPath: "\(folder.path)/\(name)")
-          if isThere && target == nil { damaged.append("\(folder.path)/\(name): names no checkpoint that is there") }
+        for (name, target) in folder.marks where target == nil {
+          guard FileManager.default.fileExists(atPath: "\(folder.path)/\(name)") else { continue }
+          dangling.append("\(folder.path)/\(name): names no checkpoint that is there")
+          print("\(name)  names no checkpoint that is there")
         }
-        guard let first = damaged.first else { return }
+        // A pointer without its checkpoint is no further damaged one.
+        guard let first = damaged.first ?? dangling.first else { return }
         throw Failure.data("\(first)\(damaged.count > 1 ? " (and \(damaged.count - 1) more)" : "")")
       }
     }
   }
 
-  struct Prune: ParsableCommand {
+  struct Prune: RankCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Remove the run's own checkpoints but the newest good ones, the latest and the best.")
+      abstract: "Remove the run's own checkpoints but the newest good ones, the latest, the best and the proven one.")
     @OptionGroup var place: RunArgument
     @Option(name: .long, help: "How many of the newest good ones stay.") var keep: Int
 
@@ -79,8 +82,8 @@ struct CheckpointCommand: ParsableCommand {
       guard keep >= 1 else { throw ValidationError("--keep must be 1 or more") }
     }
 
-    func run() {
-      Job.runAlone {
+    func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+      try communicator.onRank0 {
         let folder = try place.folder()
         // A job that trains there prunes by itself.
         let root = folder.path == place.run ? "\(place.run)/.." : place.run

@@ -5,7 +5,7 @@ import Tensors
 import Training
 
 /// The reference of all keys, and what a file and settings come to.
-struct Config: ParsableCommand {
+struct Config: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "List the configuration's keys: type, default, range, meaning; with --config or --set their values too.")
 
@@ -25,12 +25,9 @@ struct Config: ParsableCommand {
     if markdown && isResolved { throw ValidationError("--markdown is of the defaults: no --config or --set") }
   }
 
-  func run() {
-    Job.run { communicator in
-      try communicator.agree {
-        guard communicator.isCoordinator else { return }
-        guard Console.write(try text()) else { throw Failure.internal("standard output: could not be written") }
-      }
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.onRank0 {
+      guard Console.write(try text()) else { throw Failure.internal("standard output: could not be written") }
     }
   }
 

@@ -6,26 +6,26 @@ import Tensors
 import Training
 
 /// The table of layers, and the memory that a rank needs.
-struct Describe: ParsableCommand {
+struct Describe: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Print the layers with shapes, parameters and multiply-adds, and the memory of a rank.")
+
+  /// Of a classifier; more would not fit any memory.
+  static let identities = 1...10_000_000
 
   @Option(name: .long, help: "Training identities: the classifier's outputs.") var identities = 751
   @Option(name: .long, help: "Ranks that share the batch.") var ranks = 1
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
-    guard (1...10_000_000).contains(identities), (1...100_000).contains(ranks) else {
+    guard Self.identities.contains(identities), (1...100_000).contains(ranks) else {
       throw ValidationError("--identities must be from 1 to 10000000, --ranks from 1 to 100000")
     }
   }
 
-  func run() {
-    Job.run { communicator in
-      try communicator.agree {
-        guard communicator.isCoordinator else { return }
-        try describe()
-      }
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.onRank0 {
+      try describe()
     }
   }
 

@@ -6,42 +6,42 @@ import Kernels
 import Training
 
 /// What this machine offers, and what would make a job slow or fail.
-struct Doctor: ParsableCommand {
+struct Doctor: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check MPI, cores and binding, kernels, shared memory and data; run it under mpirun as the job would be.")
 
   @Option(name: .long, help: "A data set's folder to look into.") var data: String?
 
-  func run() {
-    Job.run { communicator in
-      let cores = Affinity.cores
-      let machine = try communicator.agree { try Machine(communicator, threads: 0) }
-      let host = ProcessInfo.processInfo.hostName
-      let mine = "rank \(communicator.rank) on \(host): cores \(list(cores)), \(machine.workers.count) threads"
-      let lines = try communicator.allgather(Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
-      let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
-      let masks = try communicator.allgather(cores.map { Int32($0) }),
-        hosts = try communicator.allgather(Array(host.utf8))
-      try communicator.agree {
-        guard communicator.isCoordinator else { return }
-        if MPICommunicator.isLaunched() {
-          let ranks = "\(communicator.size) ranks, \(communicator.nodeSize) on this node"
-          print("MPI        \(MPICommunicator.libraryVersion), \(ranks), MPI_THREAD_MULTIPLE")
-        } else {
-          print("MPI        not started by mpirun: one rank")
-        }
-        for line in lines { print("binding    \(line)") }
-        for warning in sharing(masks, hosts) + oversubscriptions { print("warning    \(warning)") }
-        let paths = KernelPath.available.map(\.rawValue).joined(separator: ", ")
-        let multiplies = Multiplication.allCases.map { multiplication in
-          let gemm = Kernels<Float16>(path: machine.path, multiplication: multiplication).gemm
-          return "\(multiplication.rawValue) in \(gemm.operands)"
-        }
-        print("kernels    \(machine.path.rawValue) (available: \(paths)); \(multiplies.joined(separator: ", "))")
-        print("memory     \(memory())")
-        print("shared     \(sharedMemory())")
-        if let data { print("data       \(try ReIDDataset.open(at: data).summary)") }
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let cores = Affinity.cores
+    let machine = try communicator.agree { try Machine(communicator, threads: 0) }
+    let host = ProcessInfo.processInfo.hostName
+    let mine = "rank \(communicator.rank) on \(host): cores \(list(cores)), \(machine.workers.count) threads"
+    let lines = try communicator.allgather(Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
+    let masks = try communicator.allgather(cores.map { Int32($0) }),
+      hosts = try communicator.allgather(Array(host.utf8))
+    try communicator.onRank0 {
+      if MPICommunicator.isLaunched() {
+        let ranks = "\(communicator.size) ranks, \(communicator.nodeSize) on this node"
+        print("MPI        \(MPICommunicator.libraryVersion), \(ranks), MPI_THREAD_MULTIPLE")
+      } else {
+        print("MPI        not started by mpirun: one rank")
       }
+      for line in lines { print("binding    \(line)") }
+      for warning in sharing(masks, hosts) + oversubscriptions { print("warning    \(warning)") }
+      let paths = KernelPath.available.map(\.rawValue).joined(separator: ", ")
+      let multiplies = Multiplication.allCases.map { multiplication in
+        let gemm = Kernels<Float16>(path: machine.path, multiplication: multiplication).gemm
+        return "\(multiplication.rawValue) in \(gemm.operands)"
+      }
+      print("kernels    \(machine.path.rawValue) (available: \(paths)); \(multiplies.joined(separator: ", "))")
+      print("memory     \(memory())")
+      print("shared     \(sharedMemory())")
+      guard let data else { return }
+      let dataset = try ReIDDataset.open(at: data)
+      print("data       \(dataset.summary)")
+      for warning in dataset.warnings { print("warning    \(warning)") }
     }
   }
 

@@ -1,11 +1,12 @@
 import ArgumentParser
+import Collectives
 import Dataset
 import Evaluation
 import Tensors
 import Training
 
 /// Writes the features of a folder of images.
-struct Extract: ParsableCommand {
+struct Extract: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a checkpoint's features of all images of a folder: FILE.npy, and FILE.csv with their names.")
 
@@ -14,31 +15,39 @@ struct Extract: ParsableCommand {
   @Option(name: .long, help: "FILE.npy: float32, one row an image.") var output: String
   @OptionGroup var options: ConfigurationOptions
 
-  func run() {
-    Job.run { communicator, watchdog in
-      let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
-        let isList = images.lowercased().hasSuffix(".csv")
-        let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
-        try agreement.add(
-          samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
-        return samples
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let files = [
+      Destination("--output", output), Destination("--output, its labels", FeatureFiles.labelPath(of: output)),
+    ]
+    try communicator.onRank0 {
+      guard output.hasSuffix(".npy") else {
+        throw Failure.usage("--output \(output): features go to a file named *.npy")
       }
-      let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
-      func extract<E: Element>(_: E.Type) throws {
-        let (network, parameters) = try communicator.agree { try saved.network(E.self) }
-        let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
-        let (features, kept, damaged) = try extractor.extract(samples)
-        for reason in damaged { log.warning("left out: \(reason)") }
-        try communicator.agree {
-          guard features.rows > 0 else {
-            throw Failure.data("\(images): none of its \(samples.count) images can be decoded")
-          }
-          guard communicator.isCoordinator else { return }
-          try FeatureFiles.write(try Evaluator.labelled("features", features, kept), to: output)
-        }
-        log.info("\(output): \(features.rows) × \(features.columns), and \(FeatureFiles.labelPath(of: output))")
-      }
-      try extract(configuration.precision.storage.element)
+      for file in files { try file.requireFile(besides: [images, options.config]) }
     }
+    let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
+      let isList = images.lowercased().hasSuffix(".csv")
+      let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+      for file in files { try file.requireOther(than: samples.lazy.map(\.path)) }
+      try agreement.add(
+        samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
+      return samples
+    }
+    let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
+    func extract<E: Element>(_: E.Type) throws {
+      let (network, parameters) = try communicator.agree { try saved.network(E.self) }
+      let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
+      let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
+      for reason in damaged { log.warning("left out: \(reason)") }
+      try communicator.agree {
+        guard features.rows > 0 else {
+          throw Failure.data("\(images): none of its \(samples.count) images can be decoded")
+        }
+        guard communicator.isCoordinator else { return }
+        try FeatureFiles.write(try Evaluator.labelled("features", features, kept), to: output)
+      }
+      log.info("\(output): \(features.rows) × \(features.columns), and \(FeatureFiles.labelPath(of: output))")
+    }
+    try extract(configuration.precision.storage.element)
   }
 }

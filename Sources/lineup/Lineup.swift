@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Tensors
 import Training
 
 /// The commands. Each does what its name says with the modules below; nothing else is here.
@@ -18,19 +19,41 @@ struct Lineup: ParsableCommand {
     ]
   )
 
-  /// ArgumentParser's errors take several lines; ours take one, and under mpirun rank 0 speaks for all.
+  /// A command line that cannot be read is an error of its rank like any other: the others, which wait for it, hear of it.
   static func main() {
-    if CommandLine.arguments.dropFirst().first == Train._commandName { StopSignal.install() }
+    let arguments = CommandLine.arguments.dropFirst()
+    if arguments.first == Train._commandName { StopSignal.install() }
+    let parsed = Result { try parse(arguments) }
+    Job.run { communicator, watchdog in
+      let command = try communicator.agree { try parsed.get() }
+      try Invocation(type(of: command), arguments).settle(communicator)
+      try command.run(communicator, watchdog)
+    }
+  }
+
+  /// Exits where only help or the version was asked for.
+  private static func parse(_ arguments: ArraySlice<String>) throws -> any RankCommand {
+    if let problem = misspelt(arguments, in: self) { throw Failure.usage(problem) }
     do {
       var command = try parseAsRoot()
-      try command.run()
+      if let command = command as? any RankCommand { return command }
+      try command.run()  // prints its help
+      Foundation.exit(0)
     } catch {
-      let code = exitCode(for: error)
-      if code == .success || error is CleanExit { exit(withError: error) }
-      let environment = ProcessInfo.processInfo.environment
-      let ranks = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].compactMap { environment[$0] }
-      if ranks.first ?? "0" == "0" { Job.complain(message(for: error)) }
-      Foundation.exit(code.rawValue)
+      if exitCode(for: error) == .success || error is CleanExit { exit(withError: error) }
+      throw Failure.usage(message(for: error))  // ArgumentParser's own has several lines
     }
+  }
+
+  /// A first word that is no command. ArgumentParser takes it for a stray argument, and complains of an option after it.
+  private static func misspelt(_ arguments: ArraySlice<String>, in command: ParsableCommand.Type) -> String? {
+    let commands = command.configuration.subcommands, names = commands.map { $0._commandName }
+    guard !commands.isEmpty, let word = arguments.first, !word.hasPrefix("-"), word != "help" else { return nil }
+    if let known = commands.first(where: { $0._commandName == word }) {
+      return misspelt(arguments.dropFirst(), in: known)
+    }
+    let hint = Spelling.nearest(key: word, among: names).map { "did you mean \($0)?" }
+    return "no command \(word) of \(command._commandName); "
+      + (hint ?? "expected one of \(names.joined(separator: ", "))")
   }
 }

@@ -7,7 +7,7 @@ import Tensors
 import Training
 
 /// How far a checkpoint's embeddings move under small changes of features, the quantity that MSGR bounds.
-struct Robustness: ParsableCommand {
+struct Robustness: RankCommand {
   static let configuration = CommandConfiguration(
     abstract:
       "Perturb features of training images slightly: change of loss and embeddings; under mpirun, on all ranks.",
@@ -40,34 +40,35 @@ struct Robustness: ParsableCommand {
 
   private var lengths: [Double?] { sizes.split(separator: ",").map { Double($0) } }
 
-  func run() {
-    Job.run { communicator, watchdog in
-      let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
-        configuration, saved, agreement in
-        let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
-        try dataset.require(.train)
-        let classes = Sample.classes(of: dataset.train)
-        try saved.requireIdentities(classes)
-        try agreement.add(dataset, [.train], watchdog)
-        return (dataset, classes)
-      }
-      let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)
-      func measure<E: Element>(_: E.Type) throws {
-        let (network, parameters) = try communicator.agree { try saved.network(E.self) }
-        let probe = RobustnessProbe(
-          network, parameters, places: Array(Set(places.map { $0! })), sizes: lengths.map { $0! }, configuration,
-          machine.context(E.self, configuration))
-        let result = try probe.run(dataset.train, classes: classes, batches: batches)
-        try communicator.agree {
-          guard communicator.isCoordinator else { return }
-          report(result)
-          if let json { try write(result, to: json) }
-        }
-      }
-      // In float16 small changes drown in rounding.
-      let isExact = configuration.precision.storage == .float64
-      try isExact ? measure(Double.self) : measure(Float.self)
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let destination = json.map { Destination("--json", $0) }
+    try communicator.onRank0 { try destination?.requireFile(besides: [data, options.config]) }
+    let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+      configuration, saved, agreement in
+      let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
+      try dataset.require(.train)
+      try destination?.requireOther(than: dataset.paths)
+      let classes = Sample.classes(of: dataset.train)
+      try saved.requireIdentities(classes)
+      try agreement.add(dataset, [.train], watchdog)
+      return (dataset, classes)
     }
+    let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)
+    if communicator.isCoordinator { for warning in dataset.warnings { job.log.warning(warning) } }
+    func measure<E: Element>(_: E.Type) throws {
+      let (network, parameters) = try communicator.agree { try saved.network(E.self) }
+      let probe = RobustnessProbe(
+        network, parameters, places: Array(Set(places.map { $0! })), sizes: lengths.map { $0! }, configuration,
+        machine.context(E.self, configuration))
+      let result = try probe.run(dataset.train, classes: classes, batches: batches)
+      try communicator.onRank0 {
+        report(result)
+        if let json { try write(result, to: json) }
+      }
+    }
+    // In float16 small changes drown in rounding.
+    let isExact = configuration.precision.storage == .float64
+    try isExact ? measure(Double.self) : measure(Float.self)
   }
 
   private func report(_ result: Training.Robustness) {

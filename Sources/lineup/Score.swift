@@ -4,7 +4,7 @@ import Evaluation
 import Training
 
 /// The metrics of features from any tool.
-struct Score: ParsableCommand {
+struct Score: RankCommand {
   static let configuration = CommandConfiguration(
     abstract:
       "CMC and mAP of features from any tool: Q.npy and G.npy, each with its .csv (path,identity,camera) beside it.")
@@ -16,28 +16,29 @@ struct Score: ParsableCommand {
   var rerank = false
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
 
-  func run() {
-    Job.run { communicator in
-      let log = try RunLog(rank: communicator.rank, level: .info)
-      try communicator.agree {
-        guard communicator.isCoordinator else { return }
-        let machine = try Machine(SoloCommunicator(), threads: 0)
-        let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
-        // As `evaluate` has it: junk is not even a neighbour.
-        let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
-        let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
-        if let warning = plain.warning { log.warning(warning) }
-        log.result(plain)
-        var reRanked: RankingResult?
-        if rerank {
-          reRanked = try Ranking.score(
-            query: queries, gallery: images, metric: metric, reRanking: .init(), parallelFor: parallelFor)
-          log.info("re-ranked:")
-          log.result(reRanked!)
-        }
-        try log.requireDelivered()
-        if let json { try MetricsFile.write(reRanked ?? plain, plain: reRanked == nil ? nil : plain, to: json) }
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    let log = try RunLog(rank: communicator.rank, level: .info)
+    try communicator.onRank0 {
+      if let json {
+        let inputs = [query, gallery].flatMap { [$0, FeatureFiles.labelPath(of: $0)] }
+        try Destination("--json", json).requireFile(besides: inputs)
       }
+      let machine = try Machine(SoloCommunicator(), threads: 0)
+      let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
+      // As `evaluate` has it: junk is not even a neighbour.
+      let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
+      let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
+      if let warning = plain.warning { log.warning(warning) }
+      log.result(plain)
+      var reRanked: RankingResult?
+      if rerank {
+        reRanked = try Ranking.score(
+          query: queries, gallery: images, metric: metric, reRanking: .init(), parallelFor: parallelFor)
+        log.info("re-ranked:")
+        log.result(reRanked!)
+      }
+      try log.requireDelivered()
+      if let json { try MetricsFile.write(reRanked ?? plain, plain: reRanked == nil ? nil : plain, to: json) }
     }
   }
 }

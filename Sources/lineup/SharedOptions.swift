@@ -80,4 +80,13 @@ struct CheckpointedJob {
     }
     return (CheckpointedJob(checkpoint: checkpoint, configuration: configuration, machine: machine, log: log), content)
   }
+
+  /// What `body` makes of features; where these are not finite, the checkpoint is to blame.
+  func features<T>(_ body: () throws -> T) throws -> T {
+    do {
+      return try body()
+    } catch let features as NonfiniteFeatures {
+      return try machine.communicator.agree { throw Failure.data("\(checkpoint.folder): \(features)") }
+    }
+  }
 }

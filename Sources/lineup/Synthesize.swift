@@ -1,9 +1,10 @@
 import ArgumentParser
+import Collectives
 import Dataset
 import Training
 
 /// Draws a data set of generated people.
-struct Synthesize: ParsableCommand {
+struct Synthesize: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a data set of generated people in the Market-1501 layout.")
 
@@ -19,13 +20,13 @@ struct Synthesize: ParsableCommand {
     }
   }
 
-  func run() {
-    Job.run { communicator in
-      try communicator.agree {
-        guard communicator.isCoordinator else { return }
-        let synthesizer = Synthesizer(identities: identities, images: images, cameras: cameras, seed: seed)
-        print(try synthesizer.write(to: output).summary)
-      }
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.onRank0 {
+      let destination = Destination("--output", output)
+      try destination.requireFolder()
+      try destination.requireNoRun()
+      let synthesizer = Synthesizer(identities: identities, images: images, cameras: cameras, seed: seed)
+      print(try synthesizer.write(to: output).summary)
     }
   }
 }

@@ -2,11 +2,12 @@ import ArgumentParser
 import Collectives
 import Dataset
 import Foundation
+import Storage
 import Tensors
 import Training
 
 /// Trains a network, alone or as one rank of `mpirun`.
-struct Train: ParsableCommand {
+struct Train: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a network; under mpirun, on all ranks.",
     discussion: "Asked to stop by SIGTERM, SIGINT or SIGUSR1, it checkpoints and exits with 75.")
@@ -24,8 +25,12 @@ struct Train: ParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
-    guard URL(fileURLWithPath: output).resolvingSymlinksInPath() != URL(fileURLWithPath: data).resolvingSymlinksInPath()
-    else { throw ValidationError("--output \(output): is the data; a run needs a folder of its own") }
+    for (option, value) in [("output", output), ("resume-from", resumeFrom)] where value?.isEmpty == true {
+      throw ValidationError("--\(option): is empty")
+    }
+    if let folder = FileIdentity(output), folder == FileIdentity(data) {
+      throw ValidationError("--output \(output): is the data; a run needs a folder of its own")
+    }
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
       throw ValidationError("--resume, --resume-from and --restart exclude one another")
     }
@@ -35,39 +40,43 @@ struct Train: ParsableCommand {
     restart ? .anew : resume ? .resumed : resumeFrom.map { .from($0) } ?? .new
   }
 
-  func run() {
-    Job.run { communicator, watchdog in
-      let trace = try communicator.agree { try self.trace.map(StepTrace.init(path:)) }
-      let run = RunFolder(path: output)
-      let (configuration, checkpoint) = try begin(run, communicator)
-      watchdog?.setLimit(seconds: configuration.watchdog.seconds)
-      let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-      let log = try communicator.agree {
-        try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
-      }
-      let dataset = try communicator.agree {
-        let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
-        try dataset.require(.train, .query, .gallery)
-        return dataset
-      }
-      var agreement = Agreement()
-      try agreement.addProgram(machine, configuration)
-      try communicator.agree {
-        try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
-        if let checkpoint { try agreement.add(checkpoint) }
-      }
-      try agreement.settle(communicator)
-      func train<E: Element>(_ element: E.Type) throws {
-        try introduce(element, configuration, dataset, machine, log, checkpoint)
-        let trainer = try Trainer<E>(configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace)
-        try communicator.agree {
-          if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
-        }
-        guard try trainer.train() == .stopped else { return }
-        throw AgreedFailure(kind: .stopped)
-      }
-      try train(configuration.precision.storage.element)
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.onRank0 {
+      try RunFolder(path: output).requireFolderOfItsOwn()
+      guard let trace else { return }
+      let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
+      try Destination("--trace", trace).requireFile(besides: [data, options.config, weights])
     }
+    let run = RunFolder(path: output)
+    let (configuration, checkpoint) = try begin(run, communicator)
+    watchdog?.setLimit(seconds: configuration.watchdog.seconds)
+    let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
+    let log = try communicator.agree {
+      try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
+    }
+    let dataset = try communicator.agree {
+      let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
+      try dataset.require(.train, .query, .gallery)
+      return dataset
+    }
+    var agreement = Agreement()
+    try agreement.addProgram(machine, configuration)
+    try communicator.agree {
+      try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
+      if let checkpoint { try agreement.add(checkpoint) }
+    }
+    try agreement.settle(communicator)
+    func train<E: Element>(_ element: E.Type) throws {
+      try introduce(element, configuration, dataset, machine, log, checkpoint)
+      let trainer = try Trainer<E>(
+        configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace.map(StepTrace.init(path:)))
+      try communicator.agree {
+        if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
+      }
+      guard try trainer.train() == .stopped else { return }
+      throw AgreedFailure(kind: .stopped)
+    }
+    try train(configuration.precision.storage.element)
   }
 
   /// The configuration and the checkpoint to go on from: rank 0 looks, the others hear of it and look for themselves.
@@ -111,6 +120,7 @@ struct Train: ParsableCommand {
     let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
     if communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
     log.info(dataset.summary)
+    if communicator.isCoordinator { for warning in dataset.warnings { log.warning(warning) } }
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")

@@ -25,10 +25,28 @@ import Testing
       #expect(try differing() == [false, true, false])
       try put("12", folder + "/b/Market-1501/query/0002_c1s1_000003_00.jpg")
       #expect(try differing() == [false, false, false])
+      try put("21", folder + "/b/Market-1501/query/0002_c1s1_000003_00.jpg")
+      #expect(try differing() == [false, true, false])
+      let content = try ReIDDataset.open(at: folder + "/b").content(of: .query)
+      #expect(content.count == 6 && content[2].hasPrefix("query/0002_c1s1_000003_00.jpg (SHA-256 "))
+      try put("12", folder + "/b/Market-1501/query/0002_c1s1_000003_00.jpg")
       let gallery = folder + "/b/Market-1501/bounding_box_test"
       try FileManager.default.moveItem(
         atPath: gallery + "/0002_c2s1_000001_00.jpg", toPath: gallery + "/0002_c3s1_000001_00.jpg")
       #expect(try differing() == [false, false, true])
+    }
+  }
+
+  @Test func theSampleIsSpreadOverTheList() throws {
+    try withFolder { folder in
+      try put("1", folder + "/a.jpg")
+      let samples = (0..<200).map { Sample(path: folder + "/a.jpg", identity: $0, camera: 0) }
+      #expect(try ContentSample.lines(of: samples, below: folder + "/").count == ContentSample.size)
+      #expect(try ContentSample.lines(of: Array(samples.prefix(3)), below: folder + "/").count == 3)
+      #expect(try ContentSample.lines(of: [], below: folder).isEmpty)
+      let gone = Sample(path: folder + "/gone.jpg", identity: 0, camera: 0)
+      let error = failure { _ = try ContentSample.lines(of: samples + [gone, gone, gone, gone], below: folder) }
+      #expect(error.kind == .data && error.message == folder + "/gone.jpg: No such file or directory")
     }
   }
 

@@ -52,12 +52,15 @@ import Testing
   @Test(
     arguments: [
       ("a.jpg,1,1,train", nil), ("q.jpg,1,1,gallery", nil), ("./a.jpg,1,1,train", "for train"),
-      ("b/../q.jpg,1,1,query", "for query"), ("q.jpg,1,1,train", "for query"), ("a.jpg,1,1,gallery", "for train"),
+      ("b/../q.jpg,1,1,query", "for query"), ("FOLDER/a.jpg,1,1,train", "for train"),
+      ("link/q.jpg,1,1,query", "for query"), ("q.jpg,1,1,train", "for query"), ("a.jpg,1,1,gallery", "for train"),
       ("q.jpg,1,2,gallery", "with another identity or camera"), ("q.jpg,2,1,query", "with another identity or camera"),
     ] as [(String, String?)]) func anImageIsListedOnce(_ row: String, _ problem: String?) throws
   {
     try withFolder { folder in
-      try touch(folder, "a.jpg", "b.jpg", "g.jpg", "q.jpg")
+      try touch(folder, "a.jpg", "b.jpg", "g.jpg", "q.jpg", "b/in.jpg")
+      try FileManager.default.createSymbolicLink(atPath: folder + "/link", withDestinationPath: folder)
+      let row = row.replacing("FOLDER", with: folder)
       let rows = ["path,identity,camera,split", "b.jpg,2,1,train", "q.jpg,1,1,query", "g.jpg,1,2,gallery"]
       let first = problem?.contains("train") == true ? "a.jpg,1,1,train" : "b.jpg,-1,1,train"
       try put((rows + [first, row]).joined(separator: "\n"), folder + "/own.csv")
@@ -68,6 +71,27 @@ import Testing
       let message = failure { _ = try ReIDDataset.open(at: folder + "/own.csv") }.message
       let name = row.prefix { $0 != "," }
       #expect(message.hasPrefix("\(folder)/own.csv:6: \(name) is listed in line ") && message.hasSuffix(problem))
+    }
+  }
+
+  /// One slip of the keyboard makes names of all numbers, and other cameras of some.
+  @Test func numbersAmongNamesAreSaid() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+      func open(_ rows: String...) throws -> ReIDDataset {
+        try put("path,identity,camera,split\n" + rows.joined(separator: "\n"), folder + "/own.csv")
+        return try ReIDDataset.open(at: folder + "/own.csv")
+      }
+      let mixed = try open("a.jpg,-1,1,train", "b.jpg,anna,1,train", "c.jpg,7,1O,query", "d.jpg,zoe,2,gallery")
+      #expect(
+        mixed.warnings == [
+          "\(folder)/own.csv:4: identity is \"7\", a number among names (1 of 3)",
+          "\(folder)/own.csv:4: camera is \"1O\", a name among numbers (1 of 4)",
+        ])
+      let wide = try open("a.jpg,１２,２,train", "b.jpg,12,2,query", "c.jpg,－1,１,gallery", "d.jpg,1,1,gallery")
+      #expect(wide.warnings.isEmpty && wide.train[0].identity == 12 && wide.train[0].camera == 2)
+      #expect(wide.gallery.map(\.identity) == [1])
+      #expect(try open("a.jpg,-1,1,train", "b.jpg,anna,1,train").warnings.isEmpty)
     }
   }
 
@@ -108,6 +132,7 @@ import Testing
 
   @Test(arguments: [
     ("", ": empty; expected a header line"),
+    ("\u{FEFF}", ": empty; expected a header line"),
     ("path,identity,split\na.jpg,1,train\n", ": no column \"camera\"; the header is \"path,identity,split\""),
     ("path,identity,camera,split\n", ": no image in it"),
     ("path,identity,camera,split\na.jpg,1,1,val\n", ":2: split is \"val\", expected train, query or gallery"),

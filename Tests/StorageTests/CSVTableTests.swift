@@ -14,6 +14,15 @@ import Testing
     try (0..<table.count).map { row in try table.header.indices.map { try table.text(row, $0) } }
   }
 
+  /// As spreadsheets save "Unicode text".
+  @Test(arguments: [String.Encoding.utf16LittleEndian, .utf16BigEndian]) func utf16IsNamed(_ encoding: String.Encoding)
+    throws
+  {
+    let path = try folder.file("wide.csv", "")
+    try #require("\u{FEFF}path,identity\n".data(using: encoding)).write(to: URL(fileURLWithPath: path))
+    #expect(message(.data) { _ = try CSVTable(path: path) }?.hasPrefix("\(path): UTF-16 text; expected UTF-8") == true)
+  }
+
   @Test(arguments: [
     "a,b\n1,2\n3,4\n", "a,b\n1,2\n3,4", "\u{FEFF}a,b\r\n1,2\r\n\r\n3,4\r\n",
     "\"a\",\"b\"\n\"1\",\"2\"\n\n\n\"3\",\"4\"",
@@ -106,7 +115,7 @@ import Testing
   @Test func anIntegerIsOneHoweverItIsWritten() throws {
     let sevens = ["7", "0007", "+7", " 7", "7\t", "\u{A0}7\u{202F}", "\u{FEFF}7", "7\u{200B}", "7.0", "7.", "7\n"]
     #expect(try table(sevens).integers("id") == sevens.map { _ in 7 })
-    #expect(try table(sevens).labels("id") == sevens.map { _ in 7 })
+    #expect(try table(sevens).labels("id").values == sevens.map { _ in 7 })
     let others = ["-1", "\u{2212}1", "-0", "9223372036854775807", "-9223372036854775808", "0", "3000000000"]
     #expect(try table(others).integers("id") == [-1, -1, 0, .max, .min, 0, 3_000_000_000])
   }
@@ -114,10 +123,10 @@ import Testing
   /// Space around a name makes no other name, and junk stays junk.
   @Test func namesAreNumberedInTheirOrder() throws {
     let values = ["zoe", "1", " zoe", "\u{2212}1", "0001", "anna", "-1", "+1", "\u{A0}anna\u{FEFF}", "10", "2"]
-    #expect(try table(values).labels("id") == [5, 1, 5, -1, 1, 4, -1, 1, 4, 2, 3])
+    #expect(try table(values).labels("id").values == [5, 1, 5, -1, 1, 4, -1, 1, 4, 2, 3])
     // In whatever order they come.
-    #expect(try table(values.reversed()).labels("id") == [5, 1, 5, -1, 1, 4, -1, 1, 4, 2, 3].reversed())
-    #expect(try table(["1.5", "٣", "1 2", "0x1", "-", "--1"]).labels("id").allSatisfy { $0 > 0 })
+    #expect(try table(values.reversed()).labels("id").values == [5, 1, 5, -1, 1, 4, -1, 1, 4, 2, 3].reversed())
+    #expect(try table(["1.5", "٣", "1 2", "0x1", "-", "--1"]).labels("id").values.allSatisfy { $0 > 0 })
   }
 
   @Test(arguments: ["9223372036854775808", "-9223372036854775809", "99999999999999999999", "-99999999999999999999999"])

@@ -50,7 +50,7 @@ import Training
   @Test func theLastAndTheBestAreKept() throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
-    #expect(checkpoints.latest == nil && checkpoints.best == nil)
+    #expect(checkpoints.latest == nil && checkpoints.best == nil && checkpoints.proven == nil)
     for (step, mAP) in [(5, 0.3), (10, 0.6), (15, 0.6), (20, 0.6)] {
       let best = Checkpoint.State.Best(mAP: mAP, step: min(step, 10))
       let name = try checkpoints.save(training.step, training.state(step, best: best))
@@ -65,6 +65,24 @@ import Training
     try checkpoints.prune(keep: 3)
     #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
     #expect(try Checkpoint(path: folder.path + "/checkpoints").state.best == nil)
+  }
+
+  @Test func theProvenOneIsKept() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self)
+    for step in 1...4 {
+      _ = try checkpoints.save(training.step, training.state(step))
+      if step == 2 { try checkpoints.markProven("step-00000002") }
+      try checkpoints.prune(keep: 1)
+    }
+    #expect(try saved(folder) == ["latest", "proven", "step-00000002", "step-00000004"])
+    #expect(checkpoints.proven == "step-00000002" && checkpoints.latest == "step-00000004")
+    // What stands in a pointer's place is replaced, unless it is a folder.
+    try FileManager.default.removeItem(atPath: checkpoints.path + "/proven")
+    #expect(mkfifo(checkpoints.path + "/proven", 0o600) == 0)
+    #expect(checkpoints.proven == nil)
+    try checkpoints.markProven("step-00000004")
+    #expect(checkpoints.proven == "step-00000004")
   }
 
   @Test func whatACrashLeftIsClearedAway() throws {

@@ -149,7 +149,9 @@ import Training
     ("schedule.epochs=1.5", "schedule.epochs is 1.5; expected an integer"),
     ("schedule.epochs=[1]", "schedule.epochs is [1]; expected an integer"),
     ("schedule.epochs={}", "schedule.epochs is {}; expected an integer"),
-    ("seed=-1", "seed is -1; expected an integer"),
+    ("seed=-1", "seed is -1; expected an integer from 0 to 18446744073709551615"),
+    ("threads=010", "threads is 010; expected no leading zero, which stands for base 8"),
+    ("schedule.steps=[7, 010]", "schedule.steps is [7, 010]; expected no leading zero, which stands for base 8"),
     ("schedule.steps=40", "schedule.steps is 40; expected a list such as [40, 70]"),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
     ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
@@ -187,6 +189,13 @@ import Training
     #expect(try refusal(yaml: "- 1\n")?.hasPrefix("recipe.yaml: the configuration is [1]; expected a section") == true)
     let mistyped = try refusal(yaml: "model:\n  hed: msfl\n")
     #expect(mistyped == "recipe.yaml: unknown key model.hed; did you mean model.head?")
+    #expect(
+      try refusal(yaml: "model.width: 0.5\n")
+        == "recipe.yaml: model.width: in a file its parts are sections; write model: {width: 0.5}")
+    #expect(
+      try refusal(yaml: "losses:\n  triplet.margin: 0.3\n")
+        == "recipe.yaml: losses.triplet.margin: in a file its parts are sections; write losses: {triplet: {margin: 0.3}}"
+    )
     #expect(try refusal(yaml: "threads: many\n") == "recipe.yaml: threads is many; expected an integer")
     let folder = try TemporaryFolder()
     let missing = try folder.file("missing.yaml")

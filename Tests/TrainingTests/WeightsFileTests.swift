@@ -31,6 +31,19 @@ import Training
     try roundTrip(Double.self, as: .float64)
   }
 
+  @Test func numbersThatNoTrainingHasMadeAreNamed() throws {
+    let folder = try TemporaryFolder(), training = try TinyTraining(Float.self), network = training.step.network
+    for (name, values, reason) in [
+      ("bn1.running_var", [1, -1, 1, 1], "holds -1.0, expected none below zero"),
+      ("bn1.running_mean", [1, .nan, 1, 1], "holds an infinity or a NaN"),
+      ("bn1.weight", [1, 1, 1, -.infinity], "holds an infinity or a NaN"),
+    ] as [(String, [Float], String)] {
+      let file = try file(folder, [SafetensorsTensor(name, shape: [4]) { values }])
+      let text = message(.data) { _ = try WeightsFile.load(file, into: network, training.step.parameters) }
+      #expect(text == "\(file.path): tensor \(name) \(reason)")
+    }
+  }
+
   /// OIHW in files; in memory the output channel is innermost.
   @Test func valuesStandWhereTorchvisionHasThem() throws {
     let folder = try TemporaryFolder(), training = try TinyTraining(Float.self)

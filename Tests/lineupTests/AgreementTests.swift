@@ -63,6 +63,29 @@ extension CommandTests {
       #expect(try Configuration.resolve(file: scratch("word/config.yaml")).seed == 3)
     }
 
+    /// What decides which way a rank goes is agreed on before anything else.
+    @Test func commands() throws {
+      try expect(64, ["--resume is given here, not on rank 0"], train(), train() + ["--resume"])
+      try expect(64, ["--resume is given on rank 0, not here"], train() + ["--resume"], train())
+      try expect(64, ["--restart is given here"], train() + ["--resume"], train() + ["--restart"])
+      try expect(64, ["--trace is given here"], train(), train() + ["--trace", scratch("t.json")])
+      let robustness = ["robustness", "--checkpoint", scratch("run"), "--data", data]
+      try expect(64, ["the command is robustness here, train on rank 0"], train(), robustness)
+      try expect(
+        64, ["--batches is 2 here, 3 on rank 0"], robustness + ["--batches=3"], robustness + ["--batches", "2"])
+      #expect(!FileManager.default.fileExists(atPath: scratch("run")))
+    }
+
+    /// A rank whose command line cannot be read says so, whichever it is, and the others end with it.
+    @Test func commandLines() throws {
+      try expect(64, ["--bogus"], train(), train() + ["--bogus"])
+      try expect(64, ["exclude one another"], train() + ["--resume"], train() + ["--resume", "--restart"])
+      try expect(64, ["no command trian"], train(), ["trian"] + train().dropFirst())
+      let outcome = try run(train() + ["--set", "schedule"], train())
+      #expect(outcome.code == 64 && outcome.complaints.count == 1, "\(outcome.errors)")
+      #expect(outcome.complaints.first?.contains("rank 0 on ") == true, "\(outcome.errors)")
+    }
+
     @Test func images() throws {
       let fewer = try copy("fewer") { try FileManager.default.removeItem(atPath: files("\($0)/query")[3]) }
       try expect(65, ["the query images: 7 here, 8 on rank 0", "item 4 is query/"], train(), train(data: fewer))
@@ -73,6 +96,17 @@ extension CommandTests {
       try expect(65, ["the train images", "bounding_box_train/"], train(), train(data: renamed))
       let other = try copy("other") { try scratch.damage(files("\($0)/bounding_box_test")[2]) }
       try expect(65, ["the gallery images", "item 1 is bounding_box_test/", "bytes"], train(), train(data: other))
+      // Names and sizes alike, and other pixels.
+      let mixed = try copy("mixed") {
+        for image in try files("\($0)/bounding_box_test") {
+          var bytes = try Data(contentsOf: URL(fileURLWithPath: image))
+          bytes[bytes.count / 2] ^= 1
+          try bytes.write(to: URL(fileURLWithPath: image))
+        }
+      }
+      try expect(
+        65, ["the content of the gallery images (a sample): item 1 is bounding_box_test/", "SHA-256"], train(),
+        train(data: mixed))
       // The same copy at another place is the same.
       let same = try copy("same") { _ in }
       #expect(try run(train("fine"), train("fine", data: same)).code == 0)

@@ -55,6 +55,31 @@ extension CommandTests {
       }
     }
 
+    /// A disk that returns zeros from some moment on, on one of two hosts.
+    @Test func aRankThatCanDecodeNothingEndsTheRun() throws {
+      let data = try scratch.dataset("whole"), copy = scratch("copy"), files = FileManager.default
+      try files.copyItem(atPath: data, toPath: copy)
+      func train(_ data: String) -> [String] {
+        ["train", "--data", data, "--output", scratch("run")] + Tiny.training
+          + Tiny.settings("schedule.epochs=1000")
+      }
+      let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", Command.path]
+      var isBroken = false
+      let outcome = try Command.run(train(copy), prefix: launcher + train(data) + [":", "-n", "1"]) { _ in
+        guard !isBroken, RunFiles(path: scratch("run")).steps > 8 else { return }
+        isBroken = true
+        for name in (try? files.contentsOfDirectory(atPath: "\(copy)/bounding_box_train")) ?? [] {
+          try? Data(count: 1000).write(to: URL(fileURLWithPath: "\(copy)/bounding_box_train/\(name)"))
+        }
+      }
+      #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors.suffix(2000))")
+      let line = outcome.complaints.first ?? ""
+      #expect(line.hasPrefix("lineup: rank 1 on \(ProcessInfo.processInfo.hostName): "), "\(line)")
+      #expect(
+        line.contains(
+          "of the 32 images that an epoch draws here cannot be decoded; the first is \(copy)/bounding_box_train/"))
+    }
+
     @Test(arguments: [nil, 2] as [Int?]) func fatalWhereItIsConfiguredSo(_ ranks: Int?) throws {
       let image = try images[5]
       try scratch.damage(image)

@@ -37,8 +37,15 @@ extension CommandTests {
     @Test func commandLine() throws {
       try expect(64, ["--bogus"], train() + ["--bogus"])
       try expect(64, ["--data"], ranks: [nil], ["train", "--output", scratch("run")])
-      try expect(64, ["bogus"], ranks: [nil], ["bogus"])
+      try expect(64, ["no command bogus of lineup", "train"], ["bogus"])
+      try expect(64, ["no command trian of lineup; did you mean train?"], ranks: [nil], ["trian", "--data", data])
+      try expect(
+        64, ["no command vrify of checkpoint; did you mean verify?"], ranks: [nil],
+        ["checkpoint", "vrify", scratch("run")])
       try expect(64, ["--initialize"], ["probe", "--initialize", scratch("w")])
+      try expect(
+        64, ["--identities", "10000000"], ranks: [nil],
+        ["probe", "--initialize", scratch("w"), "--identities", "99999999999"])
       #expect(try Command.run(["--help"]).code == 0 && Command.run(["train", "--help"]).code == 0)
     }
 
@@ -52,6 +59,10 @@ extension CommandTests {
       try expect(64, ["schedule", "key=value"], ranks: [nil], train("run", "schedule"))
       let file = scratch("recipe.yaml")
       try expect(64, [file, "no such configuration file"], ranks: [nil], train() + ["--config", file])
+      try "model.width: 0.5\n".write(toFile: file, atomically: false, encoding: .utf8)
+      try expect(64, [file, "model.width", "model: {width: 0.5}"], ranks: [nil], train() + ["--config", file])
+      try expect(64, ["threads is 010", "no leading zero"], ranks: [nil], train("run", "threads=010"))
+      try expect(64, ["seed is -1", "from 0 to 18446744073709551615"], ranks: [nil], train("run", "seed=-1"))
       try "model:\n  with: 1\n".write(toFile: file, atomically: false, encoding: .utf8)
       try expect(64, [file, "model.with", "model.width"], train() + ["--config", file])
       #expect(!FileManager.default.fileExists(atPath: scratch("run")))
@@ -93,6 +104,9 @@ extension CommandTests {
       let other = scratch("other.safetensors")
       try SafetensorsWriter.write([SafetensorsTensor("backbone.first", shape: [2]) { [1, 2] }], to: other)
       try expect(65, [other, "none of its tensors fits"], train("run", "model.weights=\(other)"))
+      let ruined = scratch("ruined.safetensors")
+      try SafetensorsWriter.write([SafetensorsTensor("bn1.running_var", shape: [4]) { [1, -1, 1, 1] }], to: ruined)
+      try expect(65, [ruined, "bn1.running_var", "below zero"], train("run", "model.weights=\(ruined)"))
       #expect(!FileManager.default.fileExists(atPath: scratch("out")))
     }
 
@@ -133,7 +147,12 @@ extension CommandTests {
       let file = scratch("file")
       try "text".write(toFile: file, atomically: false, encoding: .utf8)
       try expect(70, ["\(file): Not a directory"], train("file/run"))
-      try expect(70, ["\(file)/w"], ["probe", "--initialize", "\(file)/w", "--identities", "2"] + Tiny.network)
+      try expect(64, ["\(file): is a file"], train("file"))
+      try expect(64, ["--output", "empty"], ["train", "--data", data, "--output", ""])
+      try expect(64, ["--resume-from", "empty"], ranks: [nil], train() + ["--resume-from", ""])
+      try expect(
+        64, ["\(file)/w", "no folder \(file)"],
+        ["probe", "--initialize", "\(file)/w", "--identities", "2"] + Tiny.network)
       try FileManager.default.createDirectory(atPath: scratch("blocked"), withIntermediateDirectories: true)
       try "".write(toFile: scratch("blocked/checkpoints"), atomically: false, encoding: .utf8)
       try expect(70, [scratch("blocked/checkpoints")], train("blocked"))

@@ -16,7 +16,7 @@ extension CommandTests {
       Tiny.training
       + Tiny.settings(
         "model.head=baseline", "model.stages=[4]", "model.width=0.0157", "checkpoint.everySteps=1",
-        "log.everySteps=1000")
+        "log.everySteps=1000", "lossScale.initial=32768")
 
     init() throws {
       scratch = try Scratch()
@@ -42,11 +42,11 @@ extension CommandTests {
         for generation in folder.contents().own where generation.problem == nil {
           _ = try Checkpoint(path: "\(run)/checkpoints/\(generation.name)")
         }
-        if FileManager.default.fileExists(atPath: "\(run)/checkpoints/best") {
-          if let best = folder.best {
-            _ = try Checkpoint(path: "\(run)/checkpoints/\(best)")
+        for (name, target) in folder.marks where FileManager.default.fileExists(atPath: "\(run)/checkpoints/\(name)") {
+          if let target {
+            _ = try Checkpoint(path: "\(run)/checkpoints/\(target)")
           } else {
-            problems.append("the best checkpoint is gone")
+            problems.append("the \(name) checkpoint is gone")
           }
         }
         return (checkpoint.state.step, problems)
@@ -153,9 +153,10 @@ extension CommandTests {
     @Test func everySystemCallOfASaveFails() throws {
       let library = scratch("faults.so")
       try Self.compile(library)
-      // Three checkpoints, the oldest marked as the best; the next step saves, prunes two of them, and is evaluated.
+      // Four checkpoints, one of them marked as the best; the next step proves the last, saves, prunes the two others, and is
+      // evaluated.
       let base = scratch("base")
-      try Command.succeed(command(base, "schedule.maxSteps=\(Self.last - 1)", "checkpoint.keep=3"))
+      try Command.succeed(command(base, "schedule.maxSteps=\(Self.last - 1)", "checkpoint.keep=4"))
       try (RunFiles.name(Self.last - 3) + "\n").write(
         toFile: "\(base)/checkpoints/best", atomically: true, encoding: .utf8)
       let metrics = try #require(FileHandle(forWritingAtPath: "\(base)/metrics.jsonl"))

@@ -76,7 +76,7 @@ extension CommandTests {
         line.contains("diverged at step ") && line.contains(" is not finite (")
           && line.contains("the last good checkpoint is"))
       let saved = try Checkpoint(path: scratch("run"))
-      #expect(line.contains(saved.folder) && saved.state.lossScale.skippedInARow == 0)
+      #expect(line.contains("\(saved.folder);") && saved.state.lossScale.skippedInARow == 0)
       for file in ["model", "optimizer"] { #expect(try TensorFile("\(saved.folder)/\(file).safetensors").isFinite) }
       #expect(RunFiles(path: scratch("run")).steps < 150)
     }
@@ -93,7 +93,7 @@ extension CommandTests {
       for settings in [[], ["msgr.lambda=0.05"]] as [[String]] {
         let outcome = try Command.run(
           ["train", "--data", data, "--output", scratch("fresh\(settings.count)")] + Tiny.training
-            + Tiny.settings("schedule.epochs=1", "lossScale.initial=1048576") + settings.flatMap { ["--set", $0] })
+            + Tiny.settings("schedule.epochs=3", "lossScale.initial=1048576") + settings.flatMap { ["--set", $0] })
         #expect(outcome.code == 0 && outcome.output.contains("which is halved"), "\(outcome.errors)")
         #expect(!outcome.output.contains("warning") && !outcome.output.contains("nan"), "\(outcome.output)")
       }

@@ -16,12 +16,13 @@ extension CommandTests {
     private func train(_ run: String, epochs: Int, _ options: String...) -> [String] {
       ["train", "--data", data, "--output", scratch(run)] + Tiny.training
         + Tiny.settings(
-          "schedule.epochs=\(epochs)", "checkpoint.everySteps=4", "checkpoint.keep=3", "lossScale.initial=64") + options
+          "schedule.epochs=\(epochs)", "checkpoint.everySteps=4", "checkpoint.keep=3") + options
     }
 
     private func checkpoints(_ run: String) throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: scratch("\(run)/checkpoints")).filter { $0 != "best" }
-        .sorted()
+      try FileManager.default.contentsOfDirectory(atPath: scratch("\(run)/checkpoints")).filter {
+        !["best", "proven"].contains($0)
+      }.sorted()
     }
 
     private func put(_ text: String, _ path: String) throws {
@@ -115,7 +116,7 @@ extension CommandTests {
         atPath: scratch("run/checkpoints/step-00000004"), toPath: scratch("run/checkpoints/step-00000005"))
       try Command.succeed(train("run", epochs: 4, "--resume", "--set", "checkpoint.keep=1"))
       let best = try #require(CheckpointFolder(path: scratch("run/checkpoints")).best)
-      let kept = Set(["latest", "step-00000005", "step-00000005-mine", "step-00000032", best])
+      let kept = Set(["latest", "step-00000005", "step-00000005-mine", "step-00000028", "step-00000032", best])
       #expect(try checkpoints("run") == kept.sorted())
       let list = try Command.succeed(["checkpoint", "list", scratch("run")])
       #expect(list.output.contains("step-00000032  ") && list.output.contains("step-00000005-mine  not the run's own"))
@@ -131,7 +132,8 @@ extension CommandTests {
     @Test func verifyAndPrune() throws {
       try Command.succeed(train("run", epochs: 2))
       let removed = try Command.succeed(["checkpoint", "prune", scratch("run"), "--keep", "1"])
-      #expect(removed.output.contains("removed step-00000008, step-00000012"))
+      #expect(removed.output == "removed step-00000008\n")
+      try FileManager.default.removeItem(atPath: scratch("run/checkpoints/step-00000012"))
       try put("{", "run/checkpoints/step-00000016/state.json")
       let verified = try Command.run(["checkpoint", "verify", scratch("run")])
       #expect(verified.code == 65 && verified.complaints.first?.contains("state.json") == true)
@@ -144,7 +146,9 @@ extension CommandTests {
       var bytes = try Data(contentsOf: URL(fileURLWithPath: model))
       bytes[bytes.count / 2] ^= 255
       try bytes.write(to: URL(fileURLWithPath: model))
-      try FileManager.default.removeItem(atPath: scratch("other/checkpoints/best"))
+      for name in ["best", "proven"] {
+        try FileManager.default.removeItem(atPath: scratch("other/checkpoints/\(name)"))
+      }
       try Command.succeed(["checkpoint", "prune", scratch("other"), "--keep", "1"])
       #expect(try checkpoints("other").contains("step-00000012"))
       try Command.succeed(train("other", epochs: 2, "--resume"))
@@ -201,12 +205,97 @@ extension CommandTests {
     }
 
     /// A pipe in a file's place is neither waited for nor written to.
-    @Test(arguments: ["checkpoints/latest", "config.yaml", "log.txt"]) func pipesAreRefused(_ name: String) throws {
+    @Test(arguments: ["config.yaml", "log.txt"]) func pipesAreRefused(_ name: String) throws {
       try Command.succeed(train("run", epochs: 1))
       try FileManager.default.removeItem(atPath: scratch("run/\(name)"))
       try #require(mkfifo(scratch("run/\(name)"), 0o600) == 0)
       let outcome = try Command.run(train("run", epochs: 2, "--resume"), timeout: 20)
       #expect([65, 70].contains(outcome.code) && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+    }
+
+    @Test func aPipeInThePlaceOfLatestIsPassedOverAndReplaced() throws {
+      try Command.succeed(train("run", epochs: 1))
+      try FileManager.default.removeItem(atPath: scratch("run/checkpoints/latest"))
+      try #require(mkfifo(scratch("run/checkpoints/latest"), 0o600) == 0)
+      let outcome = try Command.succeed(train("run", epochs: 2, "--resume"))
+      #expect(outcome.output.contains("passed over: \(scratch("run"))/checkpoints/latest: not a regular file"))
+      #expect(RunFiles(path: scratch("run")).latest == RunFiles.name(16))
+    }
+
+    @Test(arguments: ["checkpoints/latest", "checkpoints/proven", "config.yaml", "metrics.jsonl", "log.txt", "lock"])
+    func aFolderInAFilesPlaceIsFoundAtTheStart(_ name: String) throws {
+      try Command.succeed(train("run", epochs: 1))
+      try? FileManager.default.removeItem(atPath: scratch("run/\(name)"))
+      try FileManager.default.createDirectory(atPath: scratch("run/\(name)"), withIntermediateDirectories: false)
+      let outcome = try Command.run(train("run", epochs: 2, "--resume"))
+      #expect(outcome.code == 64 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+      #expect(outcome.complaints.first?.contains("\(scratch("run/\(name)")): is a folder") == true)
+    }
+
+    @Test func aLinkInThePlaceOfTheLockIsRefused() throws {
+      try put("somebody's", "file")
+      try FileManager.default.createDirectory(atPath: scratch("run"), withIntermediateDirectories: false)
+      try FileManager.default.createSymbolicLink(atPath: scratch("run/lock"), withDestinationPath: scratch("file"))
+      let outcome = try Command.run(train("run", epochs: 1))
+      #expect(outcome.code == 64 && outcome.complaints.first?.contains("run/lock: is a symbolic link") == true)
+      #expect(try scratch.text("file") == "somebody's")
+    }
+
+    /// What is written there would be taken for that run's own, and removed.
+    @Test func aRunDoesNotLieAmongCheckpoints() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let before = try checkpoints("run")
+      try FileManager.default.createSymbolicLink(
+        atPath: scratch("link"), withDestinationPath: scratch("run/checkpoints"))
+      for output in [
+        "run/checkpoints", "run/checkpoints/", "run/checkpoints/new/one", "run/checkpoints/step-00000008",
+        "run/checkpoints/step-00000008/new", "run/../run/checkpoints/new", "link/new",
+      ] {
+        for options in [[], ["--restart"], ["--resume"]] {
+          let outcome = try Command.run(train(output, epochs: 1) + options)
+          let line = outcome.complaints.first ?? ""
+          #expect(outcome.code == 64 && outcome.complaints.count == 1, "\(output): \(outcome.code) \(outcome.errors)")
+          #expect(line.contains(scratch("run")) && line.contains("choose another --output"), "\(line)")
+        }
+      }
+      #expect(try checkpoints("run") == before)
+      try Command.succeed(["checkpoint", "verify", scratch("run")])
+      // A run's folder may lie in another run's.
+      try Command.succeed(train("run/within", epochs: 1))
+    }
+
+    /// A pointer whose checkpoint is damaged too is no further checkpoint.
+    @Test func verifyCountsCheckpoints() throws {
+      try Command.succeed(train("run", epochs: 2))
+      for name in try checkpoints("run") where name != "latest" {
+        try FileManager.default.removeItem(atPath: scratch("run/checkpoints/\(name)/manifest.json"))
+      }
+      let outcome = try Command.run(["checkpoint", "verify", scratch("run")])
+      #expect(outcome.code == 65 && outcome.complaints.first?.contains("(and 2 more)") == true, "\(outcome.errors)")
+      #expect(outcome.output.contains("latest  names no checkpoint that is there"))
+    }
+
+    /// As somebody who may not read everything, which root always may.
+    @Test func whatMayNotBeReadIsSaid() throws {
+      try Command.succeed(train("run", epochs: 1))
+      let prefix = geteuid() == 0 ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] : []
+      func line(_ arguments: [String], _ code: Int32) throws -> String {
+        let outcome = try Command.run(arguments, prefix: prefix)
+        #expect(outcome.code == code && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+        return outcome.complaints.first ?? ""
+      }
+      for name in ["run", "run/checkpoints", "run/checkpoints/step-00000008"] {
+        let path = scratch(name)
+        try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: path)
+        let evaluated = try line(["evaluate", "--checkpoint", scratch("run"), "--data", data], 65)
+        #expect(evaluated.contains("\(path)/") && evaluated.contains("Permission denied"), "\(evaluated)")
+        if name != "run" {
+          let resumed = try line(train("run", epochs: 2, "--resume"), 70)
+          #expect(resumed.contains("\(path): Permission denied"), "\(resumed)")
+        }
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+      }
+      try Command.succeed(train("run", epochs: 2, "--resume"))
     }
 
     /// As a forger would: sizes and sums that fit.
@@ -257,6 +346,32 @@ extension CommandTests {
         #expect(files.bytes(path) == RunFiles(path: scratch("whole")).bytes(path), "\(name)")
       }
       #expect(files.bytes("checkpoints/best") == RunFiles(path: scratch("whole")).bytes("checkpoints/best"))
+    }
+
+    /// The lock alone, with another job that starts then, or the whole folder.
+    @Test(arguments: ["lock", "moved", "removed"]) func aLockThatIsTakenAwayEndsTheJob(_ what: String) throws {
+      let files = RunFiles(path: scratch("run"))
+      var second: Command.Outcome?, isDone = false
+      let outcome = try Command.run(train("run", epochs: 40000)) { _ in
+        guard !isDone, files.steps > 10 else { return }
+        isDone = true
+        switch what {
+        case "lock":
+          unlink(scratch("run/lock"))
+          second = try? Command.run(train("run", epochs: 40, "--resume"))
+        case "moved": rename(scratch("run"), scratch("elsewhere"))
+        default: while (try? FileManager.default.removeItem(atPath: scratch("run"))) == nil {}
+        }
+      }
+      #expect(outcome.code == 70 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+      #expect(
+        outcome.complaints.first?.contains("\(scratch("run/lock")): was taken away while this job ran") == true)
+      if what == "lock" {
+        #expect(second?.code == 0, "\(second?.errors ?? "")")
+        #expect(files.latest == RunFiles.name(320) && (try? files.metrics().trainingSteps) == Array(1...320))
+      } else {
+        #expect(!FileManager.default.fileExists(atPath: scratch("run")))
+      }
     }
 
     @Test func twoJobsDoNotMeetInOneFolder() throws {

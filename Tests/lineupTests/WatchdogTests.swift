@@ -46,6 +46,26 @@ extension CommandTests {
       #expect(try Checkpoint(path: scratch("run")).state.step >= 20)
     }
 
+    /// One that ends, or sleeps, before MPI has started: mpirun does not notice.
+    @Test(arguments: ["exit 0", "sleep 60"]) func aRankThatDoesNotStartIsNoticed(_ instead: String) throws {
+      let outcome = try Command.run(
+        train(), environment: ["LINEUP_START_SECONDS": "2"],
+        prefix: [
+          "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", "sh", "-c", instead, ":", "-n", "2",
+        ], timeout: 30)
+      #expect(outcome.code == 69, "\(outcome.errors)")
+      #expect(outcome.complaints.count == 2, "\(outcome.errors)")
+      for rank in [1, 2] {
+        let line = outcome.complaints.first { $0.hasPrefix("lineup: rank \(rank) on ") } ?? ""
+        #expect(line.contains("not all ranks have started: waited 2 s in MPI_Init (LINEUP_START_SECONDS)"), "\(line)")
+      }
+    }
+
+    @Test func theLimitOfTheStartIsANumber() throws {
+      let outcome = try Command.run(train(), ranks: 1, environment: ["LINEUP_START_SECONDS": "soon"])
+      #expect(outcome.code == 64 && outcome.complaints.first?.contains("LINEUP_START_SECONDS is soon") == true)
+    }
+
     /// A rank that still answers, but whose work is stuck: storage that never confirms a checkpoint.
     @Test func aRankThatStandsStillIsNamed() throws {
       let library = scratch("stuck.so"), source = scratch("stuck.c")

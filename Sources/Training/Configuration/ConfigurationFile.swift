@@ -147,8 +147,11 @@ extension Configuration {
   private func merge(_ user: Node, into base: Node, schema: Node, path: String, source: String) throws -> Node {
     guard let section = schema.mapping, var result = base.mapping else {
       if user.mapping?.isEmpty == false { throw unknown(path, user, source: source) }
-      if isNull(user) && !isNull(schema) || hasBase60(user, where: schema) {
+      if isNull(user) && !isNull(schema) || hasNumber(user, where: schema, isInBase60) {
         throw Failure.usage("\(source): \(path) is \(shown(user)); expected \(expectation(of: schema))")
+      }
+      if hasNumber(user, where: schema, hasLeadingZero) {
+        throw Failure.usage("\(source): \(path) is \(shown(user)); expected no leading zero, which stands for base 8")
       }
       return user
     }
@@ -168,17 +171,26 @@ extension Configuration {
     return .mapping(result)
   }
 
-  /// Whether a number is written in base 60 (1:30), as YAML 1.1 has it: the decoder's arithmetic for it overflows.
-  private func hasBase60(_ user: Node, where schema: Node) -> Bool {
+  /// Whether a number, or one of a list, is written so.
+  private func hasNumber(_ user: Node, where schema: Node, _ isWritten: (String) -> Bool) -> Bool {
     switch user {
     case .scalar(let scalar):
       let isNumber = schema.tag == Tag(.int) || schema.tag == Tag(.float)
-      return isNumber && scalar.style == .plain && scalar.string.contains(":")
+      return isNumber && scalar.style == .plain && isWritten(scalar.string)
     case .sequence(let items):
       guard let known = schema.sequence?.first else { return false }
-      return items.contains { hasBase60($0, where: known) }
+      return items.contains { hasNumber($0, where: known, isWritten) }
     case .mapping, .alias: return false
     }
+  }
+
+  /// 1:30, as YAML 1.1 has it: the decoder's arithmetic for it overflows.
+  private func isInBase60(_ text: String) -> Bool { text.contains(":") }
+
+  /// 010, which YAML 1.1 reads as 8.
+  private func hasLeadingZero(_ text: String) -> Bool {
+    let digits = text.drop { $0 == "+" || $0 == "-" }
+    return digits.first == "0" && digits.dropFirst().first.map { $0.isNumber || $0 == "_" } ?? false
   }
 
   // MARK: - Messages
@@ -187,6 +199,12 @@ extension Configuration {
   private func unknown(_ path: String, _ value: Node, source: String) -> Failure {
     if let pairs = value.mapping, pairs.count == 1, let (key, child) = pairs.first.map({ ($0.key, $0.value) }) {
       return unknown(joined(path, key.string ?? inline(key)), child, source: source)
+    }
+    // A known one is only unknown where a file has it in one piece.
+    if ConfigurationKey.all.contains(where: { $0.path == path }) {
+      let parts = path.split(separator: ".")
+      let nested = parts.dropFirst().reversed().reduce(shown(value)) { "{\($1): \($0)}" }
+      return Failure.usage("\(source): \(path): in a file its parts are sections; write \(parts[0]): \(nested)")
     }
     return Failure.usage("\(source): \(Failure.unknownKey(path).message)")
   }
@@ -219,10 +237,13 @@ extension Configuration {
         name = joined(name, key.stringValue)
       }
     }
-    let words = ConfigurationKey.all.first { $0.path == path }?.words ?? []
-    let near = value.string.flatMap { Spelling.nearest(word: $0, among: words) }
+    let key = ConfigurationKey.all.first { $0.path == path }
+    let near = value.string.flatMap { Spelling.nearest(word: $0, among: key?.words ?? []) }
     let hint = near.map { "; did you mean \($0)?" } ?? ""
-    return "\(name) is \(shown(value)); expected \(expected ?? expectation(of: known))\(hint)"
+    // An integer that is none for the key's type is out of its range.
+    let isWhole = name == path && value.tag == Tag(.int) && known.tag == Tag(.int)
+    let range = isWhole ? key?.range.map { " \($0)" } ?? "" : ""
+    return "\(name) is \(shown(value)); expected \(expected ?? expectation(of: known))\(range)\(hint)"
   }
 
   private func expectation(of schema: Node) -> String {

@@ -106,7 +106,7 @@ package struct ConfigurationReference {
 
     A file has any part of the keys, sections as YAML mappings; `--set key=value` goes over it, with a dotted key and the value
     in YAML: a number, a word, a list `[1, 2]`, `null`. Later settings win. A file has at most 1 MiB, 64 levels and 8 aliases;
-    numbers of base 60 (`1:30`) are refused.
+    numbers of base 60 (`1:30`) and with leading zeros (`010`) are refused.
 
     """
   }

@@ -67,7 +67,8 @@ extension ConfigurationSection {
   static var checkpoint: Self {
     Self(
       "checkpoint",
-      "When the state of a run is saved. One is always written at the end, and when the job is asked to stop.",
+      "When the state of a run is saved. One is always written at the end, and when the job is asked to stop; none while steps "
+        + "are being skipped.",
       [
         .integer(
           "checkpoint.everyEpochs", \.checkpoint.everyEpochs, 0...mostEpochs,
@@ -76,7 +77,8 @@ extension ConfigurationSection {
           "checkpoint.everySteps", \.checkpoint.everySteps, 0...mostSteps,
           "Steps between two checkpoints, beside those of `checkpoint.everyEpochs`; 0 turns it off."),
         .integer(
-          "checkpoint.keep", \.checkpoint.keep, 1...mostEpochs, "How many of the latest checkpoints stay."),
+          "checkpoint.keep", \.checkpoint.keep, 1...mostEpochs,
+          "How many of the latest checkpoints stay, beside the best and the proven one."),
       ])
   }
 

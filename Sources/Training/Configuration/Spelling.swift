@@ -1,10 +1,10 @@
 /// The nearest of known names to one that was mistyped.
-enum Spelling {
+package enum Spelling {
   /// The key or section that `path` was probably meant to be: all of it mistyped, or its last part, perhaps in another
   /// section. nil where nothing is near.
   ///
   /// Distances are Levenshtein's, without regard to case; a wrong section counts as one letter.
-  static func nearest(key path: String, among known: [String]) -> String? {
+  package static func nearest(key path: String, among known: [String]) -> String? {
     guard path.utf8.count <= 100 else { return nil }
     let (section, name) = parts(path)
     var nearest: (path: String, distance: Int)?

@@ -26,10 +26,12 @@ package enum Job {
           end(failure.kind.rawValue)
         }
       }
+      let limit = try StartLimit.begin()
       let mpi = try MPICommunicator.start()
       LastWords.prepareForTraps()  // MPI has put its own handlers there
       let communicator = TimedCommunicator(mpi, Timeline())
       let watchdog = try Watchdog(communicator)
+      limit.lift()
       do {
         try body(communicator, watchdog)
         try finish(mpi, watchdog)
@@ -43,20 +45,8 @@ package enum Job {
         mpi.abort(((error as? Failure)?.kind ?? .internal).rawValue)
       }
     } catch {
-      complain("\(error)")
+      complain("\(LastWords.place)\(error)")
       exit(((error as? Failure)?.kind ?? .internal).rawValue)
-    }
-  }
-
-  /// For commands that look after no watchdog.
-  package static func run(_ body: (any Communicator) throws -> Void) -> Never {
-    run { communicator, _ in try body(communicator) }
-  }
-
-  /// For commands of one process, under mpirun of rank 0.
-  package static func runAlone(_ body: () throws -> Void) -> Never {
-    run { communicator in
-      try communicator.agree { if communicator.isCoordinator { try body() } }
     }
   }
 

@@ -2,7 +2,9 @@ import Foundation
 import Storage
 import Tensors
 
-/// `RUN/checkpoints`: the last n checkpoints, the best one, and pointers to the latest and the best.
+/// `RUN/checkpoints`: the last n checkpoints, the best and the proven one, and pointers to these and to the latest.
+///
+/// Proven is the newest checkpoint that a step which counted began from: one whose numbers are finite may be ruined.
 ///
 /// A checkpoint belongs to the run where its manifest has the name that its folder has. Nothing else in the folder, a copy
 /// under another name among it, is ever removed.
@@ -26,15 +28,24 @@ package struct CheckpointFolder: Sendable {
   /// The names that the pointers hold, where they and their checkpoints exist.
   package var latest: String? { pointer("latest") }
   package var best: String? { pointer("best") }
+  package var proven: String? { pointer("proven") }
+  package static let pointers = ["latest", "best", "proven"]
+
+  /// The pointers with what they hold.
+  package var marks: [(name: String, target: String?)] { Self.pointers.map { ($0, pointer($0)) } }
 
   private func pointer(_ name: String) -> String? {
-    guard let target = written(in: name) else { return nil }
+    guard let target = try? written(in: name) else { return nil }
     return InputFile.size("\(path)/\(target)/\(Manifest.name)") == nil ? nil : target
   }
 
-  /// What a pointer says, whether it is there or not. It never leads out of the folder.
-  private func written(in name: String) -> String? {
-    guard let text = try? InputFile.text("\(path)/\(name)", limit: 4096) else { return nil }
+  /// What a pointer says, whether its checkpoint is there or not; nil where it says nothing of use. It never leads out of
+  /// the folder.
+  /// - Throws: `Failure.data` where there is something that cannot be read.
+  func written(in name: String) throws -> String? {
+    var status = stat()
+    if lstat("\(path)/\(name)", &status) != 0 && [ENOENT, ENOTDIR].contains(errno) { return nil }
+    let text = try InputFile.text("\(path)/\(name)", limit: 4096)
     let target = text.trimmingCharacters(in: .whitespacesAndNewlines)
     return target.isEmpty || target.contains("/") || target.hasPrefix(".") ? nil : target
   }
@@ -68,7 +79,13 @@ package struct CheckpointFolder: Sendable {
   /// Something that a run which began anew would put at risk.
   package var holdsAnything: String? {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    return latest ?? names.filter { $0.hasPrefix("step-") }.max() ?? names.first { $0 == "latest" || $0 == "best" }
+    return latest ?? names.filter { $0.hasPrefix("step-") }.max() ?? names.first(where: Self.pointers.contains)
+  }
+
+  /// Whether there are folders with the names of checkpoints, good or not.
+  var holdsCheckpoints: Bool {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.contains { $0.hasPrefix("step-") && Self.step(of: $0) != nil }
   }
 
   /// The checkpoint to go on from: the latest, or where that is missing or damaged the newest good one; with a line for
@@ -77,13 +94,17 @@ package struct CheckpointFolder: Sendable {
   package func toResume() throws -> (checkpoint: Checkpoint, passedOver: [String])? {
     var problems: [String] = []
     var candidates = contents().own.reversed().map(\.name)
-    if let latest = written(in: "latest") {
-      candidates.removeAll { $0 == latest }
-      candidates.insert(latest, at: 0)
-    } else if access("\(path)/latest", F_OK) == 0 {
-      problems.append("\(path)/latest: does not name a checkpoint")
-    } else if !candidates.isEmpty {
-      problems.append("\(path)/latest: missing")
+    do {
+      if let latest = try written(in: "latest") {
+        candidates.removeAll { $0 == latest }
+        candidates.insert(latest, at: 0)
+      } else if access("\(path)/latest", F_OK) == 0 {
+        problems.append("\(path)/latest: does not name a checkpoint")
+      } else if !candidates.isEmpty {
+        problems.append("\(path)/latest: missing")
+      }
+    } catch let failure as Failure {
+      problems.append(failure.message)
     }
     for name in candidates {
       do {
@@ -108,20 +129,28 @@ package struct CheckpointFolder: Sendable {
   package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, progress: () -> Void = {}) throws
     -> String
   {
-    try AtomicFiles.makeDirectory(path)
+    // The run's folder is there, or was taken away; then it is not made again.
+    try AtomicFiles.makeDirectory(path, withParents: false)
     try AtomicFiles.cleanLeftovers(in: path)
     let name = Self.name(state.step)
     try AtomicFiles.writeDirectory("\(path)/\(name)") {
       try Checkpoint.write(step, state, into: $0, folder: name, progress: progress)
     }
-    try AtomicFiles.write(name + "\n", to: "\(path)/latest")
+    try markLatest(name)
     return name
   }
 
-  /// From now on the checkpoint of this name is the best.
-  package func markBest(_ name: String) throws { try AtomicFiles.write(name + "\n", to: "\(path)/best") }
+  /// From now on the checkpoint of this name is the latest, the best, proven.
+  package func markLatest(_ name: String) throws { try point("latest", to: name) }
+  package func markBest(_ name: String) throws { try point("best", to: name) }
+  package func markProven(_ name: String) throws { try point("proven", to: name) }
 
-  /// Removes the run's checkpoints but the newest `keep` good ones, the latest and the best. Returns the names removed.
+  private func point(_ pointer: String, to name: String) throws {
+    try AtomicFiles.write(to: "\(path)/\(pointer)", throughDevices: false) { try $0.write(name + "\n") }
+  }
+
+  /// Removes the run's checkpoints but the newest `keep` good ones, the latest, the best and the proven one. Returns the
+  /// names removed.
   /// - Parameter reading: whether good means that the content is what its manifest says, and not sizes alone; a run that has
   ///   just written one knows that one is.
   @discardableResult
@@ -133,7 +162,7 @@ package struct CheckpointFolder: Sendable {
     var kept = Set(own.reversed().lazy.filter(isGood).prefix(max(1, keep)).map(\.name))
     // Without a good one to go on from, a damaged one may still be worth something to somebody.
     if kept.isEmpty { return [] }
-    for pointer in ["latest", "best"] where access("\(path)/\(pointer)", F_OK) == 0 {
+    for pointer in Self.pointers where access("\(path)/\(pointer)", F_OK) == 0 {
       // One that cannot be read now may name any of them.
       guard let text = try? InputFile.text("\(path)/\(pointer)", limit: 4096) else { return [] }
       kept.insert(text.trimmingCharacters(in: .whitespacesAndNewlines))

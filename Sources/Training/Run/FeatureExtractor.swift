@@ -5,6 +5,14 @@ import Layers
 import Network
 import Tensors
 
+/// Features that are not finite: the parameters they come from are of no use. Thrown on every rank alike.
+package struct NonfiniteFeatures: Error, CustomStringConvertible {
+  /// The first image that has some.
+  let image: String
+
+  package var description: String { "the features of \(image) are not finite" }
+}
+
 /// Embeddings of images by a trained network, the images shared out over ranks.
 package struct FeatureExtractor<E: Element> {
   private let network: ReIDNetwork<E>
@@ -28,6 +36,7 @@ package struct FeatureExtractor<E: Element> {
   /// out and named in `damaged`, or an error, as `data.damaged` says. With `evaluation.flip` a feature is the mean of
   /// those of the image and of its mirror image.
   /// - Parameter isStopping: asked after every batch; where any rank says so, all throw `Evaluator.Stopped`.
+  /// - Throws: `NonfiniteFeatures` too.
   package func extract(_ samples: [Sample], isStopping: () -> Bool = { false }) throws -> (
     features: FeatureMatrix, samples: [Sample], damaged: [String]
   ) {
@@ -55,6 +64,7 @@ package struct FeatureExtractor<E: Element> {
     let kept = try communicator.allgather(share.rows.map { Int32($0 + first) }).joined().map { samples[Int($0)] }
     let features = FeatureMatrix(
       rows: kept.count, columns: network.descriptorLength, values: Array(all.joined()))
+    if let row = features.firstNonFiniteRow() { throw NonfiniteFeatures(image: kept[row].path) }
     return (features, kept, share.damaged)
   }
 

@@ -37,19 +37,20 @@ package final class RunFolder {
 
   /// Makes the folder, takes its lock, and finds the checkpoint to go on from. On rank 0.
   /// - Parameter say: a line for the user.
-  /// - Throws: `Failure.usage` where the folder holds checkpoints and the run is not to be resumed, or where another job
-  ///   writes there; `Failure.data` where there are checkpoints and none is good.
+  /// - Throws: `Failure.usage` where the folder holds checkpoints and the run is not to be resumed, lies among those of
+  ///   another run, or where another job writes there; `Failure.data` where there are checkpoints and none is good.
   package func begin(_ beginning: Beginning, say: (String) -> Void) throws -> Checkpoint? {
+    try requireFolderOfItsOwn()
     if beginning == .new, let name = checkpoints.holdsAnything {
       throw Failure.usage(
         "\(path): holds a run (\(name)); go on with --resume, begin anew with --restart or choose another --output")
     }
     try AtomicFiles.makeDirectory(path)
-    // What cannot be replaced by the first save is found before the first step.
-    for name in ["latest", "best"] where InputFile.isFolder("\(checkpoints.path)/\(name)") {
-      throw Failure.usage("\(checkpoints.path)/\(name): is a folder, expected a file that names a checkpoint")
-    }
     lock = try RunLock(path, waiting: say)
+    if beginning != .anew {
+      try requireReplaceable()
+      if InputFile.isFolder(checkpoints.path) { try AtomicFiles.cleanLeftovers(in: checkpoints.path) }
+    }
     switch beginning {
     case .new:
       try putLinesAside(say)
@@ -77,6 +78,10 @@ package final class RunFolder {
       return checkpoint
     }
   }
+
+  /// Before anything is written on rank 0; nothing on the others.
+  /// - Throws: `Failure.internal` where the lock, or the folder with it, is no longer this job's.
+  func requireLock() throws { try lock?.requireHeld() }
 
   /// Puts what the folder holds aside where steps were made in it: their checkpoints may be somewhere else.
   private func putLinesAside(_ say: (String) -> Void, keeping kept: [String] = []) throws {

@@ -16,15 +16,15 @@ package final class RunLock: Sendable {
     var text: String { "process \(process) on \(host)" }
   }
 
-  private let path: String
+  private let folder: String, path: String
   private let descriptor: Int32
 
   /// Takes the lock of the run at `folder`.
   /// - Parameters:
   ///   - patience: seconds to watch a lock of another host for a sign of life, where the kernel tells nothing of it.
   ///   - waiting: called before that, with a line to say.
-  /// - Throws: `Failure.usage` that names host and process where another job holds it; `Failure.internal` where there can
-  ///   be no such file.
+  /// - Throws: `Failure.usage` that names host and process where another job holds it, or where there is no file in its
+  ///   place; `Failure.internal` where there can be no such file.
   package init(_ folder: String, patience: Double = 3 * RunLock.touchSeconds, waiting: (String) -> Void = { _ in })
     throws
   {
@@ -57,7 +57,7 @@ package final class RunLock: Sendable {
       close(file)
       throw error
     }
-    self.path = path
+    (self.folder, self.path) = (folder, path)
     descriptor = file
     Threads.start("lineup-lock") { [weak self] in
       func touch() -> Bool { self.map { futimens($0.descriptor, nil) == 0 } ?? false }
@@ -65,10 +65,22 @@ package final class RunLock: Sendable {
     }
   }
 
-  /// Gives the lock back: the file goes.
+  /// Gives the lock back: the file goes, unless it is another job's by now.
   deinit {
-    unlink(path)
+    if Self.number(descriptor) == Self.number(path) { unlink(path) }
     close(descriptor)
+  }
+
+  /// Throws `Failure.internal` where the file was taken away, alone or with the folder, and another job may write there.
+  package func requireHeld() throws {
+    var status = stat()
+    let isThere = stat(path, &status) == 0
+    // A file system that does not answer says nothing about the lock.
+    if !isThere && ![ENOENT, ENOTDIR, ESTALE].contains(errno) { return }
+    guard !isThere || UInt(status.st_ino) != Self.number(descriptor) else { return }
+    throw Failure.internal(
+      "\(path): was taken away while this job ran, \(InputFile.isFolder(folder) ? "and" : "with the folder;") nothing more "
+        + "is written there")
   }
 
   package static let touchSeconds = 5.0
@@ -80,9 +92,14 @@ package final class RunLock: Sendable {
   }
 
   private static func open(_ path: String) throws -> Int32 {
-    let file = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
-    guard file >= 0 else { throw Failure.internal("\(path): \(String(cString: strerror(errno)))") }
-    return file
+    // What a link leads to may be another run's lock, or nobody's.
+    let file = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0o666)
+    if file >= 0 { return file }
+    switch errno {
+    case ELOOP: throw Failure.usage("\(path): is a symbolic link, expected a file")
+    case EISDIR: throw Failure.usage("\(path): is a folder, expected a file")
+    case let reason: throw Failure.internal("\(path): \(String(cString: strerror(reason)))")
+    }
   }
 
   private static func number(_ file: Int32) -> UInt {

@@ -34,16 +34,7 @@ package struct StepTrace {
   /// The step of this process that is traced, counted from 1: the first ones find their memory for the first time.
   static let step = 3
 
-  /// - Throws: `Failure.usage` where there can be no such file, so that it is known before the first step.
-  package init(path: String) throws {
-    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    guard !path.isEmpty else { throw Failure.usage("--trace: the path of a file is missing") }
-    if InputFile.isFolder(path) { throw Failure.usage("--trace \(path): is a folder") }
-    guard InputFile.isFolder(folder), FileManager.default.isWritableFile(atPath: folder) else {
-      throw Failure.usage("--trace \(path): cannot write to the folder \(folder)")
-    }
-    self.path = path
-  }
+  package init(path: String) { self.path = path }
 
   /// Writes the spans of every rank; on all ranks alike. `origin`: when this rank's step began, after a barrier.
   func write(_ spans: [Timeline.Span], since origin: UInt64, _ communicator: any Communicator) throws {

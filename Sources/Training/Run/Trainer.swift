@@ -19,6 +19,7 @@ package final class Trainer<E: Element> {
   /// Of the training cameras likewise.
   private let cameras: [Int: Int]
   private let loader: BatchLoader
+  private let checkpointer: Checkpointer<E>
   private let run: RunFolder
   private let log: RunLog
   private var trace: StepTrace?
@@ -28,7 +29,7 @@ package final class Trainer<E: Element> {
   private var best: Checkpoint.State.Best?
   /// The steps of the evaluations of the run so far; on rank 0.
   private var evaluated: Set<Int> = []
-  private var isSaved = false
+  private var damages: DamageCount
   private var pace = Pace()
   /// The evaluations of this process, with the steps done before each.
   private var evaluations: [(step: Int, result: RankingResult)] = []
@@ -59,6 +60,13 @@ package final class Trainer<E: Element> {
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
     let step = try TrainingStep(network, parameters, configuration, context)
     self.step = step
+    checkpointer = Checkpointer(
+      run, step, identities: classes.keys.sorted(),
+      cameras: configuration.model.heads.contains { $0.label == .camera } ? cameras.keys.sorted() : nil,
+      configuration, context, log, resuming: checkpoint)
+    damages = DamageCount(
+      of: min(coordinator.stepsPerEpoch, coordinator.totalSteps)
+        * Share.batch(configuration.sampling.identities * configuration.sampling.images, machine.communicator).count)
     try machine.communicator.agree { [classes] in
       if let checkpoint {
         try checkpoint.requireIdentities(classes)
@@ -70,12 +78,7 @@ package final class Trainer<E: Element> {
     var agreement = Agreement()
     agreement.add("the network's parameters (SHA-256)", try step.digest(), .data)
     try agreement.settle(machine.communicator)
-    if let checkpoint {
-      done = checkpoint.state.step
-      best = checkpoint.state.best
-      // One of another run is not this run's yet.
-      isSaved = checkpoint.folder.hasPrefix(run.checkpoints.path + "/")
-    }
+    if let checkpoint { (done, best) = (checkpoint.state.step, checkpoint.state.best) }
     try machine.communicator.agree {
       guard machine.communicator.isCoordinator, checkpoint != nil else { return }
       for evaluation in try run.evaluations(upTo: done) {
@@ -93,7 +96,7 @@ package final class Trainer<E: Element> {
   /// run that ends between the two is evaluated when it goes on.
   package func train() throws -> Outcome {
     if try isEvaluationDue() {
-      if done > 0 { try save() }
+      if done > 0 { try checkpointer.save(done, best: best) }
       if try !evaluate() { return stopped() }
     }
     if done >= coordinator.totalSteps {
@@ -103,14 +106,16 @@ package final class Trainer<E: Element> {
     if let first = try coordinator.announce(step: done) { submit(first) }
     while done < coordinator.totalSteps {
       let stop = try trainStep()
+      let isLast = done == coordinator.totalSteps
       let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
       let evaluates = evaluatesAfterwards(done)
       let saves =
         evaluates || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
         || isDue(done, configuration.checkpoint.everySteps)
-      // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays.
+      // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays. A
+      // run whose last step only tried a grown loss scale is saved all the same (`judgeSkipped`).
       let isSkipping = step.lossScale.skippedInARow > 0
-      if stop || done == coordinator.totalSteps || saves && !isSkipping { try save() }
+      if isLast || (stop || saves) && !isSkipping { try checkpointer.save(done, best: best) }
       if stop { return stopped() }
       if evaluates, try !evaluate() { return stopped() }
     }
@@ -119,7 +124,14 @@ package final class Trainer<E: Element> {
   }
 
   private func stopped() -> Outcome {
-    log.info("asked to stop: checkpointed after step \(done); go on with --resume")
+    if checkpointer.isSaved {
+      log.info("asked to stop: checkpointed after step \(done); go on with --resume")
+    } else {
+      let latest = run.checkpoints.latest.map { "the latest checkpoint is \(run.checkpoints.path)/\($0)" }
+      log.info(
+        "asked to stop: nothing new to save after step \(done); \(latest ?? "there is no checkpoint yet"); go on with "
+          + "--resume")
+    }
     return .stopped
   }
 
@@ -170,16 +182,22 @@ package final class Trainer<E: Element> {
     let (plan, announced) = try coordinator.plan(step: done, lossScale: step.lossScale.scale)
     if let next = plan.next { submit(next) }
     let loaded = timeline.measure(.loading, "images") { Result { try loader.next() } }
-    let batch = try communicator.agree { try loaded.get() }
+    let batch = try communicator.agree {
+      let batch = try loaded.get()
+      try damages.add(batch, epoch: plan.epoch)
+      return batch
+    }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let labels = RowLabels(
       identities: batch.samples.map { classes[$0.identity]! }, cameras: batch.samples.map { cameras[$0.camera]! })
     let result = try step.run(batch, labels: labels, step: done, learningRate: plan.learningRate)
-    (done, made, isSaved) = (done + 1, made + 1, false)
+    (done, made) = (done + 1, made + 1)
     try communicator.agree {
+      try run.requireLock()
       guard result.loss.rows > 0 else {
         throw Failure.data("step \(done): none of the \(announced.samples.count) images of the batch can be read")
       }
+      try checkpointer.stepped(counted: result.skippedFor == nil)
     }
     var stop = [StopSignal.isRequested ? 1.0 : 0]
     try communicator.allreduce(&stop, .max)
@@ -196,27 +214,33 @@ package final class Trainer<E: Element> {
     return stop[0] > 0
   }
 
-  /// Says that a step was skipped for the tensor `name`; throws, on every rank alike, where the run has diverged.
+  /// Says that a step was skipped for the tensor `name`; throws, on every rank alike, where the run has diverged, or ends
+  /// without anybody knowing whether it has.
   private func judgeSkipped(_ name: String, _ result: StepResult) throws {
-    let row = step.lossScale.skippedInARow
-    let isLost = !result.loss.total.isFinite && result.lossScale <= 1
-    guard row >= configuration.divergence.skippedSteps || isLost else {
-      // A fresh loss scale settles, and a grown one is tried: neither is anything to worry about.
-      let line = "step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)"
-      let isSettling = step.adam.steps == 0 || row == 1
-      isSettling ? log.info("\(line), which is halved") : log.warning("\(line); \(row) steps in a row")
-      return
+    let row = step.lossScale.skippedInARow, line = "step \(done): \(name) is not finite"
+    let isLast = done == coordinator.totalSteps, isFresh = step.adam.steps == 0
+    if isLast && isFresh {
+      throw try checkpointer.diverged(
+        "\(line) at loss scale \(result.lossScale), and no step has counted: there is nothing to save",
+        advice: "more steps or a lower lossScale.initial may help")
     }
-    let reason = row > 1 ? "\(row) steps in a row" : "the loss at loss scale 1"
-    throw diverged("step \(done): \(name) is not finite (\(reason))")
-  }
-
-  private func diverged(_ why: String) -> AgreedFailure {
-    let last = run.checkpoints.latest.map { "the last good checkpoint is \(run.checkpoints.path)/\($0)" }
-    let text =
-      "diverged at \(why); \(last ?? "there is no checkpoint yet"); a lower optimizer.learningRate or a warm-up may help"
-    let size = communicator.size
-    return AgreedFailure(kind: .diverged, message: communicator.isCoordinator ? text : nil, ranks: size, of: size)
+    if row >= configuration.divergence.skippedSteps || isLast && row > 1 {
+      throw try checkpointer.diverged("\(line) (\(row) steps in a row)")
+    }
+    if !result.loss.total.isFinite && result.lossScale <= 1 {
+      throw try checkpointer.diverged("\(line) (the loss at loss scale 1)")
+    }
+    // No loss scale helps a loss that is not finite; only the regularizer's part depends on it.
+    if isLast && !result.loss.termsAreFinite {
+      throw try checkpointer.diverged("\(line) (the loss of the last step)")
+    }
+    // A fresh loss scale settles, and a grown one is tried: neither is anything to worry about.
+    let skipped = "step \(done) skipped: \(name) is not finite at loss scale \(result.lossScale)"
+    if isFresh || row == 1 {
+      log.info("\(skipped), which is halved")
+    } else {
+      log.warning("\(skipped); \(row) steps in a row")
+    }
   }
 
   /// Hands this rank's share of a batch to the loader.
@@ -291,6 +315,8 @@ package final class Trainer<E: Element> {
         dataset, step.network, step.parameters, configuration, context, isStopping: { StopSignal.isRequested })
     } catch is Evaluator.Stopped {
       return false
+    } catch let features as NonfiniteFeatures {
+      throw try checkpointer.diverged("the evaluation after step \(done): \(features)")
     }
     for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
     if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
@@ -300,11 +326,9 @@ package final class Trainer<E: Element> {
     if isBest { best = .init(mAP: result.mAP, step: done) }
     try communicator.agree {
       guard communicator.isCoordinator else { return }
+      try run.requireLock()
       try record(outcome)
-      if isBest && isSaved {
-        try run.checkpoints.markBest(CheckpointFolder.name(done))
-        try run.checkpoints.prune(keep: configuration.checkpoint.keep)
-      }
+      if isBest { try checkpointer.markBest(done) }
     }
     return true
   }
@@ -327,25 +351,5 @@ package final class Trainer<E: Element> {
       fields += [("reRankedMAP", .number(reRanked.mAP)), ("reRankedRank1", .number(reRanked.rank1))]
     }
     try run.metrics?.append(fields)
-  }
-
-  /// Writes a checkpoint, and removes old ones, but none while steps are being skipped.
-  private func save() throws {
-    guard !isSaved else { return }
-    timeline.begin("checkpoint")
-    if let name = step.nonfinite() { throw diverged("step \(done): \(name) is not finite") }
-    let state = Checkpoint.State(
-      step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
-      tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best,
-      identities: classes.keys.sorted(),
-      cameras: configuration.model.heads.contains { $0.label == .camera } ? cameras.keys.sorted() : nil,
-      configuration: configuration)
-    try communicator.agree {
-      guard communicator.isCoordinator else { return }
-      let name = try run.checkpoints.save(step, state) { timeline.beat() }
-      log.info("checkpoint \(run.checkpoints.path)/\(name)")
-      if step.lossScale.skippedInARow == 0 { try run.checkpoints.prune(keep: configuration.checkpoint.keep) }
-    }
-    isSaved = true
   }
 }

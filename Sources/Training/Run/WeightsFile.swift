@@ -90,18 +90,30 @@ package enum WeightsFile {
   }
 
   /// Reads one tensor in file order into its slot of a flat buffer.
+  /// - Throws: `Failure.data` with file and tensor, also for numbers that no training has made: ones that are not finite, and
+  ///   variances and second moments below zero.
   package static func read<A: Element>(
     _ file: SafetensorsFile, _ name: String, _ slot: ParameterLayout.Slot, into buffer: Buffer<A>
   ) throws {
     let values: [A]
     if A.self == Double.self {
-      values = try file.values(name, as: Double.self) as! [A]
+      let doubles = try file.values(name, as: Double.self)
+      try require(file, name, isFinite: doubles.allSatisfy(\.isFinite), smallest: { doubles.min() ?? 0 })
+      values = doubles as! [A]
     } else {
-      values = try file.values(name, as: Float.self) as! [A]
+      let floats = try file.values(name, as: Float.self)
+      try require(file, name, isFinite: floats.allSatisfy(\.isFinite), smallest: { Double(floats.min() ?? 0) })
+      values = floats as! [A]
     }
     guard values.count == slot.count else {
       throw Failure.data("\(file.path): tensor \(name) has \(values.count) values, expected \(slot.count)")
     }
     ParameterLayout.fromFile(slot, values, to: buffer.pointer)
+  }
+
+  private static func require(_ file: SafetensorsFile, _ name: String, isFinite: Bool, smallest: () -> Double) throws {
+    guard isFinite else { throw Failure.data("\(file.path): tensor \(name) holds an infinity or a NaN") }
+    guard name.hasSuffix(".running_var") || name.hasPrefix("v."), case let value = smallest(), value < 0 else { return }
+    throw Failure.data("\(file.path): tensor \(name) holds \(value), expected none below zero")
   }
 }
