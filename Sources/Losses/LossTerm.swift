@@ -74,7 +74,7 @@ package protocol LossTerm: Sendable {
 }
 
 extension OptionField where Root: LossTerm {
-  static func weight(_ place: WritableKeyPath<Root, Double> & Sendable) -> OptionField {
+  package static func weight(_ place: WritableKeyPath<Root, Double> & Sendable) -> OptionField {
     .number("weight", place, 0...1e6, "What the term counts in the loss; 0 leaves it out.")
   }
 }
