@@ -99,7 +99,7 @@ import Training
 
   @Test func yamlHasTheOrderOfDeclaration() throws {
     let lines = try Configuration().yaml().split(separator: "\n").map(String.init)
-    #expect(lines.prefix(4) == ["model:", "  head: msfl", "  width: 1", "  embedding: 512"])
+    #expect(lines.prefix(4) == ["model:", "  trunk: resnet50", "  norm: batch", "  attention: none"])
     #expect(lines.contains("  weights: null"))
     #expect(lines.contains("  at: ['1', '2']"))
     #expect(lines.contains("  steps: [40, 70]"))
