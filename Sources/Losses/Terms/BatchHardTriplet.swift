@@ -31,6 +31,8 @@ package struct BatchHardTriplet: LossTerm, Options {
   package var readsLogits: Bool { false }
   package var name: String { "triplet" }
 
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let length = batch.length, own = batch.own
     let (loss, pairs) = mine(batch)

@@ -17,6 +17,8 @@ package struct Centre: LossTerm, Options {
 
   package func parameters(classes: Int, length: Int) -> [Int]? { [classes, length] }
 
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let length = batch.length, inverse = S(1 / Double(batch.rows))
     var rows: [S] = [], centres = [S](repeating: S(0), count: batch.parameters.count), loss = 0.0

@@ -18,6 +18,8 @@ package struct Focal: LossTerm, Options {
 
   package var name: String { "focal" }
 
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes, scale = 1 / Double(batch.rows)
     var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0

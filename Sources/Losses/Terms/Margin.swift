@@ -34,6 +34,8 @@ package struct Margin: LossTerm, Options {
   package var name: String { "\(kind.rawValue)Margin" }
   package var readsCosines: Bool { true }
 
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes
     var moved: [S] = [], slopes: [S] = []
