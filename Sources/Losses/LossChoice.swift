@@ -26,5 +26,5 @@ package struct LossChoice: PartChoice {
     term = try made(kind.type)
   }
 
-  package var options: any Options { term }
+  package var part: (kind: LossKind, options: any Options) { (kind, term) }
 }

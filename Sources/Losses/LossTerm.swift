@@ -62,8 +62,6 @@ package protocol LossTerm: Sendable {
   var name: String { get }
   /// What it counts in the loss, from 0 on.
   var weight: Double { get }
-  /// Whether the gradient regularizer can go through it: false where a part that is held constant differs between passes.
-  var isRegularizable: Bool { get }
   /// Whether it reads logits, and whether these have to be cosines.
   var readsLogits: Bool { get }
   var readsCosines: Bool { get }
@@ -80,7 +78,6 @@ extension OptionField where Root: LossTerm {
 }
 
 extension LossTerm {
-  package var isRegularizable: Bool { true }
   package var readsLogits: Bool { true }
   package var readsCosines: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }

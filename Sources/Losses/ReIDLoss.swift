@@ -50,12 +50,7 @@ package struct ReIDLoss: Sendable {
     var gradients: [Gradients<A>] = [], values: [Double] = [], shares: [Int] = []
     for (index, (head, output)) in zip(heads, outputs).enumerated() {
       let embeddings = try Self.gather(output.embedding, communicator), logits = output.logits.array.map { Double($0) }
-      let parts = head.terms.enumerated().map { number, term in
-        term.weight == 0
-          ? nil
-          : term.evaluate(
-            batch(head, output, rows, embeddings, logits, own(parameters, index, number)))
-      }
+      let parts = parts(head, output, rows, embeddings, logits, parameters[index])
       for part in parts {
         if case .share = part?.value { shares.append(values.count) }
         values.append(part?.loss ?? 0)
@@ -91,12 +86,7 @@ package struct ReIDLoss: Sendable {
       guard directions.allSatisfy(\.isFinite) else { throw TangentOverflow() }
       let embeddings = zip(try Self.gather(output.embedding, communicator), directions).map { Dual($0, $1) }
       let logits = zip(output.logits.array, dots.logits.array).map { Dual(Double($0), Double($1)) }
-      let parts = head.terms.enumerated().map { number, term in
-        term.weight == 0
-          ? nil
-          : term.evaluate(
-            batch(head, output, rows, embeddings, logits, own(parameters, index, number).map { Dual($0) }))
-      }
+      let parts = parts(head, output, rows, embeddings, logits, parameters[index])
       let factors = head.terms.map { $0.weight * scale * weight }
       func slopes(_ part: [Dual]?) -> [Double]? { part?.map(\.tangent) }
       return Gradients(
@@ -112,17 +102,19 @@ package struct ReIDLoss: Sendable {
     }
   }
 
-  /// Those of a term; heads whose terms have none may leave them out.
-  private func own(_ parameters: [[[Double]]], _ head: Int, _ term: Int) -> [Double] {
-    parameters[head].isEmpty ? [] : parameters[head][term]
-  }
-
-  private func batch<A: Element, S: RealNumber>(
-    _ head: Head, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S], _ parameters: [S]
-  ) -> LossBatch<S> {
-    LossBatch(
-      embeddings: embeddings, length: output.embedding.shape.channels, logits: logits,
-      classes: output.logits.shape.channels, labels: rows.labels[head.label], own: rows.own, parameters: parameters)
+  /// Each term of a head; nil where it has no weight. `parameters`: by term, or none where no term has any.
+  private func parts<A: Element, S: RealNumber>(
+    _ head: Head, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S],
+    _ parameters: [[Double]]
+  ) -> [LossGradient<S>?] {
+    head.terms.enumerated().map { number, term in
+      guard term.weight > 0 else { return nil }
+      return term.evaluate(
+        LossBatch(
+          embeddings: embeddings, length: output.embedding.shape.channels, logits: logits,
+          classes: output.logits.shape.channels, labels: rows.labels[head.label], own: rows.own,
+          parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }))
+    }
   }
 
   private static func gather<A: Element>(_ rows: Tensor<A>, _ communicator: any Communicator) throws -> [Double] {

@@ -1,7 +1,7 @@
 import Losses
 import Tensors
 
-/// Which network: ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.
+/// Which network: a trunk, with the pyramid of the paper (MSFL) or without, the paper's ablations, and heads.
 package struct Architecture: Sendable, Equatable {
   package enum Head: String, Sendable, CaseIterable {
     /// Stages fused by a feature pyramid (MSFL, section III-A of the paper).

@@ -58,10 +58,3 @@ private final class CosinePasses<A: Element>: ClassifierPasses where A.Accumulat
     return target.finish(Operand.plain(bar).adding(addend, run.context).tensor, run.context)
   }
 }
-
-/// What it can be told.
-package struct CosineOptions: Options {
-  package init() {}
-
-  package static var fields: [OptionField<Self>] { [] }
-}

@@ -8,7 +8,8 @@ package final class Head<E: Element> {
   package let sources: [MapSource]
   fileprivate let pools: [any Pool<E>]
   fileprivate let masks: [RandomMask<E>]
-  package let range: Range<Int>
+  /// The parameters of the pools, and of the neck and all behind it.
+  fileprivate let poolRange: Range<Int>, range: Range<Int>
   package let neck: any Neck<A>
   package let classifier: any Classifier<A>
   /// Of the head's loss terms: parameters of their own, in the layout of a weight of [classes, length].
@@ -29,9 +30,11 @@ package final class Head<E: Element> {
       classes = architecture.classes(options.label)
     let sources = sources
     masks = (options.mask.maskKind.map { kind in sources.indices.map { RandomMask(kind, stream: stream + $0) } }) ?? []
-    ((pools, neck, classifier, termParameters), range) = builder.recorded { builder in
-      let pools = sources.map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", &builder) }
-      let (neck, classifier, slots) = builder.accumulating {
+    (pools, poolRange) = builder.recorded { builder in
+      sources.map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", &builder) }
+    }
+    ((neck, classifier, termParameters), range) = builder.recorded { builder in
+      builder.accumulating {
         (layout: inout ParameterLayout, statistics: inout ParameterLayout)
           -> (any Neck<A>, any Classifier<A>, [ParameterLayout.Slot?]) in
         let neck: any Neck<A> =
@@ -56,7 +59,6 @@ package final class Head<E: Element> {
         }
         return (neck, classifier, slots)
       }
-      return (pools, neck, classifier, slots)
     }
     (self.channels, retrieve) = (channels, options.retrieve)
   }
@@ -72,9 +74,6 @@ package final class Head<E: Element> {
   fileprivate func feature(_ images: Int, _ run: Run<E>) -> Tensor<E.Accumulator> {
     Tensor(Shape(images, 1, 1, channels.reduce(0, +)), in: run.context.arena)
   }
-
-  /// Whether pools have no parameters.
-  fileprivate var poolsAreFree: Bool { !pools.contains { $0 is GeneralizedMean<E> } }
 
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
@@ -123,16 +122,14 @@ package final class HeadPasses<E: Element> {
     return try neck.forwardTangent(feature, run.accumulating)
   }
 
-  /// The neck's part, down to the feature; `gradient` goes on from there, and `complete` says that it is done.
+  /// The neck's part, down to the feature; `gradient` goes on from there.
   package func backward(_ bars: HeadValues<A>, _ pass: BackwardPass, _ run: Run<E>) throws {
     arrived = (try neck.backward(bars, pass, run.accumulating), pass)
-    if head.poolsAreFree { pass.gradients?.complete(head.range) }
+    pass.gradients?.complete(head.range)
   }
 
-  /// After the gradients of all sources: pools with parameters of their own are done too.
-  func complete(_ pass: BackwardPass) {
-    if !head.poolsAreFree { pass.gradients?.complete(head.range) }
-  }
+  /// After the gradients of all sources.
+  func completePools(_ pass: BackwardPass) { pass.gradients?.complete(head.poolRange) }
 
   /// The gradient of a source's map, with `addend`, finished by `target`; nil if this head does not read it.
   func gradient(

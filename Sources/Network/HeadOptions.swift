@@ -68,17 +68,10 @@ package enum NeckChoice: PartChoice {
     }
   }
 
-  package var kind: Kind {
+  package var part: (kind: Kind, options: any Options) {
     switch self {
-    case .embedding: .embedding
-    case .bnneck: .bnneck
-    }
-  }
-
-  package var options: any Options {
-    switch self {
-    case .embedding(let options): options
-    case .bnneck(let options): options
+    case .embedding(let options): (.embedding, options)
+    case .bnneck(let options): (.bnneck, options)
     }
   }
 }
@@ -87,26 +80,19 @@ package enum NeckChoice: PartChoice {
 package enum ClassifierChoice: PartChoice {
   package enum Kind: String, CaseIterable, Sendable { case linear, cosine }
 
-  case linear(LinearOptions), cosine(CosineOptions)
+  case linear(LinearOptions), cosine(NoOptions)
 
   package init(_ kind: Kind, _ read: OptionReader) throws {
     switch kind {
     case .linear: self = .linear(try read(LinearOptions.self))
-    case .cosine: self = .cosine(try read(CosineOptions.self))
+    case .cosine: self = .cosine(try read(NoOptions.self))
     }
   }
 
-  package var kind: Kind {
+  package var part: (kind: Kind, options: any Options) {
     switch self {
-    case .linear: .linear
-    case .cosine: .cosine
-    }
-  }
-
-  package var options: any Options {
-    switch self {
-    case .linear(let options): options
-    case .cosine(let options): options
+    case .linear(let options): (.linear, options)
+    case .cosine(let options): (.cosine, options)
     }
   }
 }

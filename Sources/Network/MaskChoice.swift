@@ -5,29 +5,21 @@ import Tensors
 package enum MaskChoice: PartChoice {
   package enum Kind: String, CaseIterable, Sendable { case none, stripe, channels }
 
-  case none(NoMask), stripe(StripeMask), channels(ChannelMask)
+  case none(NoOptions), stripe(StripeMask), channels(ChannelMask)
 
   package init(_ kind: Kind, _ read: OptionReader) throws {
     switch kind {
-    case .none: self = .none(try read(NoMask.self))
+    case .none: self = .none(try read(NoOptions.self))
     case .stripe: self = .stripe(try read(StripeMask.self))
     case .channels: self = .channels(try read(ChannelMask.self))
     }
   }
 
-  package var kind: Kind {
+  package var part: (kind: Kind, options: any Options) {
     switch self {
-    case .none: .none
-    case .stripe: .stripe
-    case .channels: .channels
-    }
-  }
-
-  package var options: any Options {
-    switch self {
-    case .none(let options): options
-    case .stripe(let options): options
-    case .channels(let options): options
+    case .none(let options): (.none, options)
+    case .stripe(let options): (.stripe, options)
+    case .channels(let options): (.channels, options)
     }
   }
 
@@ -39,11 +31,6 @@ package enum MaskChoice: PartChoice {
     case .channels(let options): .channels(rate: options.rate)
     }
   }
-}
-
-package struct NoMask: Options {
-  package init() {}
-  package static var fields: [OptionField<Self>] { [] }
 }
 
 /// A band of rows, the same for the whole batch (BatchDropBlock).

@@ -32,14 +32,6 @@ package struct NetworkBuilder<E: Element> {
     return layer
   }
 
-  mutating func depthwise(_ name: String, _ channels: Int, kernel: Int = 3, stride: Int = 1)
-    -> DepthwiseConvolution<E>
-  {
-    let layer = DepthwiseConvolution<E>(&parameters, name, channels: channels, kernel: kernel, stride: stride)
-    maps.append((layer, false))
-    return layer
-  }
-
   /// Squeeze-and-excitation of `channels`, through `reduction` times fewer hidden values.
   mutating func excitation(_ name: String, _ channels: Int, reduction: Int) -> SqueezeExcitation<E.Accumulator> {
     let layer = SqueezeExcitation<E.Accumulator>(

@@ -176,12 +176,14 @@ package final class NetworkPasses<E: Element> {
     } else {
       (top, others) = try direct(readers, pass)
     }
-    for head in heads { head.complete(pass) }
+    for head in heads { head.completePools(pass) }
     return try trunk.backward(top, adding: others, pass, run)
   }
 
   /// Without a pyramid the heads read the stages themselves.
-  private func direct(_ readers: MapReaders<E>, _ pass: BackwardPass) throws -> (top: Gradient<E>, others: [Int: Tensor<E>]) {
+  private func direct(_ readers: MapReaders<E>, _ pass: BackwardPass) throws -> (
+    top: Gradient<E>, others: [Int: Tensor<E>]
+  ) {
     let last = trunk.outputs.count
     var others: [Int: Tensor<E>] = [:]
     for stage in 1..<last { others[stage] = try readers(.stage(stage), nil, .plain)?.tensor }

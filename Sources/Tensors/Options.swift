@@ -122,10 +122,16 @@ extension KeyedDecodingContainer where Key == OptionKey {
 /// A part and its options in a file: a word, `bnneck`, or a word with options, `{bnneck: {bias: true}}`.
 package protocol PartChoice: Codable, Sendable, Equatable {
   associatedtype Kind: RawRepresentable & CaseIterable & Sendable where Kind.RawValue == String
-  var kind: Kind { get }
-  var options: any Options { get }
+  var part: (kind: Kind, options: any Options) { get }
   /// A part of this kind, with the options that `read` reads for its type.
   init(_ kind: Kind, _ read: OptionReader) throws
+}
+
+/// Of a part that cannot be told anything.
+package struct NoOptions: Options {
+  package init() {}
+
+  package static var fields: [OptionField<Self>] { [] }
 }
 
 /// Reads the options of a part, or gives their defaults.
@@ -160,6 +166,9 @@ extension PartChoice {
     try self.init(
       try kind(key.stringValue, at: container.codingPath + [key]), OptionReader(container: container, key: key))
   }
+
+  package var kind: Kind { part.kind }
+  package var options: any Options { part.options }
 
   /// The words of the kinds.
   package static var words: String { Kind.allCases.map(\.rawValue).joined(separator: ", ") }

@@ -42,7 +42,6 @@ struct Train: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {
-      try RunFolder(path: output).requireFolderOfItsOwn()
       guard let trace else { return }
       let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
       try Destination("--trace", trace).requireFile(besides: [data, options.config, weights])
@@ -136,7 +135,7 @@ struct Train: RankCommand {
     let rehearsal = try Rehearsal.step(
       element, images: largest, identities: Sample.classes(of: dataset.train).count, configuration,
       machine)
-    let features = 3 * 4 * configuration.model.embedding * (dataset.query.count + dataset.gallery.count)
+    let features = 3 * 4 * rehearsal.descriptorLength * (dataset.query.count + dataset.gallery.count)
     let images = 4 * 3 * configuration.input.height * configuration.input.width * largest
     log.info("memory: \(rehearsal.memory.summary)")
     try HostMemory.require(rehearsal.memory.total + features + images, communicator)

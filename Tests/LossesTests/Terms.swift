@@ -3,11 +3,6 @@ import Tensors
 
 // Terms as functions of arrays, with their tangents.
 
-extension LossTerm {
-  /// The tangents of the gradients along the tangents of what the term reads.
-  func tangents(_ batch: LossBatch<Dual>) -> LossGradient<Dual> { evaluate(batch) }
-}
-
 func duals(_ values: [Double], _ tangents: [Double]) -> [Dual] { zip(values, tangents).map { Dual($0, $1) } }
 
 enum SoftmaxCrossEntropy {

@@ -26,9 +26,7 @@ package struct CrossEntropy: LossTerm, Options {
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes, scale = 1 / Double(batch.rows)
     var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0
-    for (row, label) in batch.labels[batch.own].enumerated() {
-      let softmax = Softmax(batch.logits[row * classes..<(row + 1) * classes])
-      precondition(label >= 0 && label < classes)
+    batch.forEachSoftmax { row, label, softmax in
       let factor = S(scale) / softmax.sum
       for i in 0..<classes {
         gradient[row * classes + i] = softmax.exponentials[i] * factor
@@ -42,6 +40,18 @@ package struct CrossEntropy: LossTerm, Options {
       }
     }
     return LossGradient(.share(loss), logits: gradient)
+  }
+}
+
+extension LossBatch {
+  /// Every row of this rank by its number, the class of its label and the softmax of its logits.
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
+  func forEachSoftmax(_ body: (_ row: Int, _ label: Int, _ softmax: Softmax<S>) -> Void) {
+    for (row, label) in labels[own].enumerated() {
+      precondition(label >= 0 && label < classes)
+      body(row, label, Softmax(logits[row * classes..<(row + 1) * classes]))
+    }
   }
 }
 

@@ -23,8 +23,7 @@ package struct Focal: LossTerm, Options {
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let classes = batch.classes, scale = 1 / Double(batch.rows)
     var gradient = [S](repeating: S(0), count: batch.logits.count), loss = 0.0
-    for (row, label) in batch.labels[batch.own].enumerated() {
-      let softmax = Softmax(batch.logits[row * classes..<(row + 1) * classes])
+    batch.forEachSoftmax { row, label, softmax in
       let p = softmax.exponentials[label] / softmax.sum
       // 1 − p from the others, which does not cancel where p is near 1.
       var others = S(0)

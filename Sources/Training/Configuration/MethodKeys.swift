@@ -24,7 +24,8 @@ extension ConfigurationSection {
 
   private static var model: Self {
     Self(
-      "model", "ResNet-50 with the multi-scale head of the paper (MSFL) or without, and the paper's ablations.",
+      "model",
+      "A trunk with the multi-scale head of the paper (MSFL) or without, the paper's ablations, and heads of other kinds.",
       [
         .choice(
           "model.trunk", TrunkKind.self, "What turns images into maps of four stages; torchvision's tensor names."),

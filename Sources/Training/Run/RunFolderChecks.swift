@@ -6,7 +6,7 @@ import Tensors
 extension RunFolder {
   /// Throws `Failure.usage` where the folder is a file, or lies among the checkpoints of a run: that run would take what is
   /// written there for its own, and remove it.
-  package func requireFolderOfItsOwn() throws {
+  func requireFolderOfItsOwn() throws {
     if access(path, F_OK) == 0, !InputFile.isFolder(path) {
       throw Failure.usage("\(path): is a file; --output needs a folder")
     }

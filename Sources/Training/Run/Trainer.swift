@@ -295,13 +295,9 @@ package final class Trainer<E: Element> {
     let loss = result.loss, index = plan.index + 1
     // The log has said why; there are no numbers to show.
     if result.skippedFor != nil && !loss.total.isFinite { return }
-    var parts = loss.terms.map { String(format: "%@ %.3f", $0.name == "crossEntropy" ? "ce" : $0.name, $0.value) }
-      .joined(separator: " ")
-    if let msgr = loss.msgr { parts += String(format: " msgr %.3f", msgr) }
-    if let penalty = loss.adaptiveL2 { parts += String(format: " l2 %.3f", penalty) }
     let line = String(
       format: "epoch %d/%d  step %d/%d  loss %.3f (%@)  lr %.1e  %.1f img/s  eta %@", plan.epoch + 1,
-      configuration.schedule.epochs, index, coordinator.stepsPerEpoch, loss.total, parts,
+      configuration.schedule.epochs, index, coordinator.stepsPerEpoch, loss.total, loss.summary,
       plan.learningRate, rate, pace.remaining(coordinator.totalSteps - done))
     log.step(line, done: Double(index) / Double(coordinator.stepsPerEpoch))
   }

@@ -13,6 +13,8 @@ package struct Rehearsal: Sendable {
   /// Bytes that layers read and write, and beside them what the optimizer does.
   package let traffic: [Work.Traffic: Int]
   package let optimizerTraffic: Int
+  /// Of what an evaluation keeps of each image.
+  package let descriptorLength: Int
   package var totalTraffic: Int { traffic.values.reduce(0, +) + optimizerTraffic }
   package var totalMultiplyAdds: Int { multiplyAdds.values.reduce(0, +) }
 
@@ -39,7 +41,8 @@ package struct Rehearsal: Sendable {
     let optimizer = 6 * parameters.values.bytes + step.gradients.values.bytes
     let work = rehearsal.workers.work
     return Rehearsal(
-      memory: memory, multiplyAdds: work.multiplyAdds, traffic: work.bytes, optimizerTraffic: optimizer)
+      memory: memory, multiplyAdds: work.multiplyAdds, traffic: work.bytes, optimizerTraffic: optimizer,
+      descriptorLength: network.descriptorLength)
   }
 }
 

@@ -1,5 +1,6 @@
 import CKernels
 import Collectives
+import Foundation
 import Kernels
 import Layers
 import Losses
@@ -23,6 +24,14 @@ package struct StepLoss: Sendable {
 
   /// Whether L itself is finite.
   package var termsAreFinite: Bool { terms.allSatisfy { $0.value.isFinite } }
+
+  /// The parts, for a line of the log.
+  package var summary: String {
+    var parts = terms.map { String(format: "%@ %.3f", $0.name == "crossEntropy" ? "ce" : $0.name, $0.value) }
+    if let msgr { parts.append(String(format: "msgr %.3f", msgr)) }
+    if let adaptiveL2 { parts.append(String(format: "l2 %.3f", adaptiveL2)) }
+    return parts.joined(separator: " ")
+  }
 
   mutating func add(msgr value: Double, lambda: Double) {
     msgr = value
