@@ -1,13 +1,5 @@
 import Tensors
 
-/// The mean of ImageNet's pixels, for channels red, green, blue in 0...1: what is erased becomes it. The normalization of
-/// the network's input, with the standard deviation, is `InputNormalization`'s.
-package enum ImageNet {
-  package static let mean: [Double] = [0.485, 0.456, 0.406]
-  /// `mean` as a colour.
-  package static let meanColor: [UInt8] = [124, 116, 104]
-}
-
 /// What becomes of an image before it enters the network, as 8-bit RGB [height][width][3].
 package struct Transforms: Sendable, Equatable {
   /// The network's input.

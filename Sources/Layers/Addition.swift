@@ -1,16 +1,15 @@
-import CKernels
 import Tensors
 
 /// y = a + b, element by element; both n×h×w×c, a as it is read. Precision: summed in the accumulator, rounded once. Collectives: none.
 package enum Addition<E: Element> {
   package static func forward(_ a: Operand<E>, _ b: Tensor<E>, _ context: Context<E>) -> Tensor<E> {
-    let shape = a.shape, view = a.view(.exact), read = context.kernels.elementwise.read!
+    let shape = a.shape, view = a.view(.exact), kernels = context.kernels
     var epilogue = Epilogue(out: context.tensor(shape))
     epilogue.addend = b
     context.workers.work.move(.activations, a.bytes)
     _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
-      var view = view.ofImage(line / shape.height)
-      read(&view, line * shape.width, shape.width, shape.channels, rows)
+      kernels.read(
+        view, image: line / shape.height, pixel: line * shape.width, shape.width, channels: shape.channels, into: rows)
       return shape.channels
     }
     withExtendedLifetime(a) {}

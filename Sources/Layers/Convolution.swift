@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 
@@ -195,7 +194,7 @@ package final class Convolution<E: Element>: LinearMap {
     let kernels = context.kernels
     let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let pass = WeightGradientPass(
-      elementwise: kernels.elementwise, gemm: kernels.gemm,
+      kernels: kernels,
       terms: operands.map {
         .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
       }, input: x.shape, window: window, output: yBar.shape,
@@ -215,11 +214,11 @@ package final class Convolution<E: Element>: LinearMap {
   private func pass(
     _ operand: Operand<E>, _ window: Window, rows: Int, columns: Int, channels: Int, _ panels: Buffer<UInt8>?,
     _ epilogue: Epilogue<E>, _ placement: Placement, _ context: Context<E>
-  ) -> ConvolutionPass {
+  ) -> ConvolutionPass<E> {
     let kernels = context.kernels
     return ConvolutionPass(
-      elementwise: kernels.elementwise, gemm: kernels.gemm,
-      operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows, columns: columns,
+      kernels: kernels, operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows,
+      columns: columns,
       channels: channels, panels: panels.map { UnsafeRawPointer($0.pointer) },
       epilogue: epilogue.view,
       output: epilogue.out.shape,

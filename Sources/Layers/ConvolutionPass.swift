@@ -1,4 +1,4 @@
-import CKernels
+import Foundation
 import Kernels
 import Tensors
 
@@ -19,10 +19,9 @@ struct Placement {
 /// rows of a band are read, with what is pending, into zero-padded scratch, as elements of the GEMM; a row of its left
 /// matrix is then just a pointer to where a window starts, and one row of taps is one contiguous run. Sums are taken in
 /// float32 within a band, in float64 across bands in their order: neither threads nor ranks change them.
-struct ConvolutionPass {
-  let elementwise: lineup_elementwise
-  let gemm: Gemm
-  let operand: OperandView
+struct ConvolutionPass<E: Element> {
+  let kernels: Kernels<E>
+  let operand: OperandView<E>
   /// The shape of the operand.
   let input: Shape
   let window: Window
@@ -30,16 +29,18 @@ struct ConvolutionPass {
   let rows: Int, columns: Int, channels: Int
   /// [panel][window rows][run of window columns × input channels, padded][width]
   let panels: UnsafeRawPointer?
-  let epilogue: EpilogueView
+  let epilogue: EpilogueView<E>
   let output: Shape
   let placement: Placement
   /// The shape of the epilogue's addend.
   let addend: Shape
 
+  private var gemm: Gemm { kernels.gemm }
+
   /// Runs the pass over all images. Returns the sums that the epilogue takes, of each band in order: bands × 3 × channels.
   func run(_ workers: Workers) -> (partial: Buffer<Double>?, bands: Int) {
     let images = input.images
-    let bandRows = Self.bandRows(rows, columns)
+    let bandRows = Window.bandRows(rows, columns)
     let bandsPerImage = (rows + bandRows - 1) / bandRows
     let bands = images * bandsPerImage
     // OpenBLAS rounds by the shape of a call, so there a call keeps to one band; ours may take several.
@@ -62,9 +63,8 @@ struct ConvolutionPass {
         let height = min(bandRows, rows - first)
         if window.taps > 0 {
           let base = scratch.input + slot * plan.bandBytes
-          var operand = operand.ofImage(image)
           window.readBand(
-            &operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: columns, into: base,
+            operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: columns, into: base,
             plane: plan.planeBytes)
           let step = window.stride * input.channels * gemm.elementBytes
           for i in 0..<height {
@@ -80,23 +80,18 @@ struct ConvolutionPass {
       multiply(pixels, plan, scratch)
       var start = 0
       for (slot, count) in counts.enumerated() {
-        if hasSums { scratch.sums.initializeMemory(as: UInt8.self, repeating: 0, count: 3 * channels * size) }
-        var epilogue = epilogue.ofImage((range.lowerBound + slot) / bandsPerImage)
-        elementwise.store(
-          &epilogue, scratch.c + start * ldc * size, ldc, scratch.to + start, scratch.from + start, count, channels,
-          scratch.sums)
-        if let partial {
-          let band = range.lowerBound + slot
-          SumConversion.widen(scratch.sums, size: size, count: 3 * channels, to: partial.pointer + band * 3 * channels)
-        }
+        let band = range.lowerBound + slot, sums = scratch.sums.assumingMemoryBound(to: E.Accumulator.self)
+        if hasSums { memset(sums, 0, 3 * channels * size) }
+        kernels.store(
+          epilogue, image: band / bandsPerImage,
+          (scratch.c + start * ldc * size).assumingMemoryBound(to: E.Accumulator.self), ld: ldc, to: scratch.to + start,
+          from: scratch.from + start, count, channels: channels, sums: sums)
+        if let partial { SumConversion.widen(sums, count: 3 * channels, to: partial.pointer + band * 3 * channels) }
         start += count
       }
     }
     return (partial, bands)
   }
-
-  /// Rows of outputs in a band: about 128 pixels, at least one row.
-  static func bandRows(_ rows: Int, _ columns: Int) -> Int { max(1, min(rows, 128 / max(1, columns))) }
 
   /// Rows of a GEMM call: enough to reuse the weights, few enough for the widened input to stay in the second cache.
   private var targetRows: Int { max(64, min(256, 131_072 / max(1, input.channels))) }
@@ -108,9 +103,11 @@ struct ConvolutionPass {
     }
     let depth = input.channels, run = window.columns * depth
     for row in 0..<window.rows {
-      gemm.kernels.multiply(
-        scratch.pointers, plan.planeBytes, pixels, row * plan.width * depth, panels, window.panelRows(gemm, depth),
-        row * gemm.padded(depth: run), channels, run, row > 0 ? 1 : 0, scratch.c, plan.ldc, scratch.workspace)
+      gemm.multiply(
+        .init(scratch.pointers, count: pixels, offset: row * plan.width * depth, plane: plan.planeBytes),
+        .init(after("packing", panels), rows: window.panelRows(gemm, depth), first: row * gemm.padded(depth: run)),
+        columns: channels, depth: run, accumulates: row > 0, into: scratch.c, ld: plan.ldc, workspace: scratch.workspace
+      )
     }
   }
 
@@ -131,6 +128,9 @@ struct ConvolutionPass {
 }
 
 extension Window {
+  /// Rows of outputs in a band: about 128 pixels, at least one row.
+  static func bandRows(_ rows: Int, _ columns: Int) -> Int { max(1, min(rows, 128 / max(1, columns))) }
+
   /// Columns of a band's scratch, for `columns` outputs.
   func paddedColumns(_ columns: Int) -> Int { (columns - 1) * stride + self.columns }
 
@@ -141,8 +141,8 @@ extension Window {
   func panelRows(_ gemm: Gemm, _ channels: Int) -> Int { rows * gemm.padded(depth: columns * channels) }
 
   /// Reads the input rows that outputs firstRow ..< firstRow + rows of an image see, zeros around the image.
-  func readBand(
-    _ operand: inout lineup_operand, _ gemm: Gemm, shape: Shape, image: Int, firstRow: Int, rows: Int, columns: Int,
+  func readBand<E: Element>(
+    _ operand: OperandView<E>, _ gemm: Gemm, shape: Shape, image: Int, firstRow: Int, rows: Int, columns: Int,
     into base: UnsafeMutableRawPointer, plane: Int
   ) {
     let width = paddedColumns(columns), pixel = shape.channels * gemm.elementBytes
@@ -158,8 +158,8 @@ extension Window {
       let before = firstColumn - left, inside = endColumn - firstColumn
       gemm.clear(line, bytes: before * pixel, plane: plane)
       gemm.read(
-        &operand, image * shape.area + row * shape.width + firstColumn, inside, shape.channels,
-        into: line + before * pixel, plane: plane)
+        operand, image: image, pixel: image * shape.area + row * shape.width + firstColumn, inside,
+        channels: shape.channels, into: line + before * pixel, plane: plane)
       gemm.clear(line + (before + inside) * pixel, bytes: (width - before - inside) * pixel, plane: plane)
     }
   }
@@ -177,8 +177,8 @@ private struct ScratchPlan {
     let to: UnsafeMutablePointer<UInt32>, from: UnsafeMutablePointer<UInt32>
   }
 
-  init(_ pass: ConvolutionPass, bandRows: Int, bands: Int) {
-    let gemm = pass.gemm, size = gemm.accumulatorBytes, pixels = bands * bandRows * pass.columns
+  init<E: Element>(_ pass: ConvolutionPass<E>, bandRows: Int, bands: Int) {
+    let gemm = pass.kernels.gemm, size = gemm.accumulatorBytes, pixels = bands * bandRows * pass.columns
     width = pass.window.paddedColumns(pass.columns)
     ldc = gemm.padded(columns: pass.channels)
     let elements = pass.window.paddedRows(bandRows) * width * pass.input.channels
@@ -187,7 +187,7 @@ private struct ScratchPlan {
     let run = pass.window.columns * pass.input.channels
     let sizes = [
       bands * bandBytes, pixels * ldc * size, 3 * pass.channels * size,
-      gemm.kernels.workspace(pixels, pass.channels, run), pixels * 8, pixels * 4, pixels * 4,
+      gemm.workspaceBytes(rows: pixels, columns: pass.channels, depth: run), pixels * 8, pixels * 4, pixels * 4,
     ]
     var offsets: [Int] = [], end = 0
     for size in sizes {

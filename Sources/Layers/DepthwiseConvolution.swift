@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 
@@ -75,7 +74,7 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   private func run(
     _ pass: Work.Pass, _ operand: Operand<E>, _ taps: Taps, _ epilogue: Epilogue<E>, _ context: Context<E>
   ) -> Sums {
-    let working = after("packing", working), out = epilogue.out.shape, kernels = context.kernels.elementwise
+    let working = after("packing", working), out = epilogue.out.shape, kernels = context.kernels
     let lines = TapLines(operand, taps, out, context)
     context.workers.work.move(.activations, operand.bytes)
     context.workers.work.move(.weights, working.bytes)
@@ -84,7 +83,8 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
       RowStore.run(epilogue, lines: out.images * out.height, columns: out.width, context) { line, rows in
         lines.withLines(of: line) { sources in
           kernels.depthwise(
-            sources, taps.kernel, taps.columns, out.width, working.pointer, channels, rows)
+            lines: sources, kernel: taps.kernel, from: taps.columns, columns: out.width, weights: working.pointer,
+            channels: channels, into: rows)
         }
         return channels
       }
@@ -95,7 +95,7 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
     _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)?,
     into gradients: ParameterGradients, _ context: Context<E>
   ) {
-    let output = yBar.shape, taps = forwardTaps(x.shape, output), kernels = context.kernels.elementwise
+    let output = yBar.shape, taps = forwardTaps(x.shape, output), kernels = context.kernels
     let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let terms = operands.map { (lines: TapLines($0.x, taps, output, context), gradient: $0.yBar.view(.exact)) }
     let size = WeightGradients.groupImages, groups = (output.images + size - 1) / size
@@ -105,14 +105,17 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
     context.workers.reserveScratch(bytes: count * MemoryLayout<A>.size)
     record(.backwardWeights, operands.count * geometry.multiplyAdds(x.shape), context) {
       context.workers.parallelFor(groups) { group, worker in
-        let rows = context.workers.scratch(worker), sum = sums.pointer + group * weight.count
+        let rows = context.workers.scratch(worker).assumingMemoryBound(to: A.self),
+          sum = sums.pointer + group * weight.count
         for image in group * size..<min(output.images, (group + 1) * size) {
           for term in terms {
-            var gradient = term.gradient.ofImage(image)
             for line in image * output.height..<(image + 1) * output.height {
-              kernels.read(&gradient, line * output.width, output.width, channels, rows)
+              kernels.read(
+                term.gradient, image: image, pixel: line * output.width, output.width, channels: channels, into: rows)
               term.lines.withLines(of: line) { sources in
-                kernels.depthwise_weights(sources, taps.kernel, taps.columns, output.width, rows, channels, sum)
+                kernels.depthwiseWeights(
+                  lines: sources, kernel: taps.kernel, from: taps.columns, columns: output.width, gradient: rows,
+                  channels: channels, into: sum)
               }
             }
           }
@@ -121,8 +124,8 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
       guard !context.workers.isRehearsal else { return }
       for group in 0..<groups {
         kernels.add(
-          sums.pointer + group * weight.count, weight.count, gradients.rounding,
-          gradients.values.pointer + weight.range.lowerBound)
+          sums.pointer + group * weight.count, weight.count, rounding: gradients.rounding,
+          into: gradients.values.pointer + weight.range.lowerBound)
       }
     }
     withExtendedLifetime(operands) {}
@@ -155,15 +158,14 @@ private struct Taps {
 
 /// The lines of an operand that a line of results is computed from, a line for every tap row.
 private struct TapLines<E: Element> {
-  private let operand: Operand<E>, taps: Taps, view: OperandView
+  private let operand: Operand<E>, taps: Taps, view: OperandView<E>, kernels: Kernels<E>
   /// Of the results.
   private let height: Int
-  private let read: (UnsafePointer<lineup_operand>?, Int, Int, Int, UnsafeMutableRawPointer?) -> Void
 
   init(_ operand: Operand<E>, _ taps: Taps, _ output: Shape, _ context: Context<E>) {
     (self.operand, self.taps, height) = (operand, taps, output.height)
     view = operand.view(.exact)
-    read = context.kernels.elementwise.read
+    kernels = context.kernels
   }
 
   /// body(accumulators of each tap row's line, NULL where it sees none); valid inside.
@@ -172,11 +174,12 @@ private struct TapLines<E: Element> {
     let bytes = (shape.width * shape.channels * MemoryLayout<E.Accumulator>.size + 63) / 64 * 64
     withUnsafeTemporaryAllocation(byteCount: taps.kernel * bytes, alignment: 64) { scratch in
       withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: taps.kernel) { pointers in
-        var view = view.ofImage(image)
         for tap in 0..<taps.kernel {
           let source = Int(taps.rows[row * taps.kernel + tap]), rows = scratch.baseAddress! + tap * bytes
           if source >= 0 {
-            read(&view, (image * shape.height + source) * shape.width, shape.width, shape.channels, rows)
+            kernels.read(
+              view, image: image, pixel: (image * shape.height + source) * shape.width, shape.width,
+              channels: shape.channels, into: rows.assumingMemoryBound(to: E.Accumulator.self))
           }
           pointers.initializeElement(at: tap, to: source >= 0 ? UnsafeRawPointer(rows) : nil)
         }

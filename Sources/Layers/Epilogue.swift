@@ -1,4 +1,4 @@
-import CKernels
+import Kernels
 import Tensors
 
 /// How the gradient of a tensor is finished when its last contribution is written: through the ReLU that the
@@ -90,66 +90,33 @@ package struct Epilogue<E: Element> {
   /// See `SumConversion`.
   var rounding: Double { SumConversion.rounding(E.self, area: out.shape.area, forward: forwardSums != .none) }
 
-  /// The C view; valid while the epilogue is referenced.
-  var view: EpilogueView {
-    let size = MemoryLayout<E.Accumulator>.size
-    func stride(_ normalized: GradientTarget<E>.Normalized?) -> Int { (normalized?.state.imageStride ?? 0) * size }
-    var gate: GradientTarget<E>.Normalized?
-    if case .activation(let normalized) = target.gate { gate = normalized }
+  /// The kernels' view; valid while the epilogue is referenced.
+  var view: EpilogueView<E> {
+    let gate: EpilogueView<E>.Gate =
+      switch target.gate {
+      case .open: .open
+      case .positive(let tensor): .positive(tensor.pointer)
+      case .activation(let n):
+        .activation(
+          z: n.z.pointer, scale: n.state.scale.pointer, shift: n.state.shift.pointer, imageStride: n.state.imageStride)
+      }
     return EpilogueView(
-      sharedView, gate: stride(gate), mean1: stride(tangentOf?.normalized ?? target.norms.first),
-      mean2: stride(target.norms.count > 1 ? target.norms[1] : nil))
+      out: out.pointer, bias: bias, addend: addend.map { UnsafePointer($0.pointer) }, gate: gate, sums: viewSums)
   }
 
-  private var sharedView: lineup_epilogue {
-    var view = lineup_epilogue()
-    view.out = UnsafeMutableRawPointer(out.pointer)
-    view.bias = bias.map { UnsafeRawPointer($0) }
-    view.addend = addend.map { UnsafeRawPointer($0.pointer) }
-    switch target.gate {
-    case .open: break
-    case .positive(let tensor): view.gate = UnsafeRawPointer(tensor.pointer)
-    case .activation(let normalized):
-      view.gate = UnsafeRawPointer(normalized.z.pointer)
-      view.gate_scale = UnsafeRawPointer(normalized.state.scale.pointer)
-      view.gate_shift = UnsafeRawPointer(normalized.state.shift.pointer)
-    }
-    view.sums = forwardSums != .none ? LINEUP_FORWARD_SUMS : hasSums ? LINEUP_BACKWARD_SUMS : LINEUP_NO_SUMS
-    if let tangentOf {
-      view.z1 = UnsafeRawPointer(tangentOf.normalized.z.pointer)
-      view.mean1 = UnsafeRawPointer(tangentOf.normalized.state.mean.pointer)
-      view.z2 = UnsafeRawPointer(tangentOf.gradient.pointer)
-    }
+  private var viewSums: EpilogueView<E>.Sums {
+    guard forwardSums == .none else { return .forward }
     if let first = target.norms.first {
-      view.z1 = UnsafeRawPointer(first.z.pointer)
-      view.mean1 = UnsafeRawPointer(first.state.mean.pointer)
+      return .backward(first.factor, target.norms.count > 1 ? target.norms[1].factor : nil)
     }
-    if target.norms.count > 1 {
-      view.z2 = UnsafeRawPointer(target.norms[1].z.pointer)
-      view.mean2 = UnsafeRawPointer(target.norms[1].state.mean.pointer)
-    }
-    return view
+    if let tangentOf { return .backward(tangentOf.normalized.factor, .init(tangentOf.gradient.pointer)) }
+    return .none
   }
 }
 
-/// The kernels' view of an epilogue. They know one set of coefficients a channel; which of several, the image decides.
-struct EpilogueView {
-  private let shared: lineup_epilogue
-  /// Bytes from one image's coefficients to the next one's; 0 where all images share them.
-  private let gate: Int, mean1: Int, mean2: Int
-
-  init(_ shared: lineup_epilogue, gate: Int, mean1: Int, mean2: Int) {
-    (self.shared, self.gate, self.mean1, self.mean2) = (shared, gate, mean1, mean2)
-  }
-
-  var takesSums: Bool { shared.sums != LINEUP_NO_SUMS }
-
-  func ofImage(_ image: Int) -> lineup_epilogue {
-    var view = shared
-    view.gate_scale = view.gate_scale.map { $0 + image * gate }
-    view.gate_shift = view.gate_shift.map { $0 + image * gate }
-    view.mean1 = view.mean1.map { $0 + image * mean1 }
-    view.mean2 = view.mean2.map { $0 + image * mean2 }
-    return view
+extension GradientTarget.Normalized {
+  /// z − mean
+  fileprivate var factor: EpilogueView<E>.Factor {
+    .init(z.pointer, mean: state.mean.pointer, imageStride: state.imageStride)
   }
 }

@@ -115,7 +115,6 @@ private struct ImageRows<E: Element> {
 
   private let images: Int, channels: Int
   private let rounding: Double
-  private let size = MemoryLayout<A>.size
 
   init(_ shape: Shape) {
     (images, channels) = (shape.images, shape.channels)
@@ -131,7 +130,7 @@ private struct ImageRows<E: Element> {
   /// Rounded once.
   func narrowed(_ value: (_ i: Int) -> Double) -> Buffer<A> {
     let wide = values(value), result = Buffer<A>(count: wide.count)
-    SumConversion.narrow(wide.pointer, count: wide.count, to: result.pointer, size: size)
+    SumConversion.narrow(wide.pointer, count: wide.count, to: result.pointer)
     withExtendedLifetime(wide) {}
     return result
   }
@@ -141,7 +140,7 @@ private struct ImageRows<E: Element> {
     let result = Buffer<Double>(count: images * channels)
     for image in 0..<images {
       SumConversion.widen(
-        coefficients.pointer + image * imageStride, size: size, count: channels, to: result.pointer + image * channels)
+        coefficients.pointer + image * imageStride, count: channels, to: result.pointer + image * channels)
     }
     return result
   }

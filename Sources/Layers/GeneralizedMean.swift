@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 import Tensors
 
@@ -152,16 +151,15 @@ private final class GeneralizedMeanPasses<E: Element>: PoolPasses {
     epilogue.addend = addend
     epilogue.target = target
     let shape = x.shape, channels = shape.channels, count = shape.width * channels, p = p
-    let inverseArea = 1 / Double(shape.area), floor = GeneralizedMean<E>.floor, size = MemoryLayout<E.Accumulator>.size
-    let widen = context.kernels.elementwise.to_doubles!
+    let inverseArea = 1 / Double(shape.area), floor = GeneralizedMean<E>.floor, kernels = context.kernels
     let l = logs.pointer, bars = barValues.pointer
     let moving = tangent.map { (logs: $0.logs.pointer, factors: $0.factors.pointer) }
     context.workers.work.move(.activations, x.bytes + (tangent?.x.bytes ?? 0))
     let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
       withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * count) { scratch in
         let values = scratch.baseAddress!, dots = values + count, at = line / shape.height * channels
-        widen(x.tensor.pointer + line * count, count, 1, values)
-        if let tangent { widen(tangent.x.tensor.pointer + line * count, count, 1, dots) }
+        kernels.widen(x.tensor.pointer + line * count, count, into: values)
+        if let tangent { kernels.widen(tangent.x.tensor.pointer + line * count, count, into: dots) }
         for i in 0..<count {
           guard values[i] > floor else {
             // A NaN stays one.
@@ -173,7 +171,7 @@ private final class GeneralizedMeanPasses<E: Element>: PoolPasses {
           if let moving { bar += moving.factors[k] * (dots[i] / values[i] - moving.logs[k]) }
           values[i] = exp((p - 1) * (log(values[i]) - l[k])) * inverseArea * bar
         }
-        SumConversion.narrow(values, count: count, to: rows, size: size)
+        SumConversion.narrow(values, count: count, to: rows)
       }
       return channels
     }
@@ -187,15 +185,15 @@ private final class GeneralizedMeanPasses<E: Element>: PoolPasses {
     _ body: (_ at: Int, _ values: UnsafePointer<Double>, _ second: UnsafePointer<Double>) -> Void
   ) {
     let shape = x.shape, channels = shape.channels, count = shape.width * channels
-    let widen = context.kernels.elementwise.to_doubles!
+    let kernels = context.kernels
     context.workers.work.move(.activations, x.bytes + (second?.bytes ?? 0))
     context.workers.reserveScratch(bytes: 2 * count * MemoryLayout<Double>.size)
     context.workers.parallelFor(shape.images) { image, worker in
       let line = context.workers.scratch(worker).assumingMemoryBound(to: Double.self), other = line + count
       for row in 0..<shape.height {
         let start = (image * shape.height + row) * count
-        widen(x.tensor.pointer + start, count, 1, line)
-        if let second { widen(second.tensor.pointer + start, count, 1, other) }
+        kernels.widen(x.tensor.pointer + start, count, into: line)
+        if let second { kernels.widen(second.tensor.pointer + start, count, into: other) }
         for column in 0..<shape.width { body(image * channels, line + column * channels, other + column * channels) }
       }
     }

@@ -1,4 +1,4 @@
-import CKernels
+import Foundation
 import Tensors
 
 /// The mean over an image's pixels, into columns of a matrix of accumulators.
@@ -41,7 +41,7 @@ package enum GlobalAverage<E: Element> {
       }
     }
     let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
-      rows.copyMemory(from: mean.pointer + line / shape.height * channels, byteCount: rowBytes)
+      memcpy(rows, mean.pointer + line / shape.height * channels, rowBytes)
       return 0
     }
     return Gradient(tensor: epilogue.out, sums: sums)

@@ -1,4 +1,4 @@
-import CKernels
+import Foundation
 import Tensors
 
 /// The largest of an image's pixels, channel by channel, into columns of a matrix of accumulators.
@@ -20,14 +20,14 @@ package final class GlobalMax<E: Element>: Pool {
     precondition(x.isPlain, "a map that is pooled is stored")
     let shape = x.shape, channels = shape.channels, count = shape.images * channels, context = run.context
     let winners = Buffer<UInt32>(count: count), largest = Buffer<Double>(count: count)
-    let widen = context.kernels.elementwise.to_doubles!, pointer = x.tensor.pointer, lineCount = shape.width * channels
+    let kernels = context.kernels, pointer = x.tensor.pointer, lineCount = shape.width * channels
     context.workers.work.move(.activations, x.bytes)
     context.workers.reserveScratch(bytes: lineCount * MemoryLayout<Double>.size)
     context.workers.parallelFor(shape.images) { image, worker in
       let line = context.workers.scratch(worker).assumingMemoryBound(to: Double.self)
       let best = largest.pointer + image * channels, winner = winners.pointer + image * channels
       for row in 0..<shape.height {
-        widen(pointer + (image * shape.height + row) * lineCount, lineCount, 1, line)
+        kernels.widen(pointer + (image * shape.height + row) * lineCount, lineCount, into: line)
         for column in 0..<shape.width {
           let pixel = UInt32(row * shape.width + column), values = line + column * channels
           for c in 0..<channels where pixel == 0 || values[c] > best[c] || values[c].isNaN && !best[c].isNaN {
@@ -75,13 +75,13 @@ private final class GlobalMaxPasses<E: Element>: PoolPasses {
     let channels = shape.channels, size = MemoryLayout<E.Accumulator>.size, width = shape.width
     let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: width, run.context) { line, rows in
       let image = line / shape.height, firstPixel = line % shape.height * width
-      let bars = UnsafeRawPointer(yBar.pointer + image * yBar.shape.channels + first)
+      let bars = yBar.pointer + image * yBar.shape.channels + first
       let winner = winners.pointer + image * channels
-      rows.initializeMemory(as: UInt8.self, repeating: 0, count: width * channels * size)
+      memset(rows, 0, width * channels * size)
       for c in 0..<channels {
         let column = Int(winner[c]) - firstPixel
         guard 0 <= column && column < width else { continue }
-        (rows + (column * channels + c) * size).copyMemory(from: bars + c * size, byteCount: size)
+        rows[column * channels + c] = bars[c]
       }
       return channels
     }

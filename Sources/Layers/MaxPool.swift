@@ -1,4 +1,3 @@
-import CKernels
 import Tensors
 
 /// 3×3 max pooling, stride 2, padding 1, of a pending activation.
@@ -12,6 +11,7 @@ package enum MaxPool<E: Element> {
     package let y: Tensor<E>
     /// The winning tap (0…8) of each output.
     fileprivate let index: Arena.Block
+    fileprivate var taps: UnsafeMutablePointer<UInt8> { index.pointer.assumingMemoryBound(to: UInt8.self) }
   }
 
   package static func outputShape(_ x: Shape) -> Shape {
@@ -24,13 +24,12 @@ package enum MaxPool<E: Element> {
     let input = x.shape, output = outputShape(input)
     let saved = Saved(y: context.tensor(output), index: context.arena.block(bytes: output.count))
     context.workers.work.move(.activations, x.bytes + saved.y.bytes + output.count)
-    let view = x.view(.exact), maxPool = context.kernels.elementwise.max_pool!
+    let view = x.view(.exact), kernels = context.kernels
     context.workers.parallelFor(output.images * output.height) { line, _ in
-      var view = view.ofImage(line / output.height)
-      let offset = line * output.width * output.channels
-      maxPool(
-        &view, line / output.height * input.area, input.height, input.width, input.channels, line % output.height,
-        saved.y.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset)
+      let image = line / output.height, offset = line * output.width * output.channels
+      kernels.maxPool(
+        view, image: image, pixel: image * input.area, input, row: line % output.height, into: saved.y.pointer + offset,
+        index: saved.taps + offset)
     }
     withExtendedLifetime(x) {}
     return saved
@@ -41,13 +40,12 @@ package enum MaxPool<E: Element> {
     let input = xDot.shape, output = saved.y.shape
     let yDot = context.tensor(output)
     context.workers.work.move(.activations, xDot.bytes + yDot.bytes + output.count)
-    let view = xDot.view(.exact), maxPool = context.kernels.elementwise.max_pool_tangent!
+    let view = xDot.view(.exact), kernels = context.kernels
     context.workers.parallelFor(output.images * output.height) { line, _ in
-      var view = view.ofImage(line / output.height)
-      let offset = line * output.width * output.channels
-      maxPool(
-        &view, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, line / output.height * input.area,
-        input.height, input.width, input.channels, line % output.height, yDot.pointer + offset)
+      let image = line / output.height, offset = line * output.width * output.channels
+      kernels.maxPoolTangent(
+        view, image: image, pixel: image * input.area, input, row: line % output.height, index: saved.taps + offset,
+        into: yDot.pointer + offset)
     }
     withExtendedLifetime(xDot) {}
     return yDot
@@ -57,16 +55,14 @@ package enum MaxPool<E: Element> {
   package static func backward(
     _ saved: Saved, _ yBar: Tensor<E>, _ input: Shape, _ target: GradientTarget<E>, _ context: Context<E>
   ) -> Gradient<E> {
-    let output = saved.y.shape, backward = context.kernels.elementwise.max_pool_backward!
+    let output = saved.y.shape, kernels = context.kernels
     var epilogue = Epilogue(out: context.tensor(input))
     epilogue.target = target
     context.workers.work.move(.activations, yBar.bytes + output.count)
     let sums = RowStore.run(epilogue, lines: input.images * input.height, columns: input.width, context) { line, rows in
       let offset = line / input.height * output.area * output.channels
-      backward(
-        yBar.pointer + offset, saved.index.pointer.assumingMemoryBound(to: UInt8.self) + offset, input.height,
-        input.width,
-        input.channels, line % input.height, rows)
+      kernels.maxPoolBackward(
+        yBar.pointer + offset, index: saved.taps + offset, input, row: line % input.height, into: rows)
       return input.channels
     }
     return Gradient(tensor: epilogue.out, sums: sums)

@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 
@@ -18,8 +17,7 @@ struct OperandLines<E: Element> {
   }
 
   private let operands: [Operand<E>]
-  private let views: [OperandView]
-  private let read: (UnsafePointer<lineup_operand>?, Int, Int, Int, UnsafeMutableRawPointer?) -> Void
+  private let views: [OperandView<E>]
   private let shape: Shape
 
   init(_ operands: [Operand<E>], _ context: Context<E>) {
@@ -27,7 +25,6 @@ struct OperandLines<E: Element> {
     precondition(operands.allSatisfy { $0.shape.with(channels: 1) == shape.with(channels: 1) })
     (self.operands, self.shape) = (operands, shape)
     views = operands.map { $0.view(.exact) }
-    read = context.kernels.elementwise.read
   }
 
   /// A new tensor: what `body` writes for each line, plus `addend`.
@@ -38,21 +35,23 @@ struct OperandLines<E: Element> {
     precondition(output.with(channels: 1) == shape.with(channels: 1))
     var epilogue = Epilogue(out: context.tensor(output))
     epilogue.addend = addend
-    let width = shape.width, size = MemoryLayout<E.Accumulator>.size
+    let width = shape.width, kernels = context.kernels
     let counts = operands.map { width * $0.shape.channels }, most = max(counts.max()!, width * output.channels)
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.bytes })
     _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: width, context) { line, rows in
       // A line of each operand, of the result, and of accumulators.
       withUnsafeTemporaryAllocation(of: Double.self, capacity: (operands.count + 2) * most) { scratch in
-        let out = scratch.baseAddress!, accumulators = UnsafeMutableRawPointer(out + most)
+        let out = scratch.baseAddress!,
+          accumulators = UnsafeMutableRawPointer(out + most).assumingMemoryBound(to: E.Accumulator.self)
         let values = operands.indices.map { out + (2 + $0) * most }
         for (index, operand) in operands.enumerated() {
-          var view = views[index].ofImage(line / shape.height)
-          read(&view, line * width, width, operand.shape.channels, accumulators)
-          SumConversion.widen(accumulators, size: size, count: counts[index], to: values[index])
+          kernels.read(
+            views[index], image: line / shape.height, pixel: line * width, width, channels: operand.shape.channels,
+            into: accumulators)
+          SumConversion.widen(accumulators, count: counts[index], to: values[index])
         }
         body(Line(values: values, count: counts.max()!), out)
-        SumConversion.narrow(out, count: width * output.channels, to: rows, size: size)
+        SumConversion.narrow(out, count: width * output.channels, to: rows)
       }
       return output.channels
     }

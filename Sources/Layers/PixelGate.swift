@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 import Tensors
 
@@ -49,15 +48,15 @@ package final class PixelGate<E: Element>: Layer {
 
   /// a ← σ(a), in place.
   private static func sigmoid(_ a: Tensor<E>, _ context: Context<E>) {
-    let elementwise = context.kernels.elementwise, size = MemoryLayout<Double>.size
+    let kernels = context.kernels, size = MemoryLayout<Double>.size
     let count = a.shape.width * a.shape.channels
     context.workers.work.move(.activations, 2 * a.bytes)
     context.workers.reserveScratch(bytes: count * size)
     context.workers.parallelFor(a.shape.images * a.shape.height) { line, worker in
       let values = context.workers.scratch(worker).assumingMemoryBound(to: Double.self)
-      elementwise.to_doubles(a.pointer + line * count, count, 1, values)
+      kernels.widen(a.pointer + line * count, count, into: values)
       for i in 0..<count { values[i] = 1 / (1 + exp(-values[i])) }
-      elementwise.from_doubles(values, count, 1, a.pointer + line * count)
+      kernels.narrow(values, count, into: a.pointer + line * count)
     }
   }
 }

@@ -1,4 +1,3 @@
-import CKernels
 import Tensors
 
 /// Sums over pixels of stored tensors, float64 within an image.
@@ -7,12 +6,14 @@ enum PixelSums {
   static func perImage<E: Element>(_ x: Tensor<E>, _ context: Context<E>) -> [Double] {
     context.workers.work.move(.activations, x.bytes)
     guard !context.workers.isRehearsal else { return [] }
-    let shape = x.shape, sumPixels = context.kernels.elementwise.sum_pixels!
+    let shape = x.shape, kernels = context.kernels
     var sums = [Double](repeating: 0, count: shape.images * shape.channels)
     sums.withUnsafeMutableBufferPointer { sums in
       let base = sums.baseAddress!
       context.workers.parallelFor(shape.images) { image, _ in
-        sumPixels(x.pointer, nil, image * shape.area, shape.area, shape.channels, base + image * shape.channels)
+        kernels.sum(
+          x.pointer, pixel: image * shape.area, shape.area, channels: shape.channels,
+          into: base + image * shape.channels)
       }
     }
     return sums

@@ -64,8 +64,7 @@ extension Tensor {
     let values = Buffer<Double>(count: shape.images * count)
     for row in 0..<shape.images {
       SumConversion.widen(
-        pointer + row * shape.channels + first, size: MemoryLayout<Scalar>.size, count: count,
-        to: values.pointer + row * count)
+        pointer + row * shape.channels + first, count: count, to: values.pointer + row * count)
     }
     return values
   }
@@ -74,8 +73,7 @@ extension Tensor {
   func setColumns(_ first: Int, _ count: Int, from values: Buffer<Double>) where Scalar.Accumulator == Scalar {
     for row in 0..<shape.images {
       SumConversion.narrow(
-        values.pointer + row * count, count: count, to: pointer + row * shape.channels + first,
-        size: MemoryLayout<Scalar>.size)
+        values.pointer + row * count, count: count, to: pointer + row * shape.channels + first)
     }
   }
 }

@@ -1,4 +1,4 @@
-import CKernels
+import Foundation
 import Tensors
 
 /// What a random mask leaves out.
@@ -77,16 +77,16 @@ private struct Mask<E: Element> {
     var epilogue = Epilogue(out: context.tensor(shape))
     epilogue.addend = addend
     epilogue.target = target
-    let view = masked.view(.exact), read = context.kernels.elementwise.read!
+    let view = masked.view(.exact), kernels = context.kernels
     let rowBytes = shape.channels * MemoryLayout<E.Accumulator>.size
     context.workers.work.move(.activations, x.bytes)
     let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: shape.width, context) { line, rows in
       guard !erased.contains(line % shape.height) else {
-        rows.initializeMemory(as: UInt8.self, repeating: 0, count: rowBytes)
+        memset(rows, 0, rowBytes)
         return 0
       }
-      var view = view.ofImage(line / shape.height)
-      read(&view, line * shape.width, shape.width, shape.channels, rows)
+      kernels.read(
+        view, image: line / shape.height, pixel: line * shape.width, shape.width, channels: shape.channels, into: rows)
       return shape.channels
     }
     withExtendedLifetime(masked) {}

@@ -18,19 +18,20 @@ package enum ResidualJoin<E: Element> {
   > {
     let y = context.tensor(z.z.shape)
     context.workers.work.move(.activations, 3 * y.bytes)
-    let shape = y.shape, join = context.kernels.elementwise.join!
+    let shape = y.shape, kernels = context.kernels
     forEachBlock(of: shape, context) { image, first, count in
       let offset = first * shape.channels, own = image * z.state.imageStride
       let scale = z.state.scale.pointer + own, shift = z.state.shift.pointer + own
       switch shortcut {
       case .identity(let x):
-        join(
-          z.z.pointer + offset, scale, shift, x.pointer + offset, nil, nil, count, shape.channels, y.pointer + offset)
+        kernels.join(
+          z.z.pointer + offset, scale: scale, shift: shift, x.pointer + offset, count, channels: shape.channels,
+          into: y.pointer + offset)
       case .normalized(let n):
         let own = image * n.state.imageStride
-        join(
-          z.z.pointer + offset, scale, shift, n.z.pointer + offset, n.state.scale.pointer + own,
-          n.state.shift.pointer + own, count, shape.channels, y.pointer + offset)
+        kernels.join(
+          z.z.pointer + offset, scale: scale, shift: shift, n.z.pointer + offset, scale2: n.state.scale.pointer + own,
+          shift2: n.state.shift.pointer + own, count, channels: shape.channels, into: y.pointer + offset)
       }
     }
     return y
@@ -42,11 +43,12 @@ package enum ResidualJoin<E: Element> {
   ) -> Tensor<E> {
     let yDot = context.tensor(y.shape)
     context.workers.work.move(.activations, zDot.bytes + shortcut.bytes + (v == nil ? 2 : 3) * y.bytes)
-    let shape = y.shape, join = context.kernels.elementwise.join_tangent!
+    let shape = y.shape, kernels = context.kernels
     let z = zDot.view(.exact), side = shortcut.view(.exact)
     forEachBlock(of: shape, context) { image, first, count in
-      var z = z.ofImage(image), side = side.ofImage(image)
-      join(y.pointer, &z, &side, v?.pointer, first, count, shape.channels, yDot.pointer)
+      kernels.joinTangent(
+        y: y.pointer, z, side, adding: v.map { UnsafePointer($0.pointer) }, image: image, pixel: first, count,
+        channels: shape.channels, into: yDot.pointer)
     }
     withExtendedLifetime((zDot, shortcut)) {}
     return yDot

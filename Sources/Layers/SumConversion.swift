@@ -3,22 +3,26 @@ import Tensors
 /// Between accumulators of either size and float64, without generic arithmetic in the loop.
 
 enum SumConversion {
-  /// `count` accumulators of `size` bytes → float64.
-  static func widen(_ values: UnsafeRawPointer, size: Int, count: Int, to doubles: UnsafeMutablePointer<Double>) {
-    if size == MemoryLayout<Float>.size {
+  /// `count` accumulators → float64.
+  static func widen<A: Element>(_ values: UnsafePointer<A>, count: Int, to doubles: UnsafeMutablePointer<Double>) {
+    let values = UnsafeRawPointer(values)
+    if A.precision == .float32 {
       let values = values.assumingMemoryBound(to: Float.self)
       for i in 0..<count { doubles[i] = Double(values[i]) }
     } else {
+      precondition(A.precision == .float64)
       doubles.update(from: values.assumingMemoryBound(to: Double.self), count: count)
     }
   }
 
-  /// `count` float64 → accumulators of `size` bytes, rounded once.
-  static func narrow(_ doubles: UnsafePointer<Double>, count: Int, to values: UnsafeMutableRawPointer, size: Int) {
-    if size == MemoryLayout<Float>.size {
+  /// `count` float64 → accumulators, rounded once.
+  static func narrow<A: Element>(_ doubles: UnsafePointer<Double>, count: Int, to values: UnsafeMutablePointer<A>) {
+    let values = UnsafeMutableRawPointer(values)
+    if A.precision == .float32 {
       let values = values.assumingMemoryBound(to: Float.self)
       for i in 0..<count { values[i] = Float(doubles[i]) }
     } else {
+      precondition(A.precision == .float64)
       values.assumingMemoryBound(to: Double.self).update(from: doubles, count: count)
     }
   }

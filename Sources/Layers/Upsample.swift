@@ -1,4 +1,4 @@
-import CKernels
+import Foundation
 import Tensors
 
 /// Nearest upsampling, from n×h×w×c to n×H×W×c: y[i, j] = x[⌊i·h/H⌋, ⌊j·w/W⌋], and x̄ = Σ of the ȳ that copied it.
@@ -12,7 +12,7 @@ package enum Upsample<E: Element> {
     var epilogue = Epilogue(out: context.tensor(Shape(x.shape.images, height, width, x.shape.channels)))
     epilogue.addend = x
     _ = RowStore.run(epilogue, lines: x.shape.images * height, columns: width, context) { _, rows in
-      rows.initializeMemory(as: UInt8.self, repeating: 0, count: rowBytes)
+      memset(rows, 0, rowBytes)
       return 0
     }
     return epilogue.out
@@ -22,8 +22,6 @@ package enum Upsample<E: Element> {
   package static func backward(_ yBar: Tensor<E>, height: Int, width: Int, _ context: Context<E>) -> Tensor<E> {
     let output = yBar.shape, input = Shape(output.images, height, width, output.channels)
     let copiesOfRow = sources(output.height, height), copiesOfColumn = sources(output.width, width)
-    let sumPixels = context.kernels.elementwise.sum_pixels!
-    let size = MemoryLayout<E.Accumulator>.size
     let epilogue = Epilogue(out: context.tensor(input))
     context.workers.work.move(.activations, yBar.bytes)
     _ = RowStore.run(epilogue, lines: input.images * height, columns: width, context) { line, rows in
@@ -34,8 +32,8 @@ package enum Upsample<E: Element> {
         let pixels = copiesOfRow[line % height].flatMap { r in
           copiesOfColumn[column].map { UInt32(first + r * output.width + $0) }
         }
-        sumPixels(yBar.pointer, pixels, 0, pixels.count, input.channels, &sums)
-        SumConversion.narrow(sums, count: sums.count, to: rows + column * input.channels * size, size: size)
+        context.kernels.sum(yBar.pointer, pixels: pixels, channels: input.channels, into: &sums)
+        SumConversion.narrow(sums, count: sums.count, to: rows + column * input.channels)
       }
       return input.channels
     }

@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 
@@ -12,11 +11,10 @@ package enum WeightGradients {
 ///
 /// Groups do not depend on threads, and not on ranks as long as their shares are whole groups (`Share`), so W̄ does not
 /// either. Where there are more workers than groups, they split the output channels.
-struct WeightGradientPass {
-  let elementwise: lineup_elementwise
-  let gemm: Gemm
+struct WeightGradientPass<E: Element> {
+  let kernels: Kernels<E>
   /// x and ȳ of a term; all have the same shapes.
-  struct Term { let operand: OperandView, gradient: OperandView }
+  struct Term { let operand: OperandView<E>, gradient: OperandView<E> }
   let terms: [Term]
   let input: Shape
   let window: Window
@@ -26,6 +24,7 @@ struct WeightGradientPass {
   let weightGradient: UnsafeMutablePointer<Double>
   let rounding: Double
 
+  fileprivate var gemm: Gemm { kernels.gemm }
   private var groups: Int { (output.images + WeightGradients.groupImages - 1) / WeightGradients.groupImages }
   private var scalars: Int { window.taps * input.channels * output.channels }
 
@@ -63,7 +62,9 @@ struct WeightGradientPass {
       workers.parallelFor((scalars + piece - 1) / piece) { index, _ in
         let start = index * piece, length = min(piece, scalars - start)
         for sum in sums[..<count] {
-          elementwise.add(sum.pointer + start * size, length, rounding, weightGradient + start)
+          kernels.add(
+            (sum.pointer + start * size).assumingMemoryBound(to: E.Accumulator.self), length, rounding: rounding,
+            into: weightGradient + start)
         }
       }
     }
@@ -79,7 +80,7 @@ struct WeightGradientPass {
     let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)
     let row = output.channels * size, run = window.columns * input.channels
     let c = c + channels.lowerBound * size
-    var accumulates: Int32 = 0
+    var accumulates = false
     let firstBand = group * WeightGradients.groupImages * plan.bandsPerImage
     let endBand = min(output.images, (group + 1) * WeightGradients.groupImages) * plan.bandsPerImage
     for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
@@ -89,9 +90,8 @@ struct WeightGradientPass {
           let image = band / plan.bandsPerImage, first = band % plan.bandsPerImage * plan.bandRows
           let height = min(plan.bandRows, output.height - first), count = height * output.width
           let base = scratch + (band - block) * plan.bandBytes
-          var operand = term.operand.ofImage(image), gradient = term.gradient.ofImage(image)
           window.readBand(
-            &operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: output.width,
+            term.operand, gemm, shape: input, image: image, firstRow: first, rows: height, columns: output.width,
             into: base, plane: plan.planeBytes)
           let step = window.stride * input.channels * gemm.elementBytes
           for i in 0..<height {
@@ -99,18 +99,21 @@ struct WeightGradientPass {
               pointers[pixels + i * output.width + j] = UnsafeRawPointer(base + (i * plan.width + j) * step)
             }
           }
-          elementwise.read(&gradient, image * output.area + first * output.width, count, output.channels, rows)
+          kernels.read(
+            term.gradient, image: image, pixel: image * output.area + first * output.width, count,
+            channels: output.channels, into: rows.assumingMemoryBound(to: E.Accumulator.self))
           gemm.packRows(
             rows + channels.lowerBound * size, ld: output.channels, count, channels.count, width: panelWidth,
             panelRows: plan.panelRows, row: pixels, into: panels)
           pixels += count
         }
         for tapRow in 0..<window.rows {
-          gemm.kernels.multiply_transposed(
-            pointers, plan.planeBytes, pixels, tapRow * plan.width * input.channels, panels, plan.panelRows,
-            channels.count, run, accumulates, c + tapRow * run * row, output.channels, workspace)
+          gemm.multiplyTransposed(
+            .init(pointers, count: pixels, offset: tapRow * plan.width * input.channels, plane: plan.planeBytes),
+            .init(panels, rows: plan.panelRows), columns: channels.count, depth: run, accumulates: accumulates,
+            into: c + tapRow * run * row, ld: output.channels, workspace: workspace)
         }
-        accumulates = 1
+        accumulates = true
       }
     }
   }
@@ -125,10 +128,10 @@ private struct BlockPlan {
   let width: Int
   let planeBytes: Int, bandBytes: Int, inputBytes: Int, rowBytes: Int, panelBytes: Int, workspaceBytes: Int
 
-  init(_ pass: WeightGradientPass) {
+  init<E: Element>(_ pass: WeightGradientPass<E>) {
     let output = pass.output, gemm = pass.gemm
     func aligned(_ bytes: Int) -> Int { (bytes + 127) / 64 * 64 }
-    bandRows = ConvolutionPass.bandRows(output.height, output.width)
+    bandRows = Window.bandRows(output.height, output.width)
     bandsPerImage = (output.height + bandRows - 1) / bandRows
     let bandPixels = bandRows * output.width
     bandsPerBlock = max(1, 256 / bandPixels)
@@ -141,7 +144,8 @@ private struct BlockPlan {
     rowBytes = aligned(bandPixels * output.channels * gemm.accumulatorBytes)
     panelBytes = aligned(gemm.panelBytes(columns: output.channels, rows: panelRows))
     workspaceBytes = aligned(
-      gemm.kernels.workspace(blockPixels, output.channels, pass.window.columns * pass.input.channels))
+      gemm.workspaceBytes(
+        rows: blockPixels, columns: output.channels, depth: pass.window.columns * pass.input.channels))
   }
 
   var bytes: Int { inputBytes + rowBytes + panelBytes + workspaceBytes + blockPixels * 8 }

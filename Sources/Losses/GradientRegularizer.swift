@@ -50,14 +50,15 @@ package struct GradientRegularizer: Sendable {
   }
 
   private func imageNorms<E: Element>(_ g: Tensor<E>, _ context: Context<E>) -> [(norm: Double, largest: Int)] {
-    let count = g.shape.area * g.shape.channels, magnitudes = context.kernels.elementwise.magnitudes!
+    let count = g.shape.area * g.shape.channels, kernels = context.kernels
     var norms = [(norm: Double, largest: Int)](repeating: (0, 0), count: g.shape.images)
     norms.withUnsafeMutableBufferPointer { norms in
       let norms = norms.baseAddress!
       context.workers.parallelFor(g.shape.images) { image, _ in
-        var m = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
-        let largest = magnitudes(g.pointer + image * count, count, &m)
-        norms[image] = (norm == .one ? m[0] : norm == .two ? m[1].squareRoot() : m[2], largest)
+        let m = kernels.magnitudes(g.pointer + image * count, count)
+        norms[image] = (
+          norm == .one ? m.sum : norm == .two ? m.squares.squareRoot() : m.largest, m.indexOfLargest
+        )
       }
     }
     return norms
@@ -78,17 +79,17 @@ package struct GradientRegularizer: Sendable {
     _ g: Tensor<E>, _ norms: [(norm: Double, largest: Int)], _ tangentScale: Double, _ context: Context<E>
   ) -> Tensor<E> {
     let v = context.tensor(g.shape), count = g.shape.area * g.shape.channels
-    let scale = context.kernels.elementwise.scale!
+    let kernels = context.kernels
     context.workers.parallelFor(g.shape.images) { image, _ in
       let (size, largest) = norms[image]
       let from = g.pointer + image * count, to = v.pointer + image * count
       switch norm {
-      case .one: scale(from, count, tangentScale, 1, to)
+      case .one: kernels.signs(from, count, times: tangentScale, into: to)
       // Where g is zero, so is its direction: one of the subgradients, and what automatic differentiation takes.
-      case .two: scale(from, count, size == 0 ? 0 : tangentScale / size, 0, to)
+      case .two: kernels.scale(from, count, by: size == 0 ? 0 : tangentScale / size, into: to)
       case .infinity:
-        scale(from, count, 0, 1, to)
-        scale(from + largest, 1, tangentScale, 1, to + largest)
+        kernels.signs(from, count, times: 0, into: to)
+        kernels.signs(from + largest, 1, times: tangentScale, into: to + largest)
       }
     }
     return v

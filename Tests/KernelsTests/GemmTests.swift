@@ -121,7 +121,7 @@ import Testing
             let value = c[r * n + j]
             if r < m - 1 {
               #expect(value.isFinite)
-            } else if tested.format == LINEUP_SPLIT {
+            } else if tested.format == .split {
               #expect(!value.isFinite)  // the rest of Inf is NaN
             } else if j % 2 == 1 && bad.isInfinite {
               #expect(value == bad)

@@ -52,24 +52,24 @@ import Testing
       #expect(padded % width == 0 && padded >= columns && padded - columns < width)
       if path == .blas { #expect(width == columns && padded == columns) }
     }
-    #expect(kernels.gemm.kernels.row_quantum >= 1)
+    #expect(kernels.gemm.rowQuantum >= 1)
   }
 
   /// Operands of bfloat16 have panels of 32 columns, and runs of 32 rows; accumulators any.
   @Test(arguments: TestedGemm.all) func runsAreFilledUpToADepth(_ tested: TestedGemm) {
-    let gemm = tested.gemm, isNarrow = tested.format != LINEUP_WIDE
+    let gemm = tested.gemm, isNarrow = tested.format != .wide
     for depth in [1, 31, 32, 33, 147, 512] {
       #expect(gemm.padded(depth: depth) == (isNarrow ? (depth + 31) / 32 * 32 : depth))
     }
-    #expect(gemm.planes == (tested.format == LINEUP_SPLIT ? 2 : 1) && gemm.elementBytes == (isNarrow ? 2 : 4))
+    #expect(gemm.planes == (tested.format == .split ? 2 : 1) && gemm.elementBytes == (isNarrow ? 2 : 4))
     let rows = gemm.padded(depth: 40), bytes = gemm.padded(columns: 33) * rows * gemm.planes * gemm.elementBytes
     #expect(gemm.panelBytes(columns: 33, rows: rows) == bytes)
     #expect(gemm.panelOffset(column: gemm.padded(columns: 33), rows: rows) == bytes, "the end of the last panel")
   }
 
   @Test func emulatedTilesHaveTheFormatsOfReal() {
-    #expect(TestedGemm.emulated.map(\.format) == [LINEUP_BFLOAT16, LINEUP_SPLIT])
-    #expect(TestedGemm.real.isEmpty || TestedGemm.real.map(\.format) == [LINEUP_BFLOAT16, LINEUP_SPLIT])
+    #expect(TestedGemm.emulated.map(\.format) == [.bfloat16, .split])
+    #expect(TestedGemm.real.isEmpty || TestedGemm.real.map(\.format) == [.bfloat16, .split])
     #expect(Kernels<Float16>(emulatingAMX: .exact).path == .amx)
   }
 }

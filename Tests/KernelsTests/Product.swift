@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 import Testing
@@ -9,7 +8,7 @@ struct TestedGemm: Sendable, CustomTestStringConvertible {
   let gemm: Gemm
 
   var testDescription: String { name }
-  var format: lineup_operand_format { gemm.kernels.format }
+  var format: Gemm.Format { gemm.format }
 
   private init<E: Element>(_ name: String, _ kernels: Kernels<E>) { (self.name, gemm) = (name, kernels.gemm) }
 
@@ -18,7 +17,7 @@ struct TestedGemm: Sendable, CustomTestStringConvertible {
     let paths = KernelPath.available.filter { $0 != .amx }
     let wide = paths.map { TestedGemm("\($0)", Kernels<Float>(path: $0)) }
     let dots = TestedGemm("bfloat16 dots", Kernels<Float>(path: paths[0], multiplication: .bfloat16))
-    return wide + (dots.format == LINEUP_BFLOAT16 ? [dots] : []) + emulated + real
+    return wide + (dots.format == .bfloat16 ? [dots] : []) + emulated + real
   }()
 
   static let emulated = [
@@ -37,9 +36,9 @@ struct TestedGemm: Sendable, CustomTestStringConvertible {
 
   /// The planes of an operand: hi and lo, or the element itself and nothing.
   func planes<A: Element>(_ x: A) -> (hi: Double, lo: Double) {
-    guard format != LINEUP_WIDE else { return (Double(x), 0) }
+    guard format != .wide else { return (Double(x), 0) }
     let hi = bfloat16(Double(x))
-    return (hi, format == LINEUP_SPLIT ? bfloat16(Double(x) - hi) : 0)
+    return (hi, format == .split ? bfloat16(Double(x) - hi) : 0)
   }
 }
 
@@ -102,7 +101,7 @@ struct Product<A: Element> where A.Accumulator == A {
     // Reading on behind the last row is allowed (see the layers' scratch), but must not be seen.
     let slack = 16
     let base: UnsafeRawPointer
-    if tested.format == LINEUP_WIDE {
+    if tested.format == .wide {
       base = UnsafeRawPointer(memory.place(x, slack: slack, filler: .nan))
     } else {
       let filler = [UInt16](repeating: 0x7fc0, count: slack)
@@ -128,7 +127,7 @@ struct Product<A: Element> where A.Accumulator == A {
 
   /// As much memory as a call asks for, of NaN at first, with a guard behind.
   private func workspace(_ m: Int, _ body: (UnsafeMutableRawPointer) -> Void) {
-    let bytes = gemm.kernels.workspace(m, n, k), guarded = 1 << 14
+    let bytes = gemm.workspaceBytes(rows: m, columns: n, depth: k), guarded = 1 << 14
     let memory = aligned(memory.place([UInt8](repeating: 0xff, count: bytes + guarded + 64)))
     body(memory)
     let behind = UnsafeRawBufferPointer(start: memory + bytes, count: guarded)
@@ -146,9 +145,10 @@ struct Product<A: Element> where A.Accumulator == A {
     let c = memory.place([A](repeating: start, count: (chosen.count + 1) * ldc))
     workspace(chosen.count) { workspace in
       for run in 0..<runs {
-        gemm.kernels.multiply(
-          rows + chosen.lowerBound, plane, chosen.count, offset + run * skip, panels, panelRows,
-          first + run * gemm.padded(depth: k), n, k, accumulate || run > 0 ? 1 : 0, c, ldc, workspace)
+        gemm.multiply(
+          .init(rows + chosen.lowerBound, count: chosen.count, offset: offset + run * skip, plane: plane),
+          .init(panels, rows: panelRows, first: first + run * gemm.padded(depth: k)), columns: n, depth: k,
+          accumulates: accumulate || run > 0, into: c, ld: ldc, workspace: workspace)
       }
     }
     for i in 0..<(chosen.count + 1) * ldc where i % ldc >= gemm.padded(columns: n) || i / ldc == chosen.count {
@@ -165,8 +165,9 @@ struct Product<A: Element> where A.Accumulator == A {
     let count = chosen.count
     let c = memory.place([A](repeating: start, count: (count + 1) * ldc))
     workspace(m) {
-      gemm.kernels.multiply_transposed(
-        rows, plane, m, offset + chosen.lowerBound, panels, panelRows, n, count, accumulate ? 1 : 0, c, ldc, $0)
+      gemm.multiplyTransposed(
+        .init(rows, count: m, offset: offset + chosen.lowerBound, plane: plane), .init(panels, rows: panelRows),
+        columns: n, depth: count, accumulates: accumulate, into: c, ld: ldc, workspace: $0)
     }
     for i in 0..<(count + 1) * ldc where i % ldc >= n || i / ldc == count {
       #expect(c[i] == start, "\(tested.name): written outside of c")

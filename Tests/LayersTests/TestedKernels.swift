@@ -1,4 +1,3 @@
-import CKernels
 import Kernels
 import Tensors
 import Testing
@@ -20,7 +19,7 @@ struct TestedKernels: Sendable, CustomTestStringConvertible {
       Multiplication.allCases.map { TestedKernels(path: path, multiplication: $0) }
     }
     let emulated = Multiplication.allCases.map { TestedKernels(path: .amx, multiplication: $0, emulatesTiles: true) }
-    return own.filter { $0.kernels(Float16.self).gemm.kernels.format != LINEUP_WIDE } + emulated
+    return own.filter { $0.kernels(Float16.self).gemm.format != .wide } + emulated
   }()
 
   /// The same operands, rounded likewise, multiplied by OpenBLAS.

@@ -122,14 +122,16 @@ import Testing
 
   /// With r held, an update by Adam is that of a constant weight decay of 2λ: Adam's L2 in the gradient.
   @Test func aConstantStrengthIsWeightDecay() {
-    let adam = Kernels<Float>(path: .blas).elementwise.adam!
+    let kernels = Kernels<Float>(path: .blas)
     let count = network.count, scale = 1024.0
     var random = CounterRandom(seed: 2, purpose: .probing)
     let gradient = (0..<count).map { _ in scale * random.normal() }
     /// One step of Adam, of the tensors that are regularized.
     func updated(_ gradients: [Double], decay: Double) -> [Float] {
       let w = weights(Float.self), m = Buffer<Float>(count: count), v = Buffer<Float>(count: count)
-      adam(w.pointer, gradients, m.pointer, v.pointer, count, 1 / scale, decay, 0, 0.9, 0.999, 1e-2, 30, 1e-8)
+      let update = AdamUpdate(
+        scale: 1 / scale, decay: decay, shrink: 0, beta1: 0.9, beta2: 0.999, rate: 1e-2, root: 30, epsilon: 1e-8)
+      kernels.adam(w.pointer, gradients, m: m.pointer, v: v.pointer, count, update)
       return ["conv1.weight", "conv2.weight", "fc.weight"].flatMap { network[$0]!.range.map { w[$0] } }
     }
     let total = ParameterGradients(count: count)

@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 import Kernels
 import Layers
@@ -40,15 +39,17 @@ package final class Adam<A: Element> where A.Accumulator == A {
     let c = configuration, t = Double(steps)
     let rate = learningRate / (1 - pow(c.beta1, t)), root = 1 / (1 - pow(c.beta2, t)).squareRoot()
     let decay = c.decay == .l2 ? weightDecay : 0, shrink = c.decay == .decoupled ? learningRate * weightDecay : 0
-    let adam = context.kernels.elementwise.adam!
-    let piece = 1 << 16
+    let kernels = context.kernels, piece = 1 << 16
     /// The update of a range, which is elementwise: cutting it changes no bit.
     func update(_ range: Range<Int>, _ decay: Double, _ shrink: Double) {
+      let update = AdamUpdate(
+        scale: gradientScale, decay: decay, shrink: shrink, beta1: c.beta1, beta2: c.beta2, rate: rate, root: root,
+        epsilon: c.epsilon)
       context.workers.parallelFor((range.count + piece - 1) / piece) { index, _ in
         let first = range.lowerBound + index * piece, count = min(piece, range.upperBound - first)
-        adam(
-          values.pointer + first, gradients.values.pointer + first, self.m.pointer + first, self.v.pointer + first,
-          count, gradientScale, decay, shrink, c.beta1, c.beta2, rate, root, c.epsilon)
+        kernels.adam(
+          values.pointer + first, gradients.values.pointer + first, m: self.m.pointer + first,
+          v: self.v.pointer + first, count, update)
       }
     }
     var next = 0

@@ -1,4 +1,3 @@
-import CKernels
 import Collectives
 import Foundation
 import Kernels
@@ -128,9 +127,9 @@ private final class Buckets: @unchecked Sendable {
   private let values: Buffer<Double>
   private let length: Int
   private let communicator: any Communicator
-  private let half = Kernels<Float16>(path: .blas).elementwise
-  private let single = Kernels<Float>(path: .blas).elementwise
-  private let double = Kernels<Double>(path: .blas).elementwise
+  private let half = Kernels<Float16>(path: .blas)
+  private let single = Kernels<Float>(path: .blas)
+  private let double = Kernels<Double>(path: .blas)
   /// A bucket as it crosses ranks, if not in place.
   private let singles: Buffer<Float>?, halves: Buffer<Float16>?
 
@@ -154,9 +153,9 @@ private final class Buckets: @unchecked Sendable {
       let part = UnsafeMutableBufferPointer(rebasing: values.span[bucket])
       if let singles {
         let wire = UnsafeMutableBufferPointer(rebasing: singles.span[..<part.count])
-        single.from_doubles(part.baseAddress, part.count, 1, wire.baseAddress)
+        single.narrow(part.baseAddress!, part.count, into: wire.baseAddress!)
         try communicator.allreduce(wire)
-        single.to_doubles(wire.baseAddress, part.count, 1, part.baseAddress)
+        single.widen(wire.baseAddress!, part.count, into: part.baseAddress!)
       } else if let halves {
         try sum(part, as: UnsafeMutableBufferPointer(rebasing: halves.span[..<part.count]))
       } else {
@@ -167,15 +166,14 @@ private final class Buckets: @unchecked Sendable {
 
   /// Times the power of two that keeps the sum of all ranks below float16's largest number, 65504.
   private func sum(_ part: UnsafeMutableBufferPointer<Double>, as wire: UnsafeMutableBufferPointer<Float16>) throws {
-    var magnitudes = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
-    _ = double.magnitudes(part.baseAddress, part.count, &magnitudes)
-    var largest = [magnitudes[2].isFinite ? magnitudes[2] : .infinity]
+    let own = double.magnitudes(part.baseAddress!, part.count).largest
+    var largest = [own.isFinite ? own : .infinity]
     try communicator.allreduce(&largest, .max)
     let bound = largest[0] * Double(communicator.size)
     let exponent = bound > 0 && bound.isFinite ? min(1020, 14 - bound.exponent) : 0
     let scale = Double(sign: .plus, exponent: exponent, significand: 1)
-    half.from_doubles(part.baseAddress, part.count, scale, wire.baseAddress)
+    half.narrow(part.baseAddress!, part.count, by: scale, into: wire.baseAddress!)
     try communicator.allreduce(wire)
-    half.to_doubles(wire.baseAddress, part.count, 1 / scale, part.baseAddress)
+    half.widen(wire.baseAddress!, part.count, by: 1 / scale, into: part.baseAddress!)
   }
 }

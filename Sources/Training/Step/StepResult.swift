@@ -1,4 +1,3 @@
-import CKernels
 import Collectives
 import Foundation
 import Kernels
@@ -80,13 +79,11 @@ package struct TangentReport: Sendable {
   package let largest: Double
 
   init<E: Element>(_ tensors: [Tensor<E>], _ scale: Double, _ context: Context<E>) throws {
-    let magnitudes = context.kernels.elementwise.magnitudes!
     var counts = [0.0, 0.0], largest = [0.0]
     for tensor in tensors where !context.workers.isRehearsal {
-      var m = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
-      _ = magnitudes(tensor.pointer, tensor.shape.count, &m)
-      largest[0] = max(largest[0], m[2])
-      counts[0] += m[3]
+      let magnitudes = context.kernels.magnitudes(tensor.pointer, tensor.shape.count)
+      largest[0] = max(largest[0], magnitudes.largest)
+      counts[0] += magnitudes.zeros
       counts[1] += Double(tensor.shape.count)
     }
     try context.communicator.allreduce(&counts, .sum)

@@ -1,4 +1,3 @@
-import CKernels
 import Collectives
 import Dataset
 import Foundation
@@ -130,16 +129,12 @@ package struct RobustnessProbe<E: Element> {
   /// Each image's direction at the length ε‖f_i‖.
   private func scaled(_ direction: Tensor<E>, to feature: Tensor<E>, by size: Double) -> Tensor<E> {
     let out = context.tensor(feature.shape), count = feature.shape.area * feature.shape.channels
-    let scale = context.kernels.elementwise.scale!, magnitudes = context.kernels.elementwise.magnitudes!
-    func norm(_ x: UnsafeMutablePointer<E>) -> Double {
-      var m = [0.0, 0, 0, 0]  // Σ|x|, Σx², max|x|, zeros
-      _ = magnitudes(x, count, &m)
-      return m[1].squareRoot()
-    }
+    let kernels = context.kernels
+    func norm(_ x: UnsafeMutablePointer<E>) -> Double { kernels.magnitudes(x, count).squares.squareRoot() }
     context.workers.parallelFor(feature.shape.images) { image, _ in
       let at = image * count, length = norm(direction.pointer + at)
       let factor = length == 0 ? 0 : size * norm(feature.pointer + at) / length
-      scale(direction.pointer + at, count, factor, 0, out.pointer + at)
+      kernels.scale(direction.pointer + at, count, by: factor, into: out.pointer + at)
     }
     return out
   }

@@ -1,4 +1,3 @@
-import CKernels
 import Foundation
 import Kernels
 import Synchronization
@@ -30,21 +29,18 @@ package struct Peaks: Codable, Sendable {
 
   /// Takes about a second, and 128 MiB a worker.
   package static func measure(_ path: KernelPath, _ workers: Workers) -> Peaks {
-    let instructions = path.instructions
-    return Peaks(
-      float32: rate(lineup_peak_of(instructions, 0), workers)!,
-      bfloat16: rate(lineup_peak_of(instructions, 1), workers),
+    Peaks(
+      float32: rate(Peak(path)!, workers), bfloat16: Peak(path, bfloat16: true).map { rate($0, workers) },
       copy: copyRate(workers))
   }
 
   private static var tries: Int { 10 }
 
   /// GFLOP/s of one core: the best try, since whatever else runs can only slow it down.
-  private static func rate(_ peak: UnsafePointer<lineup_peak>?, _ workers: Workers) -> Double? {
-    guard let peak = peak?.pointee else { return nil }
+  private static func rate(_ peak: Peak, _ workers: Workers) -> Double {
     var rounds = 1 << 10
-    while Stopwatch.seconds({ peak.run(rounds) }) < 0.02 { rounds *= 2 }
-    let best = (0..<tries).map { _ in together(workers) { _ in peak.run(rounds) } }.min()!
+    while Stopwatch.seconds({ peak.run(rounds: rounds) }) < 0.02 { rounds *= 2 }
+    let best = (0..<tries).map { _ in together(workers) { _ in peak.run(rounds: rounds) } }.min()!
     return peak.operations * Double(rounds) / best / 1e9
   }
 

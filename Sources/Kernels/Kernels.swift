@@ -1,0 +1,63 @@
+import CKernels
+import Tensors
+
+/// `precision.multiply`: whether operands of a product are rounded first.
+package enum Multiplication: String, Sendable, CaseIterable {
+  /// Products of stored elements carry no rounding beyond that of the accumulator; on `amx`, where lo·lo is left out, beyond
+  /// 2⁻¹⁶ of a product.
+  case exact
+  /// Operands are rounded to bfloat16 first.
+  case bfloat16
+}
+
+/// The kernels for tensors of `E`, chosen once and passed along: a GEMM, and functions of single elements and channels.
+///
+/// All of them are single-threaded and work on a range: the callers split the work over threads. Tensors are pixel-major
+/// (NHWC); vectors of a value a channel, and scratch, hold accumulators.
+package struct Kernels<E: Element>: Sendable {
+  package typealias A = E.Accumulator
+  package let path: KernelPath
+  package let multiplication: Multiplication
+  package let gemm: Gemm
+  /// A constant table of functions, in static memory of CKernels.
+  nonisolated(unsafe) let elementwise: UnsafePointer<lineup_elementwise>
+
+  /// `path` as far as it has a GEMM for tensors of `E`: float64 takes `blas`, and float32, whose elements two bfloat16 do not
+  /// hold, `avx512` instead of an exact `amx`.
+  package init(path: KernelPath, multiplication: Multiplication = .exact) {
+    let rounds = multiplication == .bfloat16
+    var path = E.precision == .float64 ? .blas : path
+    if path == .amx && E.precision == .float32 && !rounds { path = .avx512 }
+    let precision = E.precision.kernelPrecision
+    let simd = path == .blas ? nil : lineup_simd_gemm(path.instructions, rounds ? 1 : 0)
+    self.init(path, multiplication, path.instructions, (simd ?? lineup_blas_gemm(precision)).pointee)
+  }
+
+  /// The `amx` path with tiles in plain C, as slow as it is available anywhere: to check the rest of it.
+  package init(emulatingAMX multiplication: Multiplication) where E.Accumulator == Float {
+    let gemm = lineup_emulated_amx_gemm(multiplication == .bfloat16 ? LINEUP_BFLOAT16 : LINEUP_SPLIT)!
+    self.init(.amx, multiplication, lineup_best_instructions(), gemm.pointee)
+  }
+
+  private init(
+    _ path: KernelPath, _ multiplication: Multiplication, _ instructions: lineup_instructions, _ gemm: lineup_gemm
+  ) {
+    (self.path, self.multiplication) = (path, multiplication)
+    elementwise = lineup_elementwise_kernels(E.precision.kernelPrecision, instructions)
+    self.gemm = Gemm(
+      gemm, elementwise, accumulatorBytes: MemoryLayout<E.Accumulator>.size, multiplication)
+  }
+
+  /// The kernels for tensors of the accumulator, always exact (losses and the neck are computed in it).
+  package var accumulating: Kernels<E.Accumulator> { Kernels<E.Accumulator>(path: path) }
+}
+
+extension Precision {
+  fileprivate var kernelPrecision: lineup_precision {
+    switch self {
+    case .float16: LINEUP_FLOAT16
+    case .float32: LINEUP_FLOAT32
+    case .float64: LINEUP_FLOAT64
+    }
+  }
+}
