@@ -96,11 +96,11 @@ extension Communicator {
     }
     try allreduce(&codes, .max)
     guard let first = codes.firstIndex(where: { $0 != 0 }) else { return try result.get() }
-    var message: String?
-    if case .failure(let error) = result, first == rank { message = (error as? Failure)?.message ?? "\(error)" }
-    throw AgreedFailure(
-      kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, message: message, ranks: codes.count { $0 != 0 },
-      of: size)
+    let failed = codes.count { $0 != 0 }
+    guard case .failure(let error) = result, first == rank else {
+      throw AgreedFailure(kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, ranks: failed, of: size)
+    }
+    throw AgreedFailure(error as? Failure ?? .internal("\(error)"), ranks: failed, of: size)
   }
 }
 
@@ -108,18 +108,23 @@ extension Communicator {
 package struct AgreedFailure: Error {
   package let kind: Failure.Kind
   /// On one rank, the first that failed, what to print.
-  package let message: String?
+  package let failure: Failure?
   /// How many ranks failed, of how many.
   package let ranks: Int, size: Int
 
-  package init(kind: Failure.Kind, message: String? = nil, ranks: Int = 0, of size: Int = 1) {
-    (self.kind, self.message, self.ranks, self.size) = (kind, message, ranks, size)
+  package init(kind: Failure.Kind, ranks: Int = 0, of size: Int = 1) {
+    (self.kind, failure, self.ranks, self.size) = (kind, nil, ranks, size)
+  }
+
+  package init(_ failure: Failure, ranks: Int, of size: Int) {
+    (kind, self.failure, self.ranks, self.size) = (failure.kind, failure, ranks, size)
   }
 
   /// The line to print on `rank`: with rank and host where not all ranks failed alike.
   package func line(rank: Int) -> String? {
-    guard let message, size > 1 else { return message }
-    if ranks == size { return "all \(size) ranks: \(message)" }
-    return "rank \(rank) on \(Host.name)\(ranks > 1 ? " and \(ranks - 1) more" : ""): \(message)"
+    guard let failure, size > 1 else { return failure?.description }
+    if ranks == size { return "all \(size) ranks: \(failure)" }
+    guard ranks > 1 else { return failure.at(rank: rank, host: Host.name).description }
+    return "rank \(rank) on \(Host.name) and \(ranks - 1) more: \(failure)"
   }
 }

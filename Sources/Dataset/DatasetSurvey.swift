@@ -50,7 +50,7 @@ extension ReIDDataset {
       let count = "\(missing.count) of \(self[split].count) images \(missing.count == 1 ? "is" : "are") missing"
       gaps.append("\(split.rawValue): \(count), the first is \(first)\(further)")
     }
-    guard gaps.isEmpty else { throw Failure.data("\(root): \(gaps.joined(separator: "; "))") }
+    guard gaps.isEmpty else { throw Failure.data(root, "\(gaps.joined(separator: "; "))") }
     return DatasetSurvey(
       parts: try parts.map { split, digest in
         let content = try content(of: split, progress: progress).joined(separator: "\n")

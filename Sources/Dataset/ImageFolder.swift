@@ -7,23 +7,23 @@ enum ImageFolder {
   /// The names of the JPEG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
   /// that cannot be read here (PNG, …) are an error rather than silently missing.
   static func names(in folder: String) throws -> [String] {
-    guard InputFile.isFolder(folder) else { throw Failure.data("\(folder): no such folder") }
+    guard InputFile.isFolder(folder) else { throw Failure.data(folder, "no such folder") }
     let all: [String]
     do {
       all = try FileManager.default.contentsOfDirectory(atPath: folder)
     } catch {
-      throw Failure.data("\(folder): the folder cannot be read")
+      throw Failure.data(folder, "the folder cannot be read")
     }
     var names: [String] = []
     for name in all where !name.hasPrefix(".") {
       switch name.split(separator: ".", omittingEmptySubsequences: false).last.map({ $0.lowercased() }) ?? "" {
       case "jpg", "jpeg": names.append(name)
       case "png", "bmp", "gif", "tif", "tiff", "webp":
-        throw Failure.data("\(joinPath(folder, name)): only JPEG images (*.jpg, *.jpeg) are read")
+        throw Failure.data(joinPath(folder, name), "only JPEG images (*.jpg, *.jpeg) are read")
       default: break
       }
     }
-    if names.isEmpty { throw Failure.data("\(folder): no image (*.jpg) in it") }
+    if names.isEmpty { throw Failure.data(folder, "no image (*.jpg) in it") }
     return names.sorted()
   }
 

@@ -14,7 +14,7 @@ package enum ImageList {
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
     let folder = path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : ""
-    if table.count == 0 { throw Failure.data("\(path): no image in it") }
+    if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
       var image = try table.text(row, column)
       if image.isEmpty { throw table.failure(row, "path is empty") }

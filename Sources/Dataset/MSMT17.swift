@@ -17,7 +17,7 @@ enum MSMT17 {
   /// `includeValidation` adds the validation list to the training images, as some published results do.
   static func open(at root: String, includeValidation: Bool) throws -> ReIDDataset {
     guard let (train, test) = folders.first(where: { InputFile.isFolder(joinPath(root, $0.0)) }) else {
-      throw Failure.data("\(root): list_train.txt is there, but neither the folder train nor mask_train_v2")
+      throw Failure.data(root, "list_train.txt is there, but neither the folder train nor mask_train_v2")
     }
     var training = try samples(list: joinPath(root, marker), folder: joinPath(root, train))
     if includeValidation {
@@ -38,19 +38,19 @@ enum MSMT17 {
       if fields.isEmpty { continue }
       guard fields.count == 2, let identity = Int(fields[1]), identity >= 0 else {
         let shown = Printable.line(String(line), limit: 60)
-        throw Failure.data("\(list):\(index + 1): expected \"path identity\", found \"\(shown)\"")
+        throw Failure.data("\(list):\(index + 1)", "expected \"path identity\", found \"\(shown)\"")
       }
       let name = fields[0].split(separator: "/").last ?? ""
       let parts = name.split(separator: "_", omittingEmptySubsequences: false)
       guard parts.count > 2, let camera = Int(parts[2]) else {
         let shown = Printable.line(String(name), limit: 60)
-        throw Failure.data("\(list):\(index + 1): no camera in the third field of \"\(shown)\"")
+        throw Failure.data("\(list):\(index + 1)", "no camera in the third field of \"\(shown)\"")
       }
       samples.append(Sample(path: joinPath(folder, String(fields[0])), identity: identity, camera: camera))
     }
-    guard let first = samples.first else { throw Failure.data("\(list): no image in it") }
+    guard let first = samples.first else { throw Failure.data(list, "no image in it") }
     guard FileManager.default.fileExists(atPath: first.path) else {
-      throw Failure.data("\(list): its first image \(first.path) does not exist")
+      throw Failure.data(list, "its first image \(first.path) does not exist")
     }
     return samples
   }

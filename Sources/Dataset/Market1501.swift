@@ -36,7 +36,7 @@ struct FolderLayout: Sendable {
     for file in try ImageFolder.names(in: folder) {
       let path = joinPath(folder, file)
       guard let name = MarketName(file) else {
-        throw Failure.data("\(path): the name does not tell identity and camera, as 0002_c1s1_000451_03.jpg does")
+        throw Failure.data(path, "the name does not tell identity and camera, as 0002_c1s1_000451_03.jpg does")
       }
       if name.identity >= 0 { samples.append(Sample(path: path, identity: name.identity, camera: name.camera)) }
     }

@@ -12,7 +12,7 @@ extension ReIDDataset {
     var root = root
     while root.count > 1 && root.hasSuffix("/") { root.removeLast() }
     guard FileManager.default.fileExists(atPath: root) else {
-      throw Failure.data("\(root): no such folder or CSV file; a data set was expected there")
+      throw Failure.data(root, "no such folder or CSV file; a data set was expected there")
     }
     if !InputFile.isFolder(root) { return try OwnData.open(csv: root) }
 
@@ -29,6 +29,6 @@ extension ReIDDataset {
       (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
       (FolderLayout.veri.train, FolderLayout.veri.places),
     ].map { "\($0) in " + $1.map { joinPath(root, $0) }.joined(separator: ", ") }
-    throw Failure.data("\(root): no data set: looked for \(looked.joined(separator: "; "))")
+    throw Failure.data(root, "no data set: looked for \(looked.joined(separator: "; "))")
   }
 }

@@ -43,7 +43,7 @@ enum OwnData {
       }
       splits[name]!.append(sample)
     }
-    if splits.values.allSatisfy(\.isEmpty) { throw Failure.data("\(csv): no image in it") }
+    if splits.values.allSatisfy(\.isEmpty) { throw Failure.data(csv, "no image in it") }
     return ReIDDataset(
       name: "own data", root: csv, train: splits["train"]!, query: splits["query"]!, gallery: splits["gallery"]!,
       warnings: [mixedIdentities, mixedCameras].compactMap { $0 })

@@ -40,7 +40,7 @@ package struct ReIDDataset: Sendable {
   /// Throws `Failure.data` where one of `splits` has no image (own data may leave some out).
   package func require(_ splits: Split...) throws {
     for split in splits where self[split].isEmpty {
-      throw Failure.data("\(root): no image of the split \"\(split.rawValue)\"")
+      throw Failure.data(root, "no image of the split \"\(split.rawValue)\"")
     }
   }
 

@@ -41,15 +41,16 @@ package struct Distances: DistanceRows, Sendable {
   static func check(_ query: LabelledFeatures, _ gallery: LabelledFeatures) throws {
     for features in [query, gallery] {
       guard features.matrix.rows > 0, features.matrix.columns > 0 else {
-        throw Failure.data("\(features.name): holds no features")
+        throw Failure.data(features.name, "holds no features")
       }
       if let row = features.matrix.firstNonFiniteRow() {
-        throw Failure.data("\(features.name): row \(row) (counted from 0) holds an infinity or a NaN")
+        throw Failure.data(features.name, "row \(row) (counted from 0) holds an infinity or a NaN")
       }
     }
     guard query.matrix.columns == gallery.matrix.columns else {
       throw Failure.data(
-        "\(query.name): vectors of \(query.matrix.columns) elements, but those of \(gallery.name) have "
+        query.name,
+        "vectors of \(query.matrix.columns) elements, but those of \(gallery.name) have "
           + "\(gallery.matrix.columns)")
     }
   }
@@ -78,9 +79,9 @@ package struct Distances: DistanceRows, Sendable {
       left.deallocate()
       right.deallocate()
     }
-    for part in pieces(of: queries, size: Self.blockRows) {
+    for part in blocks(of: queries, size: Self.blockRows) {
       query.write(part, to: left.baseAddress!)
-      for panel in pieces(of: 0..<count, size: Self.panelRows) {
+      for panel in blocks(of: 0..<count, size: Self.panelRows) {
         gallery.write(panel, to: right.baseAddress!)
         let corner = block.baseAddress! + panel.lowerBound
         cblas_dgemm(

@@ -18,7 +18,7 @@ package enum FeatureFiles {
   package static func read(_ path: String) throws -> LabelledFeatures {
     let matrix = try NPY.read(path)
     if let row = matrix.firstNonFiniteRow() {
-      throw Failure.data("\(path): row \(row) (counted from 0) holds an infinity or a NaN")
+      throw Failure.data(path, "row \(row) (counted from 0) holds an infinity or a NaN")
     }
     let labels: CSVTable
     do {
@@ -29,7 +29,7 @@ package enum FeatureFiles {
     let column = try labels.column("path")
     let identities = try labels.integers("identity"), cameras = try labels.integers("camera")
     guard labels.count == matrix.rows else {
-      throw Failure.data("\(labels.path): labels \(labels.count) rows, but \(path) has \(matrix.rows)")
+      throw Failure.data(labels.path, "labels \(labels.count) rows, but \(path) has \(matrix.rows)")
     }
     let paths = try (0..<labels.count).map { try labels.text($0, column) }
     return try LabelledFeatures(name: path, matrix: matrix, paths: paths, identities: identities, cameras: cameras)
@@ -40,10 +40,10 @@ package enum FeatureFiles {
   /// - Throws: `Failure.usage` if `path` does not end in .npy; `Failure.data` if there is no feature, or one is not finite,
   ///   with its image; `Failure.internal` that names the file if one cannot be written.
   package static func write(_ features: LabelledFeatures, to path: String) throws {
-    guard path.hasSuffix(".npy") else { throw Failure.usage("\(path): features are written to a file named *.npy") }
-    guard features.matrix.rows > 0 else { throw Failure.data("\(path): not written, there are no features") }
+    guard path.hasSuffix(".npy") else { throw Failure.usage(path, "features are written to a file named *.npy") }
+    guard features.matrix.rows > 0 else { throw Failure.data(path, "not written, there are no features") }
     if let row = features.matrix.firstNonFiniteRow() {
-      throw Failure.data("\(path): not written, the feature of \(features.paths[row]) holds an infinity or a NaN")
+      throw Failure.data(path, "not written, the feature of \(features.paths[row]) holds an infinity or a NaN")
     }
     var text = "path,identity,camera\n"
     for row in 0..<features.matrix.rows {

@@ -39,7 +39,7 @@ package struct LabelledFeatures: Sendable {
   package let matrix: FeatureMatrix
   /// The image of each row.
   package let paths: [String]
-  /// The identity of each row; a negative one is junk (see `QueryJudge`).
+  /// The identity of each row; a negative one is junk.
   package let identities: [Int]
   /// The camera of each row.
   package let cameras: [Int]
@@ -50,7 +50,8 @@ package struct LabelledFeatures: Sendable {
   ) throws {
     guard paths.count == matrix.rows, identities.count == matrix.rows, cameras.count == matrix.rows else {
       throw Failure.internal(
-        "\(name): \(matrix.rows) feature rows, but \(paths.count) paths, \(identities.count) identities and "
+        name,
+        "\(matrix.rows) feature rows, but \(paths.count) paths, \(identities.count) identities and "
           + "\(cameras.count) cameras")
     }
     self.name = name
@@ -60,9 +61,12 @@ package struct LabelledFeatures: Sendable {
     self.cameras = cameras
   }
 
+  /// A bad detection.
+  static func isJunk(_ identity: Int) -> Bool { identity < 0 }
+
   /// Without the rows of junk, which rank nowhere and must not be anyone's neighbour either (`ReRanking`).
   package func withoutJunk() -> LabelledFeatures {
-    let kept = identities.indices.filter { !QueryJudge.isJunk(identities[$0]) }
+    let kept = identities.indices.filter { !Self.isJunk(identities[$0]) }
     if kept.count == identities.count { return self }
     let columns = matrix.columns
     let values = kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] }

@@ -20,10 +20,10 @@ package enum NPY {
     let (header, start) = try header(of: file)
     guard header.shape.count == 2 else {
       let shape = header.shape.prefix(8).map(String.init).joined(separator: ", ")
-      throw Failure.data("\(path): features are (rows, columns), but its shape is (\(shape))")
+      throw Failure.data(path, "features are (rows, columns), but its shape is (\(shape))")
     }
     guard !header.fortranOrder else {
-      throw Failure.data("\(path): is in Fortran order; save it in C order (numpy.ascontiguousarray)")
+      throw Failure.data(path, "is in Fortran order; save it in C order (numpy.ascontiguousarray)")
     }
     let width: Int
     switch header.descr {
@@ -31,13 +31,13 @@ package enum NPY {
     case "<f8": width = 8
     default:
       let shown = Printable.line(header.descr, limit: 60)
-      throw Failure.data("\(path): elements are '\(shown)'; '<f4' and '<f8' can be read")
+      throw Failure.data(path, "elements are '\(shown)'; '<f4' and '<f8' can be read")
     }
     let (rows, columns) = (header.shape[0], header.shape[1])
     let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
     guard !overflow, count <= Int.max / width, file.size - start == count * width else {
       throw Failure.data(
-        "\(path): \(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
+        path, "\(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
     }
     try file.requireMemory(count * 4)
     let values = try width == 4 ? singles(file, start, count) : doubles(file, start, count)
@@ -65,22 +65,22 @@ package enum NPY {
   private static func header(of file: InputFile) throws -> (Header, start: Int) {
     let path = file.path
     func bytes(_ range: Range<Int>) throws -> [UInt8] {
-      guard range.upperBound <= file.size else { throw Failure.data("\(path): ends within its header") }
+      guard range.upperBound <= file.size else { throw Failure.data(path, "ends within its header") }
       var bytes = [UInt8](repeating: 0, count: range.count)
       try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: range.lowerBound) }
       return bytes
     }
     guard file.size >= 10, try bytes(0..<magic.count) == magic else {
-      throw Failure.data("\(path): not an NPY file (it does not start with \\x93NUMPY)")
+      throw Failure.data(path, "not an NPY file (it does not start with \\x93NUMPY)")
     }
     let version = try bytes(6..<8)
     guard (1...3).contains(version[0]) else {
-      throw Failure.data("\(path): NPY version \(version[0]).\(version[1]) is not known (1.0, 2.0 and 3.0 are)")
+      throw Failure.data(path, "NPY version \(version[0]).\(version[1]) is not known (1.0, 2.0 and 3.0 are)")
     }
     let start = version[0] == 1 ? 10 : 12
     let length = try bytes(8..<start).reversed().reduce(0) { $0 << 8 | Int($1) }
     guard length <= longestHeader else {
-      throw Failure.data("\(path): its NPY header is damaged: \(length) bytes long")
+      throw Failure.data(path, "its NPY header is damaged: \(length) bytes long")
     }
     let text = String(decoding: try bytes(start..<start + length), as: UTF8.self)
     return (try Header(text, path), start + length)
@@ -117,10 +117,10 @@ extension NPY {
     var shape: [Int] = []
 
     init(_ text: String, _ path: String) throws {
-      let damaged = Failure.data("\(path): its NPY header is damaged: \(text.prefix(80).filter { !$0.isNewline })")
+      let damaged = Failure.data(path, "its NPY header is damaged: \(text.prefix(80).filter { !$0.isNewline })")
       guard let descr = Self.value(of: "descr", in: text) else { throw damaged }
       guard let quote = descr.first, quote == "'" || quote == "\"" else {
-        throw Failure.data("\(path): holds records; '<f4' and '<f8' elements can be read")
+        throw Failure.data(path, "holds records; '<f4' and '<f8' elements can be read")
       }
       let unquoted = descr.dropFirst()
       guard let end = unquoted.firstIndex(of: quote) else { throw damaged }

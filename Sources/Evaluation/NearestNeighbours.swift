@@ -15,7 +15,7 @@ struct NearestNeighbours: Sendable {
   init(_ distances: Distances, count wanted: Int, shares: some RowShares, parallelFor: ParallelFor) throws {
     precondition(distances.queryCount == distances.galleryCount)
     let rows = distances.galleryCount, count = min(wanted, rows)
-    let all = pieces(of: 0..<rows, size: Distances.blockRows), blocks = all[shares.own(all.count)]
+    let all = blocks(of: 0..<rows, size: Distances.blockRows), blocks = all[shares.own(all.count)]
     let found = parallelMap(blocks.count, parallelFor) { block in
       var indices: [Int32] = [], farthest: [Double] = []
       distances.forEachRow(of: blocks[blocks.startIndex + block]) { _, row in

@@ -20,6 +20,6 @@ func parallelMap<Result>(_ count: Int, _ parallelFor: ParallelFor, _ job: (Int) 
 }
 
 /// `range` cut into consecutive pieces of `size` (the last may be shorter).
-func pieces(of range: Range<Int>, size: Int) -> [Range<Int>] {
+func blocks(of range: Range<Int>, size: Int) -> [Range<Int>] {
   stride(from: range.lowerBound, to: range.upperBound, by: size).map { $0..<min($0 + size, range.upperBound) }
 }

@@ -10,8 +10,6 @@
 ///
 /// Images of equal distance rank in the order of their gallery indices.
 struct QueryJudge: Sendable {
-  static func isJunk(_ identity: Int) -> Bool { identity < 0 }
-
   let queryIdentities: [Int]
   let queryCameras: [Int]
   let galleryIdentities: [Int]
@@ -42,7 +40,7 @@ struct QueryJudge: Sendable {
   func matchRanks(query: Int, row: UnsafeBufferPointer<Double>) -> [Int] {
     precondition(row.count == galleryIdentities.count)
     let identity = queryIdentities[query], camera = queryCameras[query]
-    if Self.isJunk(identity) { return [] }
+    if LabelledFeatures.isJunk(identity) { return [] }
     return galleryIdentities.withUnsafeBufferPointer { identities in
       var matches: [Match] = []
       for index in 0..<identities.count where identities[index] == identity && galleryCameras[index] != camera {
@@ -53,7 +51,7 @@ struct QueryJudge: Sendable {
       matches.withUnsafeMutableBufferPointer { matches in
         let farthest = matches[matches.count - 1].distance
         for index in 0..<row.count where row[index] <= farthest {
-          if identities[index] == identity || Self.isJunk(identities[index]) { continue }
+          if identities[index] == identity || LabelledFeatures.isJunk(identities[index]) { continue }
           var low = 0, high = matches.count
           while low < high {
             let middle = (low + high) / 2

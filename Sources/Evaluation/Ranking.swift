@@ -16,7 +16,7 @@ package enum Ranking {
   ) -> RankingTotals {
     precondition(distances.queryCount == query.matrix.rows && distances.galleryCount == gallery.matrix.rows)
     let judge = QueryJudge(query: query, gallery: gallery)
-    let blocks = pieces(of: queries, size: Distances.blockRows)
+    let blocks = blocks(of: queries, size: Distances.blockRows)
     let totals = parallelMap(blocks.count, parallelFor) { block in
       var totals = RankingTotals()
       distances.forEachRow(of: blocks[block]) { query, row in
@@ -33,14 +33,14 @@ package enum Ranking {
   /// - Throws: `Failure.data` if features are empty, not finite or of different length, if one has no direction (all 0)
   ///   where the cosine asks for it, or if no query has a match.
   package static func score(
-    query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, reRanking: ReRanking.Parameters? = nil,
+    query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, reRanking: ReRanking.Settings? = nil,
     parallelFor: ParallelFor = runSerially
   ) throws -> RankingResult {
     let queries = 0..<query.matrix.rows
     if metric == .cosine {
       for features in [query, gallery] {
         guard let row = CentredFeatures.scales(of: features.matrix, .cosine).firstIndex(of: 0) else { continue }
-        throw Failure.data("\(features.name): row \(row) (counted from 0) is all 0, which has no cosine")
+        throw Failure.data(features.name, "row \(row) (counted from 0) is all 0, which has no cosine")
       }
     }
     let totals: RankingTotals

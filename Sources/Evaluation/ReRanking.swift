@@ -20,7 +20,7 @@ import Tensors
 /// What `d` is differs among tools: torchreid hands squared distances to the code and they are squared once more, which
 /// changes weights and results a little.
 package struct ReRanking: DistanceRows, Sendable {
-  package struct Parameters: Codable, Sendable, Equatable {
+  package struct Settings: Codable, Sendable, Equatable {
     /// Neighbours of which the reciprocal ones are taken.
     package let k1: Int
     /// Neighbours whose encodings are averaged; 1 leaves each as it is.
@@ -57,7 +57,7 @@ package struct ReRanking: DistanceRows, Sendable {
   ///
   /// - Throws: `Failure.data` if features are empty, not finite or of different length, and what `shares` throws.
   package init(
-    query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, parameters: Parameters,
+    query: LabelledFeatures, gallery: LabelledFeatures, metric: DistanceMetric, parameters: Settings,
     shares: some RowShares = WholeShare(), parallelFor: ParallelFor = runSerially
   ) throws {
     try Distances.check(query, gallery)
@@ -89,7 +89,7 @@ package struct ReRanking: DistanceRows, Sendable {
   /// - Parameters:
   ///   - columns: the length of a feature vector.
   ///   - threads: how many jobs `parallelFor` runs at a time.
-  package static func memoryEstimate(images: Int, columns: Int, parameters: Parameters, threads: Int = 1) -> Int {
+  package static func memoryEstimate(images: Int, columns: Int, parameters: Settings, threads: Int = 1) -> Int {
     let features = images * (4 * columns + 32)
     let neighbours = 2 * images * (4 * max(parameters.k1 + 1, parameters.k2) + 8)
     // A candidate joins with at most half k1 + 1 images, of which less than a third are new.
@@ -134,7 +134,7 @@ package struct ReRanking: DistanceRows, Sendable {
 
   /// V(p) from R*(p), by ascending index.
   private static func encoding(
-    of row: Int, _ neighbours: NearestNeighbours, _ distances: Distances, _ parameters: Parameters
+    of row: Int, _ neighbours: NearestNeighbours, _ distances: Distances, _ parameters: Settings
   ) -> [(column: Int32, value: Double)] {
     let reciprocal = neighbours.reciprocal(of: row, parameters.k1)
     var members = Set(reciprocal)

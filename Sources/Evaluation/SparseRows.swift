@@ -17,7 +17,7 @@ struct SparseRows: Sendable {
   ) throws {
     var own = SparseRows()
     do {
-      let blocks = pieces(of: 0..<rows, size: Self.blockRows), ranges = blocks[shares.own(blocks.count)]
+      let blocks = blocks(of: 0..<rows, size: Self.blockRows), ranges = blocks[shares.own(blocks.count)]
       let made = parallelMap(ranges.count, parallelFor) { index in
         var block = SparseRows()
         for row in ranges[ranges.startIndex + index] { block.append(makeRow(row)) }

@@ -10,7 +10,7 @@ final class FuzzFolder {
     let base = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
     var template = Array("\(base)/lineup-fuzz-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
-      throw Failure.internal("\(base): no folder can be made in it: \(String(cString: strerror(errno)))")
+      throw Failure.internal(base, "no folder can be made in it: \(String(cString: strerror(errno)))")
     }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

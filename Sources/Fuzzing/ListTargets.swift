@@ -38,11 +38,11 @@ struct OwnDataTarget: FuzzReader {
     for name in ["a.jpg", "b.jpg", "c.jpg"] { try folder.file(name, []) }
   }
 
-  func read(_ bytes: [UInt8]) throws { try check(ReIDDataset.open(at: folder.file("data.csv", bytes))) }
+  func read(_ bytes: [UInt8]) throws { try requireWhole(ReIDDataset.open(at: folder.file("data.csv", bytes))) }
 }
 
 /// What every data set is good for.
-private func check(_ dataset: ReIDDataset) throws {
+private func requireWhole(_ dataset: ReIDDataset) throws {
   for split in ReIDDataset.Split.allCases {
     let classes = Sample.classes(of: dataset[split])
     try FuzzFinding.require(classes.values.sorted() == Array(0..<classes.count), "classes with a gap")
@@ -95,6 +95,6 @@ struct MSMT17Target: FuzzReader {
 
   func read(_ bytes: [UInt8]) throws {
     try folder.file("list_train.txt", bytes)
-    try check(ReIDDataset.open(at: folder.path, includeValidation: bytes.count % 2 == 0))
+    try requireWhole(ReIDDataset.open(at: folder.path, includeValidation: bytes.count % 2 == 0))
   }
 }

@@ -26,7 +26,7 @@ package struct EpilogueView<E: Element> {
   }
 
   /// What is summed, channel by channel.
-  package enum Sums {
+  package enum Summed {
     case none
     /// Σv, Σv²
     case forward
@@ -40,7 +40,7 @@ package struct EpilogueView<E: Element> {
 
   /// `addend` is of the output's shape, or smaller: which of its pixels belongs to which is said when rows are stored.
   package init(
-    out: UnsafeMutablePointer<E>, bias: Coefficients?, addend: Values?, gate: Gate, sums: Sums
+    out: UnsafeMutablePointer<E>, bias: Coefficients?, addend: Values?, gate: Gate, sums: Summed
   ) {
     var epilogue = lineup_epilogue(), gateStride = 0, meanStrides = (0, 0)
     let size = MemoryLayout<E.Accumulator>.size

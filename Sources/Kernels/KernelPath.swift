@@ -27,7 +27,7 @@ package enum KernelPath: String, Sendable, CaseIterable {
     guard let name = environment["LINEUP_KERNELS"], !name.isEmpty else { return available[0] }
     guard let path = KernelPath(rawValue: name), available.contains(path) else {
       let names = available.map(\.rawValue).joined(separator: ", ")
-      throw Failure.usage("LINEUP_KERNELS=\(name): not available on this machine (available: \(names))")
+      throw Failure.usage("LINEUP_KERNELS=\(name)", "not available on this machine (available: \(names))")
     }
     return path
   }
@@ -40,4 +40,13 @@ package enum KernelPath: String, Sendable, CaseIterable {
     case .blas: lineup_best_instructions()
     }
   }
+}
+
+/// `precision.multiply`: whether operands of a product are rounded first.
+package enum Multiplication: String, Sendable, CaseIterable {
+  /// Products of stored elements carry no rounding beyond that of the accumulator; on `amx`, where lo·lo is left out, beyond
+  /// 2⁻¹⁶ of a product.
+  case exact
+  /// Operands are rounded to bfloat16 first.
+  case bfloat16
 }

@@ -1,15 +1,6 @@
 import CKernels
 import Tensors
 
-/// `precision.multiply`: whether operands of a product are rounded first.
-package enum Multiplication: String, Sendable, CaseIterable {
-  /// Products of stored elements carry no rounding beyond that of the accumulator; on `amx`, where lo·lo is left out, beyond
-  /// 2⁻¹⁶ of a product.
-  case exact
-  /// Operands are rounded to bfloat16 first.
-  case bfloat16
-}
-
 /// The kernels for tensors of `E`, chosen once and passed along: a GEMM, and functions of single elements and channels.
 ///
 /// All of them are single-threaded and work on a range: the callers split the work over threads. Tensors are pixel-major

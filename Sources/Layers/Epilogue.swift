@@ -7,9 +7,9 @@ package struct GradientTarget<E: Element> {
   /// A raw convolution output and its normalization.
   package struct Normalized {
     package let z: Tensor<E>
-    package let state: Norm<E>.State
+    package let state: NormState<E.Accumulator>
 
-    package init(_ z: Tensor<E>, _ state: Norm<E>.State) { (self.z, self.state) = (z, state) }
+    package init(_ z: Tensor<E>, _ state: NormState<E.Accumulator>) { (self.z, self.state) = (z, state) }
   }
 
   /// Where the gradient passes.
@@ -104,7 +104,7 @@ package struct Epilogue<E: Element> {
       out: out.pointer, bias: bias, addend: addend.map { UnsafePointer($0.pointer) }, gate: gate, sums: viewSums)
   }
 
-  private var viewSums: EpilogueView<E>.Sums {
+  private var viewSums: EpilogueView<E>.Summed {
     guard forwardSums == .none else { return .forward }
     if let first = target.norms.first {
       return .backward(first.factor, target.norms.count > 1 ? target.norms[1].factor : nil)

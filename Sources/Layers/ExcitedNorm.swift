@@ -23,7 +23,7 @@ import Tensors
 /// Collectives: those of the norm.
 final class ExcitedNormPasses<E: Element>: NormPasses {
   /// y from z.
-  let state: Norm<E>.State
+  let state: NormState<E.Accumulator>
   private let inner: SingleNormPasses<E>, gates: ExcitationPasses<E.Accumulator>
   private let rows: ImageRows<E>, area: Double
   /// The norm's, and Σ(z − mean).
@@ -46,13 +46,13 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
     gates = excitation.forward(
       rows.values { scale[$0] * total[$0] / area + shift[$0] }, images: shape.images, run.accumulating)
     let g = gates.g
-    state = Norm<E>.State(
+    state = NormState<E.Accumulator>(
       scale: rows.narrowed { g[$0] * scale[$0] }, shift: rows.narrowed { g[$0] * shift[$0] },
       mean: rows.narrowed { mean[$0] }, imageStride: shape.channels, sets: shape.images, exactMean: [],
       inverseDeviation: [], count: normal.count, area: area)
   }
 
-  func forwardTangent(_ sums: Sums, _ run: Run<E>) throws -> Norm<E>.Coefficients {
+  func forwardTangent(_ sums: Sums, _ run: Run<E>) throws -> NormCoefficients<E.Accumulator> {
     let recorded = after("a recording backward pass", recorded), g = gates.g
     let zDot = rows.term(0, of: sums), product = rows.term(1, of: sums), cross = rows.term(2, of: sums)
     let ofGradient = rows.values { g[$0] * cross[$0] + recorded.sBar[$0] / area * zDot[$0] }
@@ -66,7 +66,7 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
       c: { g[$0] * c[$0] + gDot[$0] * self.shift[$0] })
   }
 
-  func backward(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.Coefficients {
+  func backward(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> NormCoefficients<E.Accumulator> {
     let g = gates.g, area = area, yBar = rows.term(0, of: sums), product = rows.term(1, of: sums)
     let sBar = gates.backward(rows.values { ofNormalized(yBar[$0], product[$0], $0) }, pass, run.accumulating)
     if pass.gradients == nil { recorded = (yBar, product, sBar) }
@@ -76,7 +76,9 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
     return rows.coefficients(a: { g[$0] * a[$0] }, b: { b[$0] }, c: { c[$0] + a[$0] * sBar[$0] / area })
   }
 
-  func backwardTangent(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> Norm<E>.RegularizedCoefficients {
+  func backwardTangent(_ sums: Sums, _ pass: BackwardPass, _ run: Run<E>) throws -> RegularizedNormCoefficients<
+    E.Accumulator
+  > {
     let recorded = after("a recording backward pass", recorded), tangent = after("a tangent pass", tangent)
     let g = gates.g, area = area, weight = pass.tangentWeight
     let h = rows.term(0, of: sums), product = rows.term(1, of: sums), normalized = tangent.normalized
@@ -98,7 +100,7 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
     let base = rows.coefficients(
       a: { a[$0] * g[$0] }, b: { b[$0] },
       c: { c[$0] + (a[$0] * sBar[$0] + d[$0] * recorded.sBar[$0]) / area })
-    return Norm<E>.RegularizedCoefficients(
+    return RegularizedNormCoefficients<E.Accumulator>(
       base: base, d: rows.narrowed { a[$0] * gDot[$0] + d[$0] * g[$0] }, e: rows.narrowed { e[$0] })
   }
 
@@ -145,13 +147,15 @@ private struct ImageRows<E: Element> {
     return result
   }
 
-  func widened(_ coefficients: Norm<E>.Coefficients) -> Affine {
+  func widened(_ coefficients: NormCoefficients<E.Accumulator>) -> Affine {
     let stride = coefficients.imageStride
     return (widened(coefficients.a, stride), widened(coefficients.b, stride), widened(coefficients.c, stride))
   }
 
-  func coefficients(a: (_ i: Int) -> Double, b: (_ i: Int) -> Double, c: (_ i: Int) -> Double) -> Norm<E>.Coefficients {
-    let result = Norm<E>.Coefficients(sets: images, channels: channels, imageStride: channels)
+  func coefficients(a: (_ i: Int) -> Double, b: (_ i: Int) -> Double, c: (_ i: Int) -> Double) -> NormCoefficients<
+    E.Accumulator
+  > {
+    let result = NormCoefficients<E.Accumulator>(sets: images, channels: channels, imageStride: channels)
     result.a.copy(from: narrowed(a))
     result.b.copy(from: narrowed(b))
     result.c.copy(from: narrowed(c))

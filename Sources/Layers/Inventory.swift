@@ -29,7 +29,7 @@ package final class Inventory {
 
   package init() {}
 
-  fileprivate func row<T>(_ name: String, _ output: (T) -> Shape, countedAt: Shape?, _ body: () throws -> T) rethrows
+  func row<T>(_ name: String, _ output: (T) -> Shape, countedAt: Shape?, _ body: () throws -> T) rethrows
     -> T
   {
     (parameters, multiplyAdds, self.countedAt) = (0, 0, countedAt)
@@ -41,28 +41,13 @@ package final class Inventory {
     return result
   }
 
-  fileprivate func add(_ slots: [ParameterLayout.Slot]) {
+  func add(_ slots: [ParameterLayout.Slot]) {
     for slot in slots where seen.insert(slot.name).inserted { parameters += slot.count }
   }
 
-  fileprivate func add<E: Element>(_ map: any LinearMap<E>, _ input: Shape) {
-    add(map.slots)
-    multiplyAdds += map.geometry.multiplyAdds(countedAt ?? input)
-    uses.append(Use(weight: map.slots[0], geometry: map.geometry, input: input))
+  func add(_ slots: [ParameterLayout.Slot], _ geometry: Geometry, reading input: Shape) {
+    add(slots)
+    multiplyAdds += geometry.multiplyAdds(countedAt ?? input)
+    uses.append(Use(weight: slots[0], geometry: geometry, input: input))
   }
-}
-
-extension Run {
-  /// What `body` does is one row of the inventory, if there is one. `countedAt`: the input and output shape to count with
-  /// in place of the real ones, where a published network does the same on more pixels.
-  package func row<T>(
-    _ name: @autoclosure () -> String, _ output: (T) -> Shape, countedAt: Shape? = nil, _ body: () throws -> T
-  ) rethrows -> T {
-    guard let inventory else { return try body() }
-    return try inventory.row(name(), output, countedAt: countedAt, body)
-  }
-
-  func note(_ slots: [ParameterLayout.Slot]) { inventory?.add(slots) }
-
-  func note(_ map: any LinearMap<E>, reading input: Shape) { inventory?.add(map, input) }
 }

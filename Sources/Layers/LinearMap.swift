@@ -32,6 +32,11 @@ package protocol LinearMap<E>: AnyObject {
     into gradients: ParameterGradients, _ context: Context<E>)
 }
 
+extension Run {
+  /// Takes stock of a linear map, in a rehearsal.
+  func note(_ map: any LinearMap<E>, reading input: Shape) { inventory?.add(map.slots, map.geometry, reading: input) }
+}
+
 /// A linear map by itself, on a feature that is read as it is; y is stored as it comes.
 ///
 /// Collectives: none.

@@ -102,7 +102,7 @@ package final class Norm<E: Element> {
   // MARK: - Forward
 
   /// The normalization of x of this shape, from this rank's Σx, Σx² (which evaluation needs for instance norm alone).
-  package func normalize(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> State {
+  package func normalize(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> NormState<A> {
     run.note(parts.flatMap { [$0.scale] + ($0.shift.map { [$0] } ?? []) })
     // A rank without images has a set too: it may be the one that adds the gradients of batch norm.
     let sets = instanceChannels > 0 ? max(1, shape.images) : 1, batchChannels = channels - instanceChannels
@@ -138,7 +138,7 @@ package final class Norm<E: Element> {
 
   private func state(
     _ mean: [Double], _ variance: [Double], sets: Int, count: Double, area: Double, _ parameters: Parameters<A>
-  ) -> State {
+  ) -> NormState<A> {
     let inverse = variance.map { 1 / ($0 + Self.epsilon).squareRoot() }, size = sets * channels
     let scales = Buffer<A>(count: size), shifts = Buffer<A>(count: size), means = Buffer<A>(count: size)
     let gammas = gammas(parameters), betas = shiftIndices.map { $0.map { Double(parameters.values[$0]) } ?? 0 }
@@ -148,7 +148,7 @@ package final class Norm<E: Element> {
       shifts[i] = A(betas[i % channels] - gamma * inverse[i] * mean[i])
       means[i] = A(mean[i])
     }
-    return State(
+    return NormState(
       scale: scales, shift: shifts, mean: means, imageStride: instanceChannels > 0 ? channels : 0, sets: sets,
       exactMean: mean, inverseDeviation: inverse, count: count, area: area)
   }
@@ -170,20 +170,20 @@ package final class Norm<E: Element> {
 
   /// ẏ from `sums`, which have to be finite (`TangentOverflow`): this rank's Σẋ, Σẋ(x − mean), Σẋȳ, where ȳ is the gradient
   /// that `backward` was told of.
-  package func forwardTangent(_ state: State, _ sums: Sums, _ run: Run<E>) throws -> Tangent {
+  package func forwardTangent(_ state: NormState<A>, _ sums: Sums, _ run: Run<E>) throws -> NormTangent<A> {
     let totals = try Totals(self, sums, terms: 3, run)
     guard totals.areFinite else { throw TangentOverflow() }
     let (means, products) = centred(state, totals)
     let cross = (0..<state.sets * channels).map { totals[2, $0] / count($0, state) }
     // The Jacobian of x̂ is symmetric, so ẏ follows from ẋ as x̄ does from ȳ.
-    return Tangent(
+    return NormTangent(
       coefficients: coefficients(state, means, products, run.parameters), meanTangent: means,
       deviationTangent: products, meanCross: cross)
   }
 
   /// x̄. `sums` are this rank's Σȳ, Σȳ(x − mean). Adds γ̄ and β̄ to `gradients`, if there are any.
-  package func backward(_ state: State, _ sums: Sums, into gradients: ParameterGradients?, _ run: Run<E>) throws
-    -> Backward
+  package func backward(_ state: NormState<A>, _ sums: Sums, into gradients: ParameterGradients?, _ run: Run<E>) throws
+    -> NormBackward<A>
   {
     let totals = try Totals(self, sums, terms: 2, run)
     let (means, products) = centred(state, totals)
@@ -193,19 +193,19 @@ package final class Norm<E: Element> {
         gradients.add(products[i] * count(i, state), at: scaleIndices[i % channels])
       }
     }
-    return Backward(
+    return NormBackward(
       coefficients: coefficients(state, means, products, run.parameters), meanGradient: means, meanProduct: products)
   }
 
   /// x̄ + λx̄˙, where the stored tangents count `weight` κ in λ times the true ones. `sums` are this rank's Σh, Σh(x − mean).
   /// Adds γ̄ + λγ̄˙ and β̄ + λβ̄˙ to `gradients`.
   package func backwardTangent(
-    _ state: State, _ backward: Backward, _ tangent: Tangent, weight: Double, _ sums: Sums,
+    _ state: NormState<A>, _ backward: NormBackward<A>, _ tangent: NormTangent<A>, weight: Double, _ sums: Sums,
     into gradients: ParameterGradients, _ run: Run<E>
-  ) throws -> RegularizedCoefficients {
+  ) throws -> RegularizedNormCoefficients<A> {
     let totals = try Totals(self, sums, terms: 2, run)
     let (means, products) = centred(state, totals), gammas = gammas(run.parameters), size = state.sets * channels
-    let base = Coefficients(sets: state.sets, channels: channels, imageStride: state.imageStride)
+    let base = NormCoefficients<A>(sets: state.sets, channels: channels, imageStride: state.imageStride)
     let d = Buffer<A>(count: size), e = Buffer<A>(count: size)
     for i in 0..<size {
       let inverse = state.inverseDeviation[i], slope = gammas[i % channels] * inverse
@@ -227,11 +227,11 @@ package final class Norm<E: Element> {
       if let shift = shiftIndices[i % channels] { gradients.add(totals[0, i], at: shift) }
       gradients.add((products[i] + weight * cross) * count(i, state), at: scaleIndices[i % channels])
     }
-    return RegularizedCoefficients(base: base, d: d, e: e)
+    return RegularizedNormCoefficients(base: base, d: d, e: e)
   }
 
   /// m(v) and m(x̂v) of each set and channel from Σv, Σv(x − mean).
-  private func centred(_ state: State, _ totals: Totals) -> (means: [Double], products: [Double]) {
+  private func centred(_ state: NormState<A>, _ totals: Totals) -> (means: [Double], products: [Double]) {
     var means: [Double] = [], products: [Double] = []
     for i in 0..<state.sets * channels {
       // From the rounded mean to the mean itself: Σv(x − μ) = Σv(x − mean) + (mean − μ)Σv.
@@ -243,10 +243,10 @@ package final class Norm<E: Element> {
   }
 
   /// (γ/σ)(v − m(v) − x̂·m(x̂v)) = a v + b x + c.
-  private func coefficients(_ state: State, _ means: [Double], _ products: [Double], _ parameters: Parameters<A>)
-    -> Coefficients
+  private func coefficients(_ state: NormState<A>, _ means: [Double], _ products: [Double], _ parameters: Parameters<A>)
+    -> NormCoefficients<A>
   {
-    let result = Coefficients(sets: state.sets, channels: channels, imageStride: state.imageStride)
+    let result = NormCoefficients<A>(sets: state.sets, channels: channels, imageStride: state.imageStride)
     let gammas = gammas(parameters)
     for i in 0..<state.sets * channels {
       let inverse = state.inverseDeviation[i], slope = gammas[i % channels] * inverse
@@ -291,7 +291,7 @@ package final class Norm<E: Element> {
   }
 
   /// n.
-  private func count(_ index: Int, _ state: State) -> Double {
+  private func count(_ index: Int, _ state: NormState<A>) -> Double {
     index % channels < instanceChannels ? state.area : state.count
   }
 

@@ -48,7 +48,7 @@ package final class UnitPasses<E: Element>: Passes {
   private let x: Feature<E>
   private let norm: any NormPasses<E>
   /// ȳ, and z̄ from it.
-  private var recorded: (yBar: Tensor<E>, coefficients: Norm<E>.Coefficients)?
+  private var recorded: (yBar: Tensor<E>, coefficients: NormCoefficients<E.Accumulator>)?
   private var tangent: (x: Operand<E>, z: Tensor<E>)?
 
   fileprivate init(_ unit: NormalizedConvolution<E>, _ x: Feature<E>, _ z: Tensor<E>, _ norm: any NormPasses<E>) {

@@ -27,18 +27,18 @@ package struct Operand<E: Element> {
   }
 
   /// scale·z + shift
-  package static func normalized(_ z: Tensor<E>, _ state: Norm<E>.State) -> Operand {
+  package static func normalized(_ z: Tensor<E>, _ state: NormState<E.Accumulator>) -> Operand {
     Operand(z, .affine(a: state.scale, b: state.shift), imageStride: state.imageStride)
   }
 
   /// max(0, scale·z + shift)
-  package static func activation(_ z: Tensor<E>, _ state: Norm<E>.State) -> Operand {
+  package static func activation(_ z: Tensor<E>, _ state: NormState<E.Accumulator>) -> Operand {
     Operand(z, .activation(a: state.scale, b: state.shift), imageStride: state.imageStride)
   }
 
   /// z̄ = a g + b z + c, the gradient of a norm's input z from that of its output, g; and with ż for g the
   /// tangent of the output.
-  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: Norm<E>.Coefficients)
+  package static func gradient(_ g: Tensor<E>, through z: Tensor<E>, _ coefficients: NormCoefficients<E.Accumulator>)
     -> Operand
   {
     Operand(
@@ -48,7 +48,8 @@ package struct Operand<E: Element> {
 
   /// The tangent of max(0, scale·z + shift): a ż + b z + c where the activation is positive.
   package static func activationTangent(
-    _ zDot: Tensor<E>, through z: Tensor<E>, _ state: Norm<E>.State, _ coefficients: Norm<E>.Coefficients
+    _ zDot: Tensor<E>, through z: Tensor<E>, _ state: NormState<E.Accumulator>,
+    _ coefficients: NormCoefficients<E.Accumulator>
   ) -> Operand {
     Operand(
       zDot,
@@ -60,7 +61,7 @@ package struct Operand<E: Element> {
   /// a h + b z + c + d g + e ż, the gradient of z with respect to the regularized loss, from that of the output, h.
   package static func regularizedGradient(
     _ h: Tensor<E>, through z: Tensor<E>, _ g: Tensor<E>, _ zDot: Tensor<E>,
-    _ coefficients: Norm<E>.RegularizedCoefficients
+    _ coefficients: RegularizedNormCoefficients<E.Accumulator>
   ) -> Operand {
     let base = coefficients.base
     return Operand(

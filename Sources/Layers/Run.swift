@@ -47,3 +47,16 @@ package final class RunningUpdates {
 
   package func commit() { for update in updates { update() } }
 }
+
+extension Run {
+  /// What `body` does is one row of the inventory, if there is one. `countedAt`: the input and output shape to count with
+  /// in place of the real ones, where a published network does the same on more pixels.
+  package func row<T>(
+    _ name: @autoclosure () -> String, _ output: (T) -> Shape, countedAt: Shape? = nil, _ body: () throws -> T
+  ) rethrows -> T {
+    guard let inventory else { return try body() }
+    return try inventory.row(name(), output, countedAt: countedAt, body)
+  }
+
+  func note(_ slots: [ParameterLayout.Slot]) { inventory?.add(slots) }
+}

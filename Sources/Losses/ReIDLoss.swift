@@ -7,7 +7,7 @@ import Tensors
 /// Collectives: the embeddings of all ranks are gathered, head by head; the terms that are shares are summed.
 package struct ReIDLoss: Sendable {
   /// The terms of one head.
-  package struct Head: Sendable {
+  package struct HeadTerms: Sendable {
     /// Stands before the names of its terms, where there are several heads.
     package let name: String
     package let label: RowLabels.Column
@@ -18,9 +18,9 @@ package struct ReIDLoss: Sendable {
     }
   }
 
-  package let heads: [Head]
+  package let heads: [HeadTerms]
 
-  package init(_ heads: [Head]) { self.heads = heads }
+  package init(_ heads: [HeadTerms]) { self.heads = heads }
 
   /// The same on every rank.
   package struct Value: Sendable {
@@ -38,7 +38,7 @@ package struct ReIDLoss: Sendable {
   }
 
   /// A term's name in metrics, log lines and probes.
-  package func name(_ term: any LossTerm, of head: Head) -> String {
+  package func name(_ term: any LossTerm, of head: HeadTerms) -> String {
     heads.count == 1 ? term.name : "\(head.name).\(term.name)"
   }
 
@@ -104,7 +104,7 @@ package struct ReIDLoss: Sendable {
 
   /// Each term of a head; nil where it has no weight. `parameters`: by term, or none where no term has any.
   private func parts<A: Element, S: RealNumber>(
-    _ head: Head, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S],
+    _ head: HeadTerms, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S],
     _ parameters: [[Double]]
   ) -> [LossGradient<S>?] {
     head.terms.enumerated().map { number, term in

@@ -3,14 +3,7 @@ import Tensors
 
 /// Which network: a trunk, with the pyramid of the paper (MSFL) or without, the paper's ablations, and heads.
 package struct Architecture: Sendable, Equatable {
-  package enum Head: String, Sendable, CaseIterable {
-    /// Stages fused by a feature pyramid (MSFL, section III-A of the paper).
-    case msfl
-    /// Stage 4 alone, through the same neck.
-    case baseline
-  }
-
-  package var head: Head
+  package var head: PaperHead
   /// Scales every channel count of backbone and pyramid.
   package var width: Double
   /// Length of the embedding.
@@ -36,7 +29,7 @@ package struct Architecture: Sendable, Equatable {
   package var identities: Int, cameras = 1
 
   package init(
-    head: Head = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true,
+    head: PaperHead = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true,
     stages: [Int] = [1, 2, 3, 4],
     lateral: Bool = true, topDown: Bool = true, fusion: Bool = true, lastStride: Int = 2, identities: Int
   ) {
@@ -70,4 +63,12 @@ package struct Architecture: Sendable, Equatable {
   package var headOptions: [HeadOptions] { heads.isEmpty ? [HeadOptions()] : heads }
 
   package func classes(_ label: RowLabels.Column) -> Int { label == .identity ? identities : cameras }
+}
+
+/// `model.head`: what the paper's own head reads.
+package enum PaperHead: String, Sendable, CaseIterable {
+  /// Stages fused by a feature pyramid (MSFL, section III-A of the paper).
+  case msfl
+  /// Stage 4 alone, through the same neck.
+  case baseline
 }

@@ -73,7 +73,7 @@ package enum AtomicFiles {
         guard rename(aside, path) == 0 else {
           let reason = errno
           rename(old, path)
-          throw failure(path, reason)
+          throw Failure.system(.internal, path, reason)
         }
         try syncDirectory(parent(of: path))
         try? FileManager.default.removeItem(atPath: old)
@@ -84,7 +84,7 @@ package enum AtomicFiles {
       try? FileManager.default.removeItem(atPath: aside)
       // Where it was written aside is nobody's concern.
       guard let failure = error as? Failure else { throw error }
-      throw Failure(failure.kind, failure.message.replacing(aside, with: path))
+      throw failure.renaming(aside, to: path)
     }
     try syncDirectory(parent(of: path))
   }
@@ -122,7 +122,7 @@ package enum AtomicFiles {
     guard mkdir(path, 0o777) != 0 else { return }
     let reason = errno
     if reason == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
-    throw failure(path, reason == EEXIST ? ENOTDIR : reason)
+    throw Failure.system(.internal, path, reason == EEXIST ? ENOTDIR : reason)
   }
 
   // MARK: - Names
@@ -143,7 +143,7 @@ package enum AtomicFiles {
 
   /// What lies directly in a folder, sorted.
   static func names(in directory: String) throws -> [String] {
-    guard let stream = opendir(directory) else { throw failure(directory, errno) }
+    guard let stream = opendir(directory) else { throw Failure.system(.internal, directory, errno) }
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {
@@ -159,18 +159,14 @@ package enum AtomicFiles {
 
   /// The one place where a failed system call becomes an error.
   static func check(_ status: Int32, _ path: String) throws {
-    if status != 0 { throw failure(path, errno) }
-  }
-
-  static func failure(_ path: String, _ reason: Int32) -> Failure {
-    .internal("\(path): \(String(cString: strerror(reason)))")
+    if status != 0 { throw Failure.system(.internal, path, errno) }
   }
 
   private static func remove(_ path: String) throws {
     do {
       try FileManager.default.removeItem(atPath: path)
     } catch {
-      throw Failure.internal("\(path): cannot be removed")
+      throw Failure.internal(path, "cannot be removed")
     }
   }
 
@@ -186,6 +182,6 @@ package enum AtomicFiles {
     try check(descriptor < 0 ? -1 : 0, path)
     defer { close(descriptor) }
     // Some network file systems have nothing to sync in a folder and say so with EINVAL.
-    if fsync(descriptor) != 0 && errno != EINVAL { throw failure(path, errno) }
+    if fsync(descriptor) != 0 && errno != EINVAL { throw Failure.system(.internal, path, errno) }
   }
 }

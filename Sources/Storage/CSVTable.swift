@@ -25,7 +25,7 @@ package struct CSVTable: Sendable {
   package init(path: String) throws {
     let bytes = try InputFile.read(path, limit: 1 << 31)
     if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
-      throw Failure.data("\(path): UTF-16 text; expected UTF-8 (spreadsheets: save as CSV UTF-8)")
+      throw Failure.data(path, "UTF-16 text; expected UTF-8 (spreadsheets: save as CSV UTF-8)")
     }
     var columns: [CSVScanner.Field] = [], starts: [UInt32] = []
     do {
@@ -53,9 +53,9 @@ package struct CSVTable: Sendable {
       }
       header = try columns.map { try Self.text(bytes, $0, "the header").trimmed }
     } catch let damage as CSVScanner.Damage {
-      throw Failure.data("\(path):\(Self.line(of: damage.position, bytes)): \(damage.reason)")
+      throw Failure.data("\(path):\(Self.line(of: damage.position, bytes))", "\(damage.reason)")
     }
-    if header.isEmpty { throw Failure.data("\(path): empty; expected a header line") }
+    if header.isEmpty { throw Failure.data(path, "empty; expected a header line") }
     (self.path, self.bytes, self.starts) = (path, bytes, starts)
   }
 
@@ -65,7 +65,7 @@ package struct CSVTable: Sendable {
     if found.count == 1 { return found[0] }
     let shown = Printable.line(header.joined(separator: ","), limit: 60)
     let what = found.isEmpty ? "no column \"\(name)\"" : "the column \"\(name)\" \(found.count) times"
-    throw Failure.data("\(path): \(what); the header is \"\(shown)\"")
+    throw Failure.data(path, "\(what); the header is \"\(shown)\"")
   }
 
   /// A field as it stands there.
@@ -84,7 +84,7 @@ package struct CSVTable: Sendable {
 
   /// What is wrong with a row, with file and line.
   package func failure(_ row: Int, _ reason: String) -> Failure {
-    .data("\(path):\(line(of: row)): \(reason)")
+    .data("\(path):\(line(of: row))", "\(reason)")
   }
 
   /// The line of the file that a row starts in, counted from 1.

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Standard output and error of the process, written to so that a full or closed one ends nothing: what is said there is
 /// also in `log.txt`.
@@ -24,5 +25,13 @@ package enum Console {
       }
       return true
     }
+  }
+
+  /// One line on stdout, before there is a log.
+  package static func say(_ message: String) { write("\(Printable.line(message))\n") }
+
+  /// One line on stderr.
+  package static func complain(_ message: String) {
+    write("lineup: \(Printable.line(message))\n", to: STDERR_FILENO)
   }
 }

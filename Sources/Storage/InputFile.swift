@@ -13,14 +13,14 @@ package final class InputFile: Sendable {
   package init(_ path: String) throws(Failure) {
     // Without waiting for someone to write into a pipe.
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Self.failure(path, errno) }
+    guard descriptor >= 0 else { throw Failure.system(.data, path, errno) }
     var status = stat()
     let isKnown = fstat(descriptor, &status) == 0, reason = errno
     guard isKnown, status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
-      guard isKnown else { throw Self.failure(path, reason) }
+      guard isKnown else { throw Failure.system(.data, path, reason) }
       let isFolder = status.st_mode & S_IFMT == S_IFDIR
-      throw isFolder ? Self.failure(path, EISDIR) : Failure.data("\(path): not a regular file")
+      throw isFolder ? Failure.system(.data, path, EISDIR) : Failure.data(path, "not a regular file")
     }
     (self.path, self.descriptor, size) = (path, descriptor, Int(status.st_size))
   }
@@ -34,8 +34,8 @@ package final class InputFile: Sendable {
     while done < buffer.count {
       let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
       if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw Self.failure(path, errno) }
-      if count == 0 { throw Failure.data("\(path): truncated while it was read") }
+      if count < 0 { throw Failure.system(.data, path, errno) }
+      if count == 0 { throw Failure.data(path, "truncated while it was read") }
       done += count
     }
   }
@@ -54,11 +54,7 @@ package final class InputFile: Sendable {
         return
       }
     }
-    throw Failure.data("\(path): needs \(bytes) bytes of memory, more than there are")
-  }
-
-  private static func failure(_ path: String, _ reason: Int32) -> Failure {
-    .data("\(path): \(String(cString: strerror(reason)))")
+    throw Failure.data(path, "needs \(bytes) bytes of memory, more than there are")
   }
 }
 
@@ -69,7 +65,7 @@ extension InputFile {
   package static func read(_ path: String, limit: Int = 1 << 36) throws(Failure) -> [UInt8] {
     let file = try InputFile(path)
     guard file.size <= limit else {
-      throw Failure.data("\(path): \(file.size) bytes, more than the \(limit) that such a file may have")
+      throw Failure.data(path, "\(file.size) bytes, more than the \(limit) that such a file may have")
     }
     try file.requireMemory(file.size)
     var failure: Failure?
@@ -89,7 +85,7 @@ extension InputFile {
   /// As `read`, for text in UTF-8.
   package static func text(_ path: String, limit: Int = 1 << 30) throws(Failure) -> String {
     guard let text = String(validating: try read(path, limit: limit), as: UTF8.self) else {
-      throw Failure.data("\(path): not UTF-8 text")
+      throw Failure.data(path, "not UTF-8 text")
     }
     return text
   }

@@ -33,11 +33,11 @@ package struct Manifest: Codable, Sendable, Equatable {
   package static func read(_ directory: String) throws -> Manifest {
     let path = "\(directory)/\(name)"
     guard access(path, F_OK) == 0 else {
-      throw Failure.data("\(path): \(errno == ENOENT ? "missing" : String(cString: strerror(errno)))")
+      throw Failure.data(path, "\(errno == ENOENT ? "missing" : String(cString: strerror(errno)))")
     }
     let bytes = try InputFile.read(path, limit: 1 << 20)
     guard let manifest = try? JSONDecoder().decode(Manifest.self, from: Foundation.Data(bytes)) else {
-      throw Failure.data("\(path): damaged")
+      throw Failure.data(path, "damaged")
     }
     return manifest
   }
@@ -62,10 +62,10 @@ package struct Manifest: Codable, Sendable, Equatable {
     let manifest = try read(directory)
     for file in manifest.files {
       let path = "\(directory)/\(file.name)"
-      guard Self.isName(file.name) && access(path, F_OK) == 0 else { throw Failure.data("\(path): missing") }
+      guard Self.isName(file.name) && access(path, F_OK) == 0 else { throw Failure.data(path, "missing") }
       let (bytes, sha256) = try SHA256.digest(ofFile: path)
-      if bytes != file.bytes { throw Failure.data("\(path): has \(bytes) bytes, its manifest says \(file.bytes)") }
-      if sha256 != file.sha256 { throw Failure.data("\(path): damaged, its SHA-256 is not that of its manifest") }
+      if bytes != file.bytes { throw Failure.data(path, "has \(bytes) bytes, its manifest says \(file.bytes)") }
+      if sha256 != file.sha256 { throw Failure.data(path, "damaged, its SHA-256 is not that of its manifest") }
     }
     return manifest
   }

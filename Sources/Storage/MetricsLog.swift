@@ -56,7 +56,7 @@ package final class MetricsLog {
     {
       let whole = (content.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
       if Foundation.truncate(path, off_t(whole)) != 0 {
-        throw Failure.internal("\(path): \(String(cString: strerror(errno)))")
+        throw Failure.system(.internal, path, errno)
       }
     }
     file = try OutputFile(path, flags: O_WRONLY | O_CREAT | O_APPEND)
@@ -83,7 +83,7 @@ package final class MetricsLog {
     var kept: [ArraySlice<UInt8>] = []
     for (index, line) in lines.enumerated() where !line.isEmpty {
       guard let entry = try? JSONDecoder().decode(Line.self, from: Foundation.Data(line)) else {
-        throw Failure.data("\(path): line \(index + 1) is not a JSON object with a whole number as its step")
+        throw Failure.data(path, "line \(index + 1) is not a JSON object with a whole number as its step")
       }
       if entry.step ?? 0 <= step { kept.append(line) }
     }

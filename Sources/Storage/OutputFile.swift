@@ -12,7 +12,7 @@ package final class OutputFile {
     self.path = shown ?? path
     // A pipe that nobody reads from is an error, not a wait.
     descriptor = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0o666)
-    if descriptor < 0 { throw AtomicFiles.failure(self.path, errno) }
+    if descriptor < 0 { throw Failure.system(.internal, self.path, errno) }
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
   }
 
@@ -23,7 +23,7 @@ package final class OutputFile {
       let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress!, rest.count)
       if count < 0 {
         if errno == EINTR { continue }
-        throw AtomicFiles.failure(path, errno)
+        throw Failure.system(.internal, path, errno)
       }
       rest = rest.dropFirst(count)
     }
@@ -31,7 +31,7 @@ package final class OutputFile {
 
   /// Throws where a device takes nothing at all, which a write of no bytes tells (`/dev/full`).
   func requireRoom() throws {
-    if Foundation.write(descriptor, "", 0) < 0 { throw AtomicFiles.failure(path, errno) }
+    if Foundation.write(descriptor, "", 0) < 0 { throw Failure.system(.internal, path, errno) }
   }
 
   package func write(_ text: String) throws {
@@ -45,7 +45,7 @@ package final class OutputFile {
     descriptor = -1
     let reason = synced && fsync(open) != 0 ? errno : 0
     let closing = Foundation.close(open) != 0 ? errno : 0
-    if reason != 0 || closing != 0 { throw AtomicFiles.failure(path, reason != 0 ? reason : closing) }
+    if reason != 0 || closing != 0 { throw Failure.system(.internal, path, reason != 0 ? reason : closing) }
   }
 
   deinit {

@@ -234,13 +234,13 @@ package final class SafetensorsFile: Sendable {
   }
 
   private func entry(_ name: String) throws -> Entry {
-    guard let entry = entries[name] else { throw Failure.data("\(path): has no tensor \(name)") }
+    guard let entry = entries[name] else { throw Failure.data(path, "has no tensor \(name)") }
     return entry
   }
 
   private func requireCount(_ entry: Entry, _ count: Int, _ name: String) throws {
     guard entry.count == count else {
-      throw Failure.data("\(path): tensor \(name) of shape \(entry.shape) does not fit \(count) values")
+      throw Failure.data(path, "tensor \(name) of shape \(entry.shape) does not fit \(count) values")
     }
   }
 

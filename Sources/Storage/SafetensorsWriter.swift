@@ -56,7 +56,7 @@ package enum SafetensorsWriter {
       let entry = SafetensorsHeader.Entry(dtype: tensor.type.rawValue, shape: tensor.shape, dataOffsets: [begin, end])
       guard tensor.name != SafetensorsHeader.metadataKey.stringValue,
         entries.updateValue(entry, forKey: tensor.name) == nil
-      else { throw Failure.internal("\(path): tensor name \(tensor.name) is taken") }
+      else { throw Failure.internal(path, "tensor name \(tensor.name) is taken") }
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -77,7 +77,7 @@ package enum SafetensorsWriter {
     let count = tensor.shape.reduce(1, *)
     func requireCount(_ found: Int) throws {
       guard found == count else {
-        throw Failure.internal("\(file.path): tensor \(tensor.name) of shape \(tensor.shape) was given \(found) values")
+        throw Failure.internal(file.path, "tensor \(tensor.name) of shape \(tensor.shape) was given \(found) values")
       }
     }
     switch (tensor.source, tensor.type) {
@@ -98,7 +98,7 @@ package enum SafetensorsWriter {
         case .bfloat16: try write(bytes, count, to: file, as: bfloat16)
         case .float64: try write(bytes, count, to: file) { Double($0) }
         case .int64, .uint8:
-          throw Failure.internal("\(file.path): tensor \(tensor.name) of \(type.rawValue) is written from bytes only")
+          throw Failure.internal(file.path, "tensor \(tensor.name) of \(type.rawValue) is written from bytes only")
         }
       }
     }

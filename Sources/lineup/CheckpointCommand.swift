@@ -20,7 +20,7 @@ struct CheckpointCommand: ParsableCommand {
         let folder = CheckpointFolder(path: path)
         if folder.holdsAnything != nil { return folder }
       }
-      throw Failure.data("\(run): no checkpoint in it (looked in \(run)/checkpoints and \(run))")
+      throw Failure.data(run, "no checkpoint in it (looked in \(run)/checkpoints and \(run))")
     }
   }
 

@@ -41,7 +41,7 @@ struct Extract: RankCommand {
       for reason in damaged { log.warning("left out: \(reason)") }
       try communicator.agree {
         guard features.rows > 0 else {
-          throw Failure.data("\(images): none of its \(samples.count) images can be decoded")
+          throw Failure.data(images, "none of its \(samples.count) images can be decoded")
         }
         guard communicator.isCoordinator else { return }
         try FeatureFiles.write(try Evaluator.labelled("features", features, kept), to: output)

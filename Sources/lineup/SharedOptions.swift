@@ -86,7 +86,7 @@ struct CheckpointedJob {
     do {
       return try body()
     } catch let features as NonfiniteFeatures {
-      return try machine.communicator.agree { throw Failure.data("\(checkpoint.folder): \(features)") }
+      return try machine.communicator.agree { throw Failure.data(checkpoint.folder, "\(features)") }
     }
   }
 }

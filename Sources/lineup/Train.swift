@@ -93,7 +93,7 @@ struct Train: RankCommand {
     // A wrong setting leaves no folder behind.
     if beginning == .new || beginning == .anew { _ = try options.agreed(communicator) { try resolved(nil) } }
     let found = try communicator.agree {
-      communicator.isCoordinator ? try run.begin(beginning) { Job.say($0) } : nil
+      communicator.isCoordinator ? try run.begin(beginning) { Console.say($0) } : nil
     }
     let folder = String(decoding: try communicator.broadcast(Array((found?.folder ?? "").utf8)), as: UTF8.self)
     let checkpoint = try communicator.agree {

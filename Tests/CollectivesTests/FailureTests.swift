@@ -55,7 +55,7 @@ import Testing
         }
         return "went on"
       } catch let error as AgreedFailure {
-        return "\(error.kind.rawValue) \(error.message ?? "-")"
+        return "\(error.kind.rawValue) \(error.failure?.message ?? "-")"
       }
     }
     #expect(outcomes == (0..<size).map { $0 == failing[0] ? "65 rank \($0): no such file" : "65 -" })
@@ -85,7 +85,7 @@ import Testing
         try communicator.agree { if communicator.isCoordinator { throw Other() } }
         return ""
       } catch let error as AgreedFailure {
-        return "\(error.kind.rawValue)\(error.message.map { " " + $0 } ?? "")"
+        return "\(error.kind.rawValue)\(error.failure.map { " \($0.message)" } ?? "")"
       }
     }
     #expect(kinds == ["70 Other()", "70"])

@@ -41,6 +41,6 @@ import Testing
     let error = #expect(throws: AgreedFailure.self) {
       try solo.agree { throw Failure.usage("model.head: no such head") }
     }
-    #expect(error?.kind == .usage && error?.message == "model.head: no such head")
+    #expect(error?.kind == .usage && error?.failure?.message == "model.head: no such head")
   }
 }

@@ -67,8 +67,8 @@ import Testing
     let narrow = try labelled([1], columns: 1, identities: [1], cameras: [1], name: "narrow.npy")
     let broken = try labelled([1, 2, 3, .nan], columns: 2, identities: [1, 2], cameras: [1, 1], name: "broken.npy")
     let empty = try labelled([], columns: 2, identities: [], cameras: [], name: "empty.npy")
-    let parameters = try ReRanking.Parameters()
-    func message(_ query: LabelledFeatures, _ gallery: LabelledFeatures, _ reRanking: ReRanking.Parameters?) -> String {
+    let parameters = try ReRanking.Settings()
+    func message(_ query: LabelledFeatures, _ gallery: LabelledFeatures, _ reRanking: ReRanking.Settings?) -> String {
       let failure = #expect(throws: Failure.self) {
         try Ranking.score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
       }

@@ -41,7 +41,7 @@ import Testing
     let gallery = try generatedFeatures(seed: 12, rows: 130, columns: 7, identities: 11, copies: 12)
     let result = try Ranking.score(
       query: query, gallery: gallery, metric: golden.metric,
-      reRanking: golden.reRanking.map { try ReRanking.Parameters(k1: $0.k1, k2: $0.k2, lambda: $0.lambda) })
+      reRanking: golden.reRanking.map { try ReRanking.Settings(k1: $0.k1, k2: $0.k2, lambda: $0.lambda) })
     #expect((result.queries, result.leftOut) == (22, 2))
     #expect(abs(result.mAP - golden.mAP) < 1e-12)
     #expect(abs(result.mAPTrapezoid - golden.mAPTrapezoid) < 1e-12)

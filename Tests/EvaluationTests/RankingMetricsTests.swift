@@ -102,7 +102,7 @@ import Testing
   @Test func threadsChangeNothing() throws {
     let query = try generatedFeatures(seed: 5, rows: 200, columns: 6, identities: 9)
     let gallery = try generatedFeatures(seed: 6, rows: 150, columns: 6, identities: 9, copies: 40)
-    let parameters = try ReRanking.Parameters(k1: 6, k2: 3)
+    let parameters = try ReRanking.Settings(k1: 6, k2: 3)
     for reRanking in [nil, parameters] {
       let serial = try Ranking.score(query: query, gallery: gallery, metric: .euclidean, reRanking: reRanking)
       let parallel = try Ranking.score(

@@ -39,14 +39,14 @@ import Testing
 
   @Test func parametersOutOfRangeAreRefused() throws {
     for (k1, k2, lambda, name) in [(0, 6, 0.3, "k1 = 0"), (20, 0, 0.3, "k2 = 0"), (20, 6, 1.5, "lambda = 1.5")] {
-      let failure = #expect(throws: Failure.self) { try ReRanking.Parameters(k1: k1, k2: k2, lambda: lambda) }
+      let failure = #expect(throws: Failure.self) { try ReRanking.Settings(k1: k1, k2: k2, lambda: lambda) }
       #expect(failure?.kind == .usage)
       #expect(failure?.message.contains(name) == true)
     }
   }
 
   @Test func memoryGrowsWithTheImagesNotTheirSquare() throws {
-    let parameters = try ReRanking.Parameters()
+    let parameters = try ReRanking.Settings()
     // MSMT17: 11,659 queries and 82,161 gallery images, of which one dense float32 matrix takes 35 GB.
     let msmt17 = ReRanking.memoryEstimate(images: 93_820, columns: 512, parameters: parameters)
     #expect(msmt17 < 3_000_000_000)

@@ -62,8 +62,8 @@ final class StoredNorm<E: Element> {
   let normalized: GradientTarget<E>.Normalized
   private let norm: Norm<E>, run: Run<E>
   private var context: Context<E> { run.context }
-  private var recorded: (yBar: Tensor<E>, norm: Norm<E>.Backward)?
-  private var tangent: (z: Tensor<E>, norm: Norm<E>.Tangent)?
+  private var recorded: (yBar: Tensor<E>, norm: NormBackward<E.Accumulator>)?
+  private var tangent: (z: Tensor<E>, norm: NormTangent<E.Accumulator>)?
 
   /// `sums`: this rank's Σz and Σz² a channel.
   init(

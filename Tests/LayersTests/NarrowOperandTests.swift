@@ -101,7 +101,7 @@ import Testing
       }
       /// A normalized tensor, and coefficients of a gradient through it.
       func normalized(_ norm: Norm<Float16>, _ shape: Shape) throws -> (
-        z: Tensor<Float16>, state: Norm<Float16>.State, coefficients: Norm<Float16>.Coefficients
+        z: Tensor<Float16>, state: NormState<Float>, coefficients: NormCoefficients<Float>
       ) {
         let run = Run(context, parameters, .training(seed: 0, step: 0, firstRow: 0))
         let stored = try StoredNorm(norm, of: normal(shape), run).normalized

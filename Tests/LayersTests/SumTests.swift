@@ -85,7 +85,7 @@ import Testing
   }
 
   /// A normalization of some channels, its means nowhere near a grid.
-  private static func state<E: Element>(_: E.Type, _ z: [Double], _ channels: Int) throws -> Norm<E>.State {
+  private static func state<E: Element>(_: E.Type, _ z: [Double], _ channels: Int) throws -> NormState<E.Accumulator> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
     let norm = Norm<E>(&layout, &statistics, "bn", channels: channels)

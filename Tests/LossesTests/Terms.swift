@@ -47,6 +47,6 @@ extension BatchHardTriplet {
 extension ReIDLoss {
   /// One head with the two usual terms.
   init(tripletWeight: Double, margin: Double) {
-    self.init([Head("", [CrossEntropy(), BatchHardTriplet(weight: tripletWeight, margin: margin)])])
+    self.init([ReIDLoss.HeadTerms("", [CrossEntropy(), BatchHardTriplet(weight: tripletWeight, margin: margin)])])
   }
 }

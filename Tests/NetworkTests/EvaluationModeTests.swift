@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test(arguments: KernelPath.available) func doesNotDependOnTheBatch(_ path: KernelPath) throws {
-    for head in Architecture.Head.allCases {
+    for head in PaperHead.allCases {
       var trial = Trial(architecture: Trial.small { $0.head = head })
       trial.path = path
       let all = try embed(trial, Float16.self, [0..<8, 0..<1, 1..<4, 4..<8, 8..<8])

@@ -39,7 +39,7 @@ package struct Synthesizer: Sendable {
     let folders = [layout.train, layout.query, layout.gallery].map { joinPath(root, $0) }
     for folder in folders {
       if let files = try? FileManager.default.contentsOfDirectory(atPath: folder), !files.isEmpty {
-        throw Failure.data("\(folder): has files in it already; a data set is written to a new folder only")
+        throw Failure.data(folder, "has files in it already; a data set is written to a new folder only")
       }
     }
     for folder in folders { try AtomicFiles.makeDirectory(folder) }

@@ -40,13 +40,13 @@ extension Configuration {
     /// - Throws: `Failure.usage` where it is not `dotted.key=value`.
     package init(_ text: String) throws {
       guard let equals = text.firstIndex(of: "=") else {
-        throw Failure.usage("\(Self.source(text)): expected key=value, as in --set schedule.epochs=60")
+        throw Failure.usage(Self.source(text), "expected key=value, as in --set schedule.epochs=60")
       }
       key = text[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
       value = String(text[text.index(after: equals)...])
       // No key has four parts, and trees are walked by functions that call themselves.
       guard key.count <= 8, key.allSatisfy({ !$0.isEmpty }) else {
-        throw Failure.usage("\(Self.source(text)): expected a dotted key before =, as in --set schedule.epochs=60")
+        throw Failure.usage(Self.source(text), "expected a dotted key before =, as in --set schedule.epochs=60")
       }
     }
 
@@ -139,7 +139,7 @@ extension Configuration {
     do {
       return try YAMLDecoder().decode(Configuration.self, from: merged)
     } catch let error as DecodingError {
-      throw Failure.usage("\(source): \(explain(error, merged: merged, schema: schema))")
+      throw Failure.usage(source, "\(explain(error, merged: merged, schema: schema))")
     }
   }
 
@@ -148,10 +148,10 @@ extension Configuration {
     guard let section = schema.mapping, var result = base.mapping else {
       if user.mapping?.isEmpty == false { throw unknown(path, user, source: source) }
       if isNull(user) && !isNull(schema) || hasNumber(user, where: schema, isInBase60) {
-        throw Failure.usage("\(source): \(path) is \(shown(user)); expected \(expectation(of: schema))")
+        throw Failure.usage(source, "\(path) is \(shown(user)); expected \(expectation(of: schema))")
       }
       if hasNumber(user, where: schema, hasLeadingZero) {
-        throw Failure.usage("\(source): \(path) is \(shown(user)); expected no leading zero, which stands for base 8")
+        throw Failure.usage(source, "\(path) is \(shown(user)); expected no leading zero, which stands for base 8")
       }
       return user
     }
@@ -159,7 +159,7 @@ extension Configuration {
     guard let given = user.mapping else {
       let keys = section.keys.compactMap(\.string).joined(separator: ", ")
       let name = path.isEmpty ? "the configuration" : path
-      throw Failure.usage("\(source): \(name) is \(shown(user)); expected a section with keys among \(keys)")
+      throw Failure.usage(source, "\(name) is \(shown(user)); expected a section with keys among \(keys)")
     }
     for (key, value) in given {
       let name = key.string ?? inline(key)
@@ -204,9 +204,9 @@ extension Configuration {
     if ConfigurationKey.all.contains(where: { $0.path == path }) {
       let parts = path.split(separator: ".")
       let nested = parts.dropFirst().reversed().reduce(shown(value)) { "{\($1): \($0)}" }
-      return Failure.usage("\(source): \(path): in a file its parts are sections; write \(parts[0]): \(nested)")
+      return Failure.usage(source, "\(path): in a file its parts are sections; write \(parts[0]): \(nested)")
     }
-    return Failure.usage("\(source): \(Failure.unknownKey(path).message)")
+    return Failure.usage(source, "\(Failure.unknownKey(path).message)")
   }
 
   private func explain(_ error: DecodingError, merged: Node, schema: Node) -> String {

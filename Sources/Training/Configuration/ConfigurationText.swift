@@ -19,7 +19,7 @@ enum ConfigurationText {
       text = try InputFile.text(file, limit: Most.bytes)
     } catch {
       guard FileManager.default.fileExists(atPath: file) else {
-        throw Failure.usage("\(source): no such configuration file")
+        throw Failure.usage(source, "no such configuration file")
       }
       throw Failure.usage(Printable.line(error.message))
     }
@@ -30,15 +30,15 @@ enum ConfigurationText {
   ///
   /// - Parameter source: where it comes from, as errors begin.
   static func compose(_ text: String, source: String) throws -> Node {
-    if let excess = excess(text) { throw Failure.usage("\(source): \(excess)") }
+    if let excess = excess(text) { throw Failure.usage(source, "\(excess)") }
     let node: Node
     do {
       node = try Yams.compose(yaml: text) ?? Node("null", .implicit, .plain)
     } catch let error as YamlError {
-      throw Failure.usage("\(source): \(explanation(error))")
+      throw Failure.usage(source, "\(explanation(error))")
     }
     var budget = Most.nodes
-    if let excess = excess(node, level: 0, &budget) { throw Failure.usage("\(source): \(excess)") }
+    if let excess = excess(node, level: 0, &budget) { throw Failure.usage(source, "\(excess)") }
     return node
   }
 

@@ -18,7 +18,7 @@ extension ReIDLoss {
   /// The terms of a configuration's heads.
   package init(_ configuration: Configuration) {
     guard configuration.model.heads.isEmpty else {
-      self.init(configuration.model.heads.map { Head($0.name, by: $0.label, $0.losses.map(\.term)) })
+      self.init(configuration.model.heads.map { ReIDLoss.HeadTerms($0.name, by: $0.label, $0.losses.map(\.term)) })
       return
     }
     let losses = configuration.losses
@@ -26,7 +26,7 @@ extension ReIDLoss {
     (crossEntropy.weight, crossEntropy.smoothing) = (losses.crossEntropy.weight, losses.crossEntropy.smoothing)
     (triplet.weight, triplet.margin) = (losses.triplet.weight, losses.triplet.margin)
     triplet.soft = losses.triplet.soft
-    self.init([Head("", [crossEntropy, triplet])])
+    self.init([ReIDLoss.HeadTerms("", [crossEntropy, triplet])])
   }
 }
 

@@ -38,7 +38,7 @@ extension ConfigurationSection {
           "`se`: squeeze-and-excitation in every block; `pixel`, `pixelChannel`: a gate a pixel, or a pixel and channel, at the "
             + "end of every stage."),
         .choice(
-          "model.head", Architecture.Head.self,
+          "model.head", PaperHead.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
         .checked(
           "model.heads", \.model.heads, type: "list of heads", "at most 16 heads, each with a name of its own",

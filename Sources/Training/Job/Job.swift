@@ -22,7 +22,7 @@ package enum Job {
           try body(SoloCommunicator(), nil)
           end(0)
         } catch let failure as AgreedFailure {
-          if let message = failure.message { complain(message) }
+          if let line = failure.line(rank: 0) { Console.complain(line) }
           end(failure.kind.rawValue)
         }
       }
@@ -37,15 +37,16 @@ package enum Job {
         try finish(mpi, watchdog)
         end(0)
       } catch let failure as AgreedFailure {
-        if let line = failure.line(rank: mpi.rank) { complain(line) }
+        if let line = failure.line(rank: mpi.rank) { Console.complain(line) }
         try finish(mpi, watchdog)
         end(failure.kind.rawValue)
       } catch {
-        complain("rank \(mpi.rank) on \(Host.name): \(error)")
-        mpi.abort(((error as? Failure)?.kind ?? .internal).rawValue)
+        let failure = (error as? Failure ?? .internal("\(error)")).at(rank: mpi.rank, host: Host.name)
+        Console.complain(failure.description)
+        mpi.abort(failure.kind.rawValue)
       }
     } catch {
-      complain("\(LastWords.place)\(error)")
+      Console.complain("\(LastWords.place)\(error)")
       exit(((error as? Failure)?.kind ?? .internal).rawValue)
     }
   }
@@ -62,17 +63,9 @@ package enum Job {
   /// Results that a command printed and that did not arrive are an error of their own.
   private static func end(_ code: Int32) -> Never {
     if fflush(nil) != 0 && code == 0 {
-      complain("standard output: \(String(cString: strerror(errno)))")
+      Console.complain("standard output: \(String(cString: strerror(errno)))")
       exit(Failure.Kind.internal.rawValue)
     }
     exit(code)
-  }
-
-  /// One line on stdout, before there is a log.
-  package static func say(_ message: String) { Console.write("\(Printable.line(message))\n") }
-
-  /// One line on stderr.
-  package static func complain(_ message: String) {
-    Console.write("lineup: \(Printable.line(message))\n", to: STDERR_FILENO)
   }
 }

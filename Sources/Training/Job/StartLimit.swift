@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// Ends a rank that waits too long for the others to start.
@@ -30,11 +31,11 @@ final class StartLimit: Sendable {
     let first = min(seconds, Self.notice)
     if isLifted.wait(timeout: .now() + first) == .success { return }
     if seconds > first {
-      if speaks { Job.complain("\(LastWords.place)waiting for all ranks to start: \(Int(first)) s in MPI_Init") }
+      if speaks { Console.complain("\(LastWords.place)waiting for all ranks to start: \(Int(first)) s in MPI_Init") }
       let rest = seconds.isFinite ? DispatchTime.now() + (seconds - first) : .distantFuture
       if isLifted.wait(timeout: rest) == .success { return }
     }
-    Job.complain(
+    Console.complain(
       "\(LastWords.place)not all ranks have started: waited \(text(seconds)) s in MPI_Init (\(Self.variable))")
     Launcher.endLater()
     usleep(1_500_000)  // each rank is to say so before the launcher hears of the first

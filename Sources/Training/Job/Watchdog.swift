@@ -93,7 +93,7 @@ package final class Watchdog: Sendable {
   }
 
   private func end(_ line: String) -> Never {
-    Job.complain("rank \(communicator.rank) on \(Host.name): \(line)")
+    Console.complain("rank \(communicator.rank) on \(Host.name): \(line)")
     // The other ranks come to the same verdict in the same moment, and each is to say so before the launcher hears of it.
     Launcher.endLater()
     usleep(1_500_000)

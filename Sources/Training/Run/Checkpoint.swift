@@ -67,12 +67,12 @@ package struct Checkpoint {
   package init(path: String, verified: Bool = true) throws {
     folder = try Self.resolve(path)
     let manifest = try verified ? Manifest.verify(folder) : Manifest.read(folder)
-    if let wrong = Self.problem(of: manifest) { throw Failure.data("\(folder)/\(Manifest.name): \(wrong)") }
+    if let wrong = Self.problem(of: manifest) { throw Failure.data("\(folder)/\(Manifest.name)", "\(wrong)") }
     var state = try State.read("\(folder)/\(Self.stateFile)")
     do {
       state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
     } catch let failure as Failure {
-      throw Failure.data(failure.message)
+      throw Failure(.data, path: failure.path, failure.reason)
     }
     self.state = state
   }
@@ -86,18 +86,18 @@ package struct Checkpoint {
   }
 
   private static func resolve(_ path: String) throws -> String {
-    if try !isThere(path) { throw Failure.data("\(path): no such checkpoint") }
+    if try !isThere(path) { throw Failure.data(path, "no such checkpoint") }
     if try isThere("\(path)/\(Manifest.name)") { return path }
     for folder in [path, "\(path)/checkpoints"] {
       if let name = try CheckpointFolder(path: folder).written(in: "latest") { return "\(folder)/\(name)" }
     }
-    throw Failure.data("\(path): no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
+    throw Failure.data(path, "no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
   }
 
   /// - Throws: `Failure.data` with the system's reason, where that is another than that there is nothing.
   private static func isThere(_ path: String) throws -> Bool {
     if access(path, F_OK) == 0 { return true }
-    guard [ENOENT, ENOTDIR].contains(errno) else { throw Failure.data("\(path): \(String(cString: strerror(errno)))") }
+    guard [ENOENT, ENOTDIR].contains(errno) else { throw Failure.system(.data, path, errno) }
     return false
   }
 
@@ -172,16 +172,16 @@ extension Checkpoint.State {
   /// The state in a file, without its configuration.
   /// - Throws: `Failure.data` with the path, for whatever no run could have written.
   package static func read(_ file: String) throws -> Checkpoint.State {
-    guard InputFile.size(file) != nil else { throw Failure.data("\(file): missing") }
+    guard InputFile.size(file) != nil else { throw Failure.data(file, "missing") }
     let text = Foundation.Data(try InputFile.read(file, limit: 1 << 30))
     struct Format: Decodable { let version: Int }
     if let version = (try? JSONDecoder().decode(Format.self, from: text))?.version, version != currentVersion {
-      throw Failure.data("\(file): format version \(version); this Lineup reads \(currentVersion)")
+      throw Failure.data(file, "format version \(version); this Lineup reads \(currentVersion)")
     }
     guard let state = try? JSONDecoder().decode(Self.self, from: text) else {
-      throw Failure.data("\(file): not the state of a checkpoint that this version reads")
+      throw Failure.data(file, "not the state of a checkpoint that this version reads")
     }
-    if let wrong = state.problem { throw Failure.data("\(file): \(wrong)") }
+    if let wrong = state.problem { throw Failure.data(file, "\(wrong)") }
     return state
   }
 

@@ -110,7 +110,7 @@ package struct CheckpointFolder: Sendable {
       do {
         let manifest = try Manifest.read("\(path)/\(name)")
         guard manifest.folder ?? name == name else {
-          throw Failure.data("\(path)/\(name): holds what was saved as \(manifest.folder!)")
+          throw Failure.data("\(path)/\(name)", "holds what was saved as \(manifest.folder!)")
         }
         return (try Checkpoint(path: "\(path)/\(name)"), problems)
       } catch let failure as Failure {
@@ -119,7 +119,7 @@ package struct CheckpointFolder: Sendable {
     }
     guard let first = problems.first else { return nil }
     let more = problems.count > 1 ? " (and \(problems.count - 1) more)" : ""
-    throw Failure.data("\(path): no good checkpoint to go on from: \(first)\(more); --restart begins anew")
+    throw Failure.data(path, "no good checkpoint to go on from: \(first)\(more); --restart begins anew")
   }
 
   // MARK: - Changes
@@ -172,7 +172,7 @@ package struct CheckpointFolder: Sendable {
       do {
         try FileManager.default.removeItem(atPath: "\(path)/\(name)")
       } catch {
-        throw Failure.internal("\(path)/\(name): cannot be removed: \(error.localizedDescription)")
+        throw Failure.internal("\(path)/\(name)", "cannot be removed: \(error.localizedDescription)")
       }
     }
     return removed

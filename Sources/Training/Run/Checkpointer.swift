@@ -79,9 +79,9 @@ final class Checkpointer<E: Element> {
     -> AgreedFailure
   {
     let last = try communicator.agree { communicator.isCoordinator ? try goBack() : nil }
-    return AgreedFailure(
-      kind: .diverged, message: last.map { "diverged at \(why); \($0); \(advice)" }, ranks: communicator.size,
-      of: communicator.size)
+    let size = communicator.size
+    return last.map { AgreedFailure(Failure(.diverged, "diverged at \(why); \($0); \(advice)"), ranks: size, of: size) }
+      ?? AgreedFailure(kind: .diverged, ranks: size, of: size)
   }
 
   /// Makes the proven checkpoint the latest. Returns what to say of it.

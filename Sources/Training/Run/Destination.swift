@@ -15,7 +15,7 @@ package struct Destination {
   /// - Parameter inputs: files that the command reads; nil for those that it was not given.
   /// - Throws: `Failure.usage`; `Failure.internal` where the system takes no file there.
   package func requireFile(besides inputs: [String?] = []) throws {
-    if path.isEmpty { throw Failure.usage("\(option): the path of a file is missing") }
+    if path.isEmpty { throw Failure.usage(option, "the path of a file is missing") }
     if InputFile.isFolder(path) { throw refusal("is a folder") }
     try requireOther(than: inputs.lazy.compactMap { $0 })
     let (folder, name) = place
@@ -28,7 +28,7 @@ package struct Destination {
 
   /// For a folder that is made, or filled where it is there.
   package func requireFolder() throws {
-    if path.isEmpty { throw Failure.usage("\(option): the path of a folder is missing") }
+    if path.isEmpty { throw Failure.usage(option, "the path of a folder is missing") }
     let (folder, name) = place
     if Self.isOfCheckpoint(path) || Self.isOfCheckpoint(folder) || RunFolder.isRun(folder) && name == "checkpoints" {
       throw refusal("is a run's own")

@@ -28,10 +28,7 @@ package enum Evaluator {
     }
   }
 
-  /// Some rank was asked to stop; thrown on every rank alike.
-  package struct Stopped: Error {}
-
-  /// - Parameter isStopping: asked now and then; where any rank says so, all throw `Stopped`.
+  /// - Parameter isStopping: asked now and then; where any rank says so, all throw `ExtractionStopped`.
   package static func run<E: Element>(
     _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
     _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false }
@@ -103,7 +100,7 @@ package enum Evaluator {
     return try communicator.agree {
       guard damaged * 5 <= samples.count else {
         throw Failure.data(
-          "\(name): \(damaged) of \(samples.count) images cannot be decoded; figures from the rest would mislead")
+          name, "\(damaged) of \(samples.count) images cannot be decoded; figures from the rest would mislead")
       }
       return damaged
     }

@@ -35,7 +35,7 @@ package struct FeatureExtractor<E: Element> {
   /// The features of all samples, on every rank, and the samples they belong to: images that cannot be decoded are left
   /// out and named in `damaged`, or an error, as `data.damaged` says. With `evaluation.flip` a feature is the mean of
   /// those of the image and of its mirror image.
-  /// - Parameter isStopping: asked after every batch; where any rank says so, all throw `Evaluator.Stopped`.
+  /// - Parameter isStopping: asked after every batch; where any rank says so, all throw `ExtractionStopped`.
   /// - Throws: `NonfiniteFeatures` too.
   package func extract(_ samples: [Sample], isStopping: () -> Bool = { false }) throws -> (
     features: FeatureMatrix, samples: [Sample], damaged: [String]
@@ -57,7 +57,7 @@ package struct FeatureExtractor<E: Element> {
       var flags = [isStopping() ? 1.0 : 0, failure == nil ? 0 : 1]
       try communicator.allreduce(&flags, .max)
       if flags[1] > 0 { break }
-      if flags[0] > 0 { throw Evaluator.Stopped() }
+      if flags[0] > 0 { throw ExtractionStopped() }
     }
     try communicator.agree { if let failure { throw failure } }
     let all = try communicator.allgather(share.values)
@@ -130,3 +130,6 @@ package struct FeatureExtractor<E: Element> {
     return try network.embed(images, parameters, context).array.map { Float($0) }
   }
 }
+
+/// Some rank was asked to stop; thrown on every rank alike.
+package struct ExtractionStopped: Error {}

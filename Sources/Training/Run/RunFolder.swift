@@ -43,7 +43,7 @@ package final class RunFolder {
     try requireFolderOfItsOwn()
     if beginning == .new, let name = checkpoints.holdsAnything {
       throw Failure.usage(
-        "\(path): holds a run (\(name)); go on with --resume, begin anew with --restart or choose another --output")
+        path, "holds a run (\(name)); go on with --resume, begin anew with --restart or choose another --output")
     }
     try AtomicFiles.makeDirectory(path)
     lock = try RunLock(path, waiting: say)
@@ -64,7 +64,7 @@ package final class RunFolder {
       if let name = checkpoints.holdsAnything,
         folder != URL(fileURLWithPath: checkpoints.path).resolvingSymlinksInPath().path
       {
-        throw Failure.usage("\(path): holds a run of its own (\(name)); --resume-from another needs another --output")
+        throw Failure.usage(path, "holds a run of its own (\(name)); --resume-from another needs another --output")
       }
       return checkpoint
     case .resumed:
@@ -103,7 +103,7 @@ package final class RunFolder {
       try FileManager.default.createDirectory(atPath: aside, withIntermediateDirectories: false)
       for name in names { try FileManager.default.moveItem(atPath: "\(path)/\(name)", toPath: "\(aside)/\(name)") }
     } catch {
-      throw Failure.internal("\(aside): \(error.localizedDescription)")
+      throw Failure.internal(aside, "\(error.localizedDescription)")
     }
     return aside
   }
@@ -167,7 +167,7 @@ extension RunLog {
   func report(_ report: WeightsFile.Report, _ path: String) throws {
     guard !report.loaded.isEmpty else {
       throw Failure.data(
-        "\(path): none of its tensors fits this network (torchvision's names, e.g. conv1.weight, and shapes)")
+        path, "none of its tensors fits this network (torchvision's names, e.g. conv1.weight, and shapes)")
     }
     info("\(path): \(report.loaded.count) tensors loaded")
     if !report.missing.isEmpty {
@@ -186,12 +186,12 @@ extension Checkpoint {
     let configuration = try Configuration.resolve(file: file, settings: settings, base: state.configuration)
     let differences = try configuration.differences(from: state.configuration)
     if let other = differences.first(where: { $0.key.hasPrefix("model.") && $0.key != "model.weights" }) {
-      throw Failure.usage("\(folder): \(other.key) is \(other.old) in this checkpoint, \(other.new) was asked for")
+      throw Failure.usage(folder, "\(other.key) is \(other.old) in this checkpoint, \(other.new) was asked for")
     }
     let tensors = differences.first { $0.key == "adaptiveL2.tensors" }
     if let tensors, configuration.adaptiveL2.enabled, state.configuration.adaptiveL2.enabled {
       throw Failure.usage(
-        "\(folder): adaptiveL2.tensors is \(tensors.old) in this checkpoint, \(tensors.new) was asked for")
+        folder, "adaptiveL2.tensors is \(tensors.old) in this checkpoint, \(tensors.new) was asked for")
     }
     return configuration
   }
@@ -200,6 +200,6 @@ extension Checkpoint {
   package func requireIdentities(_ classes: [Int: Int]) throws {
     guard state.identities != classes.keys.sorted() else { return }
     throw Failure.data(
-      "\(folder): trained on \(state.identities.count) identities, this data set has \(classes.count) (or others)")
+      folder, "trained on \(state.identities.count) identities, this data set has \(classes.count) (or others)")
   }
 }

@@ -8,17 +8,17 @@ extension RunFolder {
   /// written there for its own, and remove it.
   func requireFolderOfItsOwn() throws {
     if access(path, F_OK) == 0, !InputFile.isFolder(path) {
-      throw Failure.usage("\(path): is a file; --output needs a folder")
+      throw Failure.usage(path, "is a file; --output needs a folder")
     }
     var folder = Self.resolved(path)
     while folder.count > 1 {
       if (try? Manifest.read(folder)) != nil {
-        throw Failure.usage("\(path): lies in the checkpoint \(folder); choose another --output")
+        throw Failure.usage(path, "lies in the checkpoint \(folder); choose another --output")
       }
       let above = (folder as NSString).deletingLastPathComponent
       let isNamedSo = folder.hasSuffix("/checkpoints") && Self.isRun(above)
       if isNamedSo || CheckpointFolder(path: folder).holdsCheckpoints {
-        throw Failure.usage("\(path): lies among the checkpoints of the run \(above); choose another --output")
+        throw Failure.usage(path, "lies among the checkpoints of the run \(above); choose another --output")
       }
       folder = above
     }
@@ -39,10 +39,10 @@ extension RunFolder {
   func requireReplaceable() throws {
     let files = ["config.yaml", "metrics.jsonl", "samples.jsonl", "strengths.jsonl", "log.txt"]
     for name in files where InputFile.isFolder("\(path)/\(name)") {
-      throw Failure.usage("\(path)/\(name): is a folder, expected a file")
+      throw Failure.usage("\(path)/\(name)", "is a folder, expected a file")
     }
     for name in CheckpointFolder.pointers where Self.isItselfFolder("\(checkpoints.path)/\(name)") {
-      throw Failure.usage("\(checkpoints.path)/\(name): is a folder, expected a file that names a checkpoint")
+      throw Failure.usage("\(checkpoints.path)/\(name)", "is a folder, expected a file that names a checkpoint")
     }
     guard InputFile.isFolder(checkpoints.path) else { return }
     try Self.requireAccess(checkpoints.path)
@@ -57,6 +57,6 @@ extension RunFolder {
 
   private static func requireAccess(_ folder: String) throws {
     guard access(folder, R_OK | W_OK | X_OK) != 0 else { return }
-    throw Failure.internal("\(folder): \(String(cString: strerror(errno))); it could be neither read nor replaced")
+    throw Failure.internal(folder, "\(String(cString: strerror(errno))); it could be neither read nor replaced")
   }
 }

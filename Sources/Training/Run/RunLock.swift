@@ -33,7 +33,7 @@ package final class RunLock: Sendable {
     do {
       let holder = Self.holder(path)
       func isHeld(_ why: String) -> Failure {
-        .usage("\(folder): another job writes there: \(holder?.text ?? "unknown")\(why); choose another --output")
+        .usage(folder, "another job writes there: \(holder?.text ?? "unknown")\(why); choose another --output")
       }
       // Any other error: no locks on this file system, where the time of the file is all there is.
       if flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK { throw isHeld("") }
@@ -51,7 +51,7 @@ package final class RunLock: Sendable {
       let text = String(
         decoding: try JSONEncoder().encode(Holder(host: Host.name, process: getpid())), as: UTF8.self)
       guard ftruncate(file, 0) == 0, text.withCString({ pwrite(file, $0, strlen($0), 0) }) == text.utf8.count else {
-        throw Failure.internal("\(path): \(String(cString: strerror(errno)))")
+        throw Failure.system(.internal, path, errno)
       }
     } catch {
       close(file)
@@ -79,7 +79,8 @@ package final class RunLock: Sendable {
     if !isThere && ![ENOENT, ENOTDIR, ESTALE].contains(errno) { return }
     guard !isThere || UInt(status.st_ino) != Self.number(descriptor) else { return }
     throw Failure.internal(
-      "\(path): was taken away while this job ran, \(InputFile.isFolder(folder) ? "and" : "with the folder;") nothing more "
+      path,
+      "was taken away while this job ran, \(InputFile.isFolder(folder) ? "and" : "with the folder;") nothing more "
         + "is written there")
   }
 
@@ -96,9 +97,9 @@ package final class RunLock: Sendable {
     let file = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0o666)
     if file >= 0 { return file }
     switch errno {
-    case ELOOP: throw Failure.usage("\(path): is a symbolic link, expected a file")
-    case EISDIR: throw Failure.usage("\(path): is a folder, expected a file")
-    case let reason: throw Failure.internal("\(path): \(String(cString: strerror(reason)))")
+    case ELOOP: throw Failure.usage(path, "is a symbolic link, expected a file")
+    case EISDIR: throw Failure.usage(path, "is a folder, expected a file")
+    case let reason: throw Failure.system(.internal, path, reason)
     }
   }
 

@@ -309,7 +309,7 @@ package final class Trainer<E: Element> {
     do {
       outcome = try Evaluator.run(
         dataset, step.network, step.parameters, configuration, context, isStopping: { StopSignal.isRequested })
-    } catch is Evaluator.Stopped {
+    } catch is ExtractionStopped {
       return false
     } catch let features as NonfiniteFeatures {
       throw try checkpointer.diverged("the evaluation after step \(done): \(features)")

@@ -77,15 +77,15 @@ package enum WeightsFile {
   ) throws {
     let report = try load(file, into: network, parameters)
     if let (name, shape, expected) = report.mismatched.first {
-      throw Failure.data("\(file.path): tensor \(name) has shape \(shape), this network needs \(expected)")
+      throw Failure.data(file.path, "tensor \(name) has shape \(shape), this network needs \(expected)")
     }
     if let name = report.missing.first {
       let more = report.missing.count > 1 ? " (and \(report.missing.count - 1) more)" : ""
-      throw Failure.data("\(file.path): tensor \(name)\(more) of this network is not in it")
+      throw Failure.data(file.path, "tensor \(name)\(more) of this network is not in it")
     }
     if let name = report.unused.first {
       throw Failure.data(
-        "\(file.path): tensor \(name) is not of this network; is model.* configured as it was trained?")
+        file.path, "tensor \(name) is not of this network; is model.* configured as it was trained?")
     }
   }
 
@@ -106,14 +106,14 @@ package enum WeightsFile {
       values = floats as! [A]
     }
     guard values.count == slot.count else {
-      throw Failure.data("\(file.path): tensor \(name) has \(values.count) values, expected \(slot.count)")
+      throw Failure.data(file.path, "tensor \(name) has \(values.count) values, expected \(slot.count)")
     }
     ParameterLayout.fromFile(slot, values, to: buffer.pointer)
   }
 
   private static func require(_ file: SafetensorsFile, _ name: String, isFinite: Bool, smallest: () -> Double) throws {
-    guard isFinite else { throw Failure.data("\(file.path): tensor \(name) holds an infinity or a NaN") }
+    guard isFinite else { throw Failure.data(file.path, "tensor \(name) holds an infinity or a NaN") }
     guard name.hasSuffix(".running_var") || name.hasPrefix("v."), case let value = smallest(), value < 0 else { return }
-    throw Failure.data("\(file.path): tensor \(name) holds \(value), expected none below zero")
+    throw Failure.data(file.path, "tensor \(name) holds \(value), expected none below zero")
   }
 }

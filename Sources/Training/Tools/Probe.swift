@@ -25,11 +25,11 @@ package enum Probe {
       let identities = Sample.classes(of: samples).count
       if let checkpoint, let stranger = samples.first(where: { !checkpoint.state.identities.contains($0.identity) }) {
         throw Failure.data(
-          "\(stranger.path): identity \(stranger.identity) is not one that \(checkpoint.folder) was trained on")
+          stranger.path, "identity \(stranger.identity) is not one that \(checkpoint.folder) was trained on")
       }
       let classes = weights.contains("classifier.weight") ? try weights.shape("classifier.weight")[0] : identities
       guard classes >= identities else {
-        throw Failure.data("\(weights.path): the classifier has \(classes) identities, the images \(identities)")
+        throw Failure.data(weights.path, "the classifier has \(classes) identities, the images \(identities)")
       }
       let context = machine.context(E.self, configuration)
       let network = ReIDNetwork<E>(
