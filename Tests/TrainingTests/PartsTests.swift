@@ -29,6 +29,8 @@ import Training
       head("pool: max, mask: {stripe: {height: 0.5}}, losses: [crossEntropy, {centre: {weight: 0.1}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("mask: {channels: {rate: 0.3}}")),
     Case(
+      "model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, {contrastive: {margin: 6}}]")),
+    Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.3}}]")),
     Case(
