@@ -1,8 +1,8 @@
 import Tensors
 
-/// A norm whose output ẑ is gated by squeeze-and-excitation, image by image and channel by channel:
+/// A norm whose output ẑ is gated, image by image and channel by channel:
 ///
-///     ẑ = scale·z + shift,  y = g·ẑ,  g = excitation(s),  s = m(ẑ), the mean over an image's pixels
+///     ẑ = scale·z + shift,  y = g·ẑ,  g = gate(s),  s = m(ẑ), the mean over an image's pixels
 ///
 /// z is not read again: all of it is affine in what the norm's reader reads anyway, and means follow from the sums that the
 /// epilogues take, here of each image by itself. With mean and Σ those of the image,
@@ -24,7 +24,7 @@ import Tensors
 final class ExcitedNormPasses<E: Element>: NormPasses {
   /// y from z.
   let state: NormState<E.Accumulator>
-  private let inner: SingleNormPasses<E>, gates: ExcitationPasses<E.Accumulator>
+  private let inner: SingleNormPasses<E>, gates: any ChannelGatePasses<E.Accumulator>
   private let rows: ImageRows<E>, area: Double
   /// The norm's, and Σ(z − mean).
   private let scale: Buffer<Double>, shift: Buffer<Double>, mean: Buffer<Double>, centred: Buffer<Double>
@@ -35,7 +35,7 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
 
   /// `sums`: this rank's Σz of each image.
   init(
-    _ norm: SingleNormPasses<E>, _ excitation: SqueezeExcitation<E.Accumulator>, _ sums: Sums, _ shape: Shape,
+    _ norm: SingleNormPasses<E>, _ gate: any ChannelGate<E.Accumulator>, _ sums: Sums, _ shape: Shape,
     _ run: Run<E>
   ) {
     let rows = ImageRows<E>(shape), area = Double(shape.area), normal = norm.state, total = rows.term(0, of: sums)
@@ -43,7 +43,7 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
     let mean = rows.widened(normal.mean, normal.imageStride)
     (inner, self.rows, self.area, self.scale, self.shift, self.mean) = (norm, rows, area, scale, shift, mean)
     centred = rows.values { total[$0] - area * mean[$0] }
-    gates = excitation.forward(
+    gates = gate.forward(
       rows.values { scale[$0] * total[$0] / area + shift[$0] }, images: shape.images, run.accumulating)
     let g = gates.g
     state = NormState<E.Accumulator>(

@@ -7,7 +7,7 @@ import Tensors
 ///     z̄ is pending on ȳ and z                            W̄ += x⊗z̄
 ///     z̄ + λz̄˙ is pending on h = ȳ + λȳ˙, z, ȳ and ż          W̄ += x⊗(z̄ + λz̄˙) + ẋ⊗λz̄
 ///
-/// With squeeze-and-excitation, y and its tangent are gated before the ReLU; all stays pending (`ExcitedNormPasses`).
+/// With a gate of channels, y and its tangent are gated before the ReLU; all stays pending (`ExcitedNormPasses`).
 ///
 /// Collectives: those of the norm: Σz, Σz²; Σż, Σ(z − μ)ż, Σżȳ; Σȳ, Σ(z − μ)ȳ; Σh, Σ(z − μ)h.
 package final class NormalizedConvolution<E: Element>: Layer {
@@ -16,14 +16,14 @@ package final class NormalizedConvolution<E: Element>: Layer {
   /// Whether y is rectified.
   package let isActivated: Bool
   /// What gates the norm's output, if anything does.
-  package let excitation: SqueezeExcitation<E.Accumulator>?
+  package let gate: (any ChannelGate<E.Accumulator>)?
 
   package init(
     _ convolution: any LinearMap<E>, _ norm: Norm<E>, isActivated: Bool = true,
-    excitation: SqueezeExcitation<E.Accumulator>? = nil
+    gate: (any ChannelGate<E.Accumulator>)? = nil
   ) {
     precondition(convolution.geometry.outputs == norm.channels)
-    (self.convolution, self.norm, self.isActivated, self.excitation) = (convolution, norm, isActivated, excitation)
+    (self.convolution, self.norm, self.isActivated, self.gate) = (convolution, norm, isActivated, gate)
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> { try pass(x, run) }
@@ -31,11 +31,11 @@ package final class NormalizedConvolution<E: Element>: Layer {
   package func pass(_ x: Feature<E>, _ run: Run<E>) throws -> UnitPasses<E> {
     run.note(convolution, reading: x.shape)
     var epilogue = Epilogue(out: run.context.tensor(convolution.geometry.outputShape(x.shape)))
-    epilogue.forwardSums = excitation == nil ? norm.forwardSums(training: run.isTraining) : .ofEachImage
+    epilogue.forwardSums = gate == nil ? norm.forwardSums(training: run.isTraining) : .ofEachImage
     let sums = convolution.forward(x.value, run.parameters, epilogue, run.context)
     let z = epilogue.out
     let single = SingleNormPasses(norm, try norm.normalize(sums, z.shape, run))
-    let passes: any NormPasses<E> = excitation.map { ExcitedNormPasses(single, $0, sums, z.shape, run) } ?? single
+    let passes: any NormPasses<E> = gate.map { ExcitedNormPasses(single, $0, sums, z.shape, run) } ?? single
     return UnitPasses(self, x, z, passes)
   }
 }

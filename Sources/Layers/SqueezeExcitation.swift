@@ -11,7 +11,7 @@ import Tensors
 /// The last line carries ḡ + λḡ˙ (see `BackwardPass`). What s is and what g multiplies is `ExcitedNormPasses`' matter.
 ///
 /// s, g: n×1×1×c. Precision: accumulators, what is said element by element float64. Collectives: none.
-package final class SqueezeExcitation<A: Element> where A.Accumulator == A {
+package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulator == A {
   private let reduce: Convolution<A>, expand: Convolution<A>
 
   /// Tensors `<name>.fc.0.weight`, `<name>.fc.0.bias`, `<name>.fc.2.weight`, `<name>.fc.2.bias`.
@@ -23,7 +23,7 @@ package final class SqueezeExcitation<A: Element> where A.Accumulator == A {
   /// To be packed.
   package var maps: [any LinearMap<A>] { [reduce, expand] }
 
-  func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> ExcitationPasses<A> {
+  package func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A> {
     let context = run.context
     let s = Self.tensor(s, Shape(images, 1, 1, reduce.geometry.inputs), context)
     let hidden = LinearPasses(reduce, .plain(s), run), values = hidden.y.value.tensor
@@ -41,9 +41,7 @@ package final class SqueezeExcitation<A: Element> where A.Accumulator == A {
   }
 }
 
-/// What follows, in the order of `Passes`.
-final class ExcitationPasses<A: Element> where A.Accumulator == A {
-  /// Of each image and channel.
+private final class ExcitationPasses<A: Element>: ChannelGatePasses where A.Accumulator == A {
   let g: Buffer<Double>
   private let hidden: LinearPasses<A>, logits: LinearPasses<A>
   private var recorded: Buffer<Double>?
@@ -63,7 +61,6 @@ final class ExcitationPasses<A: Element> where A.Accumulator == A {
 
   private var gate: GradientTarget<A> { GradientTarget(gate: .positive(hidden.y.value.tensor), norms: []) }
 
-  /// ġ from ṡ.
   func forwardTangent(_ sDot: Buffer<Double>, _ run: Run<A>) -> Buffer<Double> {
     let context = run.context, sDot = SqueezeExcitation<A>.tensor(sDot, logits.y.shape, context)
     let hiddenDot = hidden.tangent(.plain(sDot), adding: nil, target: gate, run)
@@ -74,7 +71,6 @@ final class ExcitationPasses<A: Element> where A.Accumulator == A {
     return gDot
   }
 
-  /// s̄ from ḡ, or both with λ times their tangents.
   func backward(_ gBar: Buffer<Double>, _ pass: BackwardPass, _ run: Run<A>) -> Buffer<Double> {
     let context = run.context, aBar = Buffer<Double>(count: g.count)
     for i in 0..<g.count { aBar[i] = g[i] * (1 - g[i]) * gBar[i] }

@@ -2,7 +2,7 @@ import Tensors
 
 /// The terms there are.
 package enum LossKind: String, CaseIterable, Sendable {
-  case crossEntropy, triplet, focal, margin, centre
+  case crossEntropy, triplet, focal, margin, centre, contrastive
 
   fileprivate var type: any (LossTerm & Options).Type {
     switch self {
@@ -11,6 +11,7 @@ package enum LossKind: String, CaseIterable, Sendable {
     case .focal: Focal.self
     case .margin: Margin.self
     case .centre: Centre.self
+    case .contrastive: Contrastive.self
     }
   }
 }

@@ -32,12 +32,21 @@ package struct NetworkBuilder<E: Element> {
     return layer
   }
 
-  /// Squeeze-and-excitation of `channels`, through `reduction` times fewer hidden values.
-  mutating func excitation(_ name: String, _ channels: Int, reduction: Int) -> SqueezeExcitation<E.Accumulator> {
-    let layer = SqueezeExcitation<E.Accumulator>(
-      &parameters, name, channels: channels, hidden: max(1, channels / reduction))
-    accumulatorMaps += layer.maps
-    return layer
+  /// What gates the channels at the end of a block, if anything does: `<name>.se`, a 16th of the channels in between, or
+  /// `<name>.eca`.
+  mutating func channelGate(_ attention: TrunkAttention, _ name: String, _ channels: Int)
+    -> (any ChannelGate<E.Accumulator>)?
+  {
+    let gate: any ChannelGate<E.Accumulator>
+    switch attention {
+    case .none, .pixel, .pixelChannel: return nil
+    case .se: gate = SqueezeExcitation(&parameters, name + ".se", channels: channels, hidden: max(1, channels / 16))
+    case .eca:
+      typealias ECA = EfficientChannelAttention<E.Accumulator>
+      gate = ECA(&parameters, name + ".eca", channels: channels, kernel: ECA.kernel(channels: channels))
+    }
+    accumulatorMaps += gate.maps
+    return gate
   }
 
   /// A gate a pixel, or a pixel and channel.

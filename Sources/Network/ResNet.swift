@@ -27,15 +27,15 @@ enum ResNet<E: Element> {
           let name = "layer\(index + 1).\(block)", stride = block == 0 ? stride : 1
           // As in torchvision, the first stage of a shallow one has no convolution in its shortcut.
           let downsample = block == 0 && (isDeep || index > 0)
-          let isMixed = architecture.norm == .ibnA && index < 3, reduction = architecture.attention == .se ? 16 : nil
+          let isMixed = architecture.norm == .ibnA && index < 3, attention = architecture.attention
           let (layer, range) = builder.recorded { builder in
             isDeep
               ? builder.bottleneck(
                 name, inputs: inputs, inner: inner, stride: stride, downsample: downsample, isMixed: isMixed,
-                reduction: reduction)
+                attention: attention)
               : builder.basicBlock(
                 name, inputs: inputs, outputs: outputs, stride: stride, downsample: downsample, isMixed: isMixed,
-                reduction: reduction)
+                attention: attention)
           }
           inputs = outputs
           return .init(name: name, layer: layer, range: range)

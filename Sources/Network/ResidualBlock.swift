@@ -73,10 +73,11 @@ private final class ResidualPasses<E: Element>: Passes {
 
 extension NetworkBuilder {
   /// ResNet's bottleneck, torchvision's variant (the stride in the 3×3) and names below `name`: conv1, bn1, …,
-  /// downsample.0, downsample.1. `isMixed`: the first norm is instance norm for half its channels (IBN-a). `reduction`: with
-  /// squeeze-and-excitation before the join (SE-ResNet; se.fc.0, se.fc.2), of as many times fewer hidden values.
+  /// downsample.0, downsample.1. `isMixed`: the first norm is instance norm for half its channels (IBN-a). `attention`: what
+  /// gates channels before the join (SE-ResNet, ECA-Net; se.fc.0, se.fc.2 or eca.conv).
   mutating func bottleneck(
-    _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, isMixed: Bool = false, reduction: Int? = nil
+    _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, isMixed: Bool = false,
+    attention: TrunkAttention = .none
   ) -> ResidualBlock<E> {
     let outputs = 4 * inner
     let units = [
@@ -86,7 +87,7 @@ extension NetworkBuilder {
         convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride), norm(name + ".bn2", inner)),
       NormalizedConvolution(
         convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false,
-        excitation: reduction.map { excitation(name + ".se", outputs, reduction: $0) }),
+        gate: channelGate(attention, name, outputs)),
     ]
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }
@@ -94,7 +95,7 @@ extension NetworkBuilder {
   /// The block of ResNet-18 and 34: two 3×3, names as above.
   mutating func basicBlock(
     _ name: String, inputs: Int, outputs: Int, stride: Int, downsample: Bool, isMixed: Bool = false,
-    reduction: Int? = nil
+    attention: TrunkAttention = .none
   ) -> ResidualBlock<E> {
     let units = [
       NormalizedConvolution(
@@ -102,7 +103,7 @@ extension NetworkBuilder {
         firstNorm(name + ".bn1", outputs, isMixed: isMixed)),
       NormalizedConvolution(
         convolution(name + ".conv2", outputs, outputs, kernel: 3), norm(name + ".bn2", outputs), isActivated: false,
-        excitation: reduction.map { excitation(name + ".se", outputs, reduction: $0) }),
+        gate: channelGate(attention, name, outputs)),
     ]
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }

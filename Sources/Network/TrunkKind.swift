@@ -15,4 +15,6 @@ package enum TrunkAttention: String, CaseIterable, Sendable {
   case se
   /// A gate a pixel, or a pixel and channel, at the end of every stage.
   case pixel, pixelChannel
+  /// Efficient channel attention in every block (Wang et al., 2020).
+  case eca
 }

@@ -197,10 +197,12 @@ struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
   /// Of squeeze-and-excitation: how many hidden values; nil: none.
   var excitation: Int?
+  /// Of efficient channel attention: over how many channels; nil: none.
+  var channelKernel: Int?
 
   var name: String {
     "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")"
-      + (excitation == nil ? "" : ", excited")
+      + (excitation == nil ? "" : ", excited") + (channelKernel.map { ", eca \($0)" } ?? "")
   }
   var inputs: [Shape] { [Shape(1, height, width, channels)] }
 
@@ -219,8 +221,12 @@ struct BottleneckCase: LayerCase {
     }
     var units = [unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride)]
     let last = unit("3", inner, 4 * inner, isActivated: false)
-    let gate = excitation.map { SqueezeExcitation<E.Accumulator>(&layout, "se", channels: 4 * inner, hidden: $0) }
-    units.append(NormalizedConvolution(last.convolution, last.norm, isActivated: false, excitation: gate))
+    let gate: (any ChannelGate<E.Accumulator>)? =
+      excitation.map { SqueezeExcitation<E.Accumulator>(&layout, "se", channels: 4 * inner, hidden: $0) }
+      ?? channelKernel.map {
+        EfficientChannelAttention<E.Accumulator>(&layout, "eca", channels: 4 * inner, kernel: $0)
+      }
+    units.append(NormalizedConvolution(last.convolution, last.norm, isActivated: false, gate: gate))
     let block = ResidualBlock(
       units,
       downsample: downsample ? unit("d", channels, 4 * inner, stride: stride, isActivated: false) : nil)

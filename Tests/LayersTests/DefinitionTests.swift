@@ -113,7 +113,7 @@ import Testing
     let run = run(layout, statistics, normals(layout.count, seed: 6)), values = run.parameters.values
     for map in [map] + excitation.maps { map.pack(values, backward: false, context) }
     func y(_ excitation: SqueezeExcitation<Double>?) throws -> [Double] {
-      let unit = NormalizedConvolution(map, norm, isActivated: false, excitation: excitation)
+      let unit = NormalizedConvolution(map, norm, isActivated: false, gate: excitation)
       let x = tensor(normals(shape.count, seed: 7), shape, context)
       return try unit.forward(.plain(x), run).y.value.materialized(context).array
     }

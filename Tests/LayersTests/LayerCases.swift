@@ -59,5 +59,7 @@ enum LayerCases {
       BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5),
       BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, excitation: 5),
       BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, excitation: 4),
+      BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, channelKernel: 5),
+      BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, channelKernel: 3),
     ]
 }

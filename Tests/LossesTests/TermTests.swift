@@ -35,6 +35,8 @@ import Testing
     var smooth = CrossEntropy(), focal = Focal()
     smooth.smoothing = 0.2
     focal.exponent = 1.5
+    var contrastive = Contrastive()
+    contrastive.margin = 1.2
     return [
       Case(testDescription: "smoothing", term: smooth) { logits, _, _ in
         labels.enumerated().reduce(0) { sum, row in
@@ -69,6 +71,16 @@ import Testing
           (0..<length).reduce(sum) {
             let difference = embeddings[row.offset * length + $1] - centres[row.element * length + $1]
             return $0 + difference * difference / (2 * Double(labels.count))
+          }
+        }
+      },
+      Case(testDescription: "contrastive", term: contrastive) { _, embeddings, _ in
+        let rows = labels.indices.map { Array(embeddings[$0 * length..<($0 + 1) * length]) }
+        return rows.indices.reduce(0) { sum, a in
+          rows.indices.dropFirst(a + 1).reduce(sum) { sum, b in
+            let square = zip(rows[a], rows[b]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+            let gap = max(0, 1.2 - square.squareRoot())
+            return sum + (labels[a] == labels[b] ? square : gap * gap) / 15
           }
         }
       },

@@ -20,6 +20,7 @@ import Training
   static let cases = [
     Case("model.trunk=resnet18", "model.head=baseline"), Case("model.trunk=resnet34", "model.norm=ibn-a"),
     Case("model.norm=ibn-a", "model.head=baseline"), Case("model.attention=se", "model.head=baseline"),
+    Case("model.attention=eca", "model.head=baseline"),
     Case("model.trunk=resnet18", "model.attention=pixel"), Case("model.trunk=resnet18", "model.attention=pixelChannel"),
     Case("losses.crossEntropy.smoothing=0.1", "losses.triplet.soft=true", "model.trunk=resnet18"),
     Case("model.trunk=resnet18", "model.head=baseline", head("neck: bnneck, classifier: {linear: {bias: false}}")),
@@ -28,6 +29,8 @@ import Training
       "model.trunk=resnet18", "model.head=baseline",
       head("pool: max, mask: {stripe: {height: 0.5}}, losses: [crossEntropy, {centre: {weight: 0.1}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("mask: {channels: {rate: 0.3}}")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, {contrastive: {margin: 6}}]")),
     Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.3}}]")),

@@ -35,7 +35,7 @@ extension ConfigurationSection {
             + "itself."),
         .choice(
           "model.attention", TrunkAttention.self,
-          "`se`: squeeze-and-excitation in every block; `pixel`, `pixelChannel`: a gate a pixel, or a pixel and channel, at the "
+          "`se`, `eca`: squeeze-and-excitation or efficient channel attention in every block; `pixel`, `pixelChannel`: a gate a pixel, or a pixel and channel, at the "
             + "end of every stage."),
         .choice(
           "model.head", PaperHead.self,
