@@ -17,7 +17,8 @@ package final class Convolution<E: Element>: LinearMap {
   package let geometry: Geometry
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
-  private let name: String
+  /// What its tensors begin with.
+  package let name: String
 
   /// The working weights, packed once a step: for `forward`, and for each residue class of pixels of `backwardData`.
   private var forwardPanels: Buffer<UInt8>?

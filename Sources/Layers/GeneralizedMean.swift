@@ -38,8 +38,10 @@ package final class GeneralizedMean<E: Element>: Pool {
   package func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>)
     -> any PoolPasses<E>
   {
-    run.note([exponent])
-    return GeneralizedMeanPasses(self, x, into: y, first: first, run)
+    run.row(String(exponent.name.dropLast(2)), { _ in Shape(x.shape.images, 1, 1, x.shape.channels) }) {
+      run.note([exponent])
+      return GeneralizedMeanPasses(self, x, into: y, first: first, run)
+    }
   }
 }
 

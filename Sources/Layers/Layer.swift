@@ -55,6 +55,6 @@ extension Passes {
 
 /// What a pass needs of an earlier one, which has to have run.
 package func after<T>(_ pass: StaticString, _ kept: T?) -> T {
-  guard let kept else { preconditionFailure("this pass comes after \(pass)") }
+  guard let kept else { fatalError("this pass comes after \(pass)") }
   return kept
 }

@@ -54,8 +54,8 @@ package final class Norm<E: Element> {
     }
   }
 
-  private init(_ parts: [Part], channels: Int, instanceChannels: Int) {
-    (self.parts, self.channels, self.instanceChannels) = (parts, channels, instanceChannels)
+  private init(_ name: String, _ parts: [Part], channels: Int, instanceChannels: Int) {
+    (self.name, self.parts, self.channels, self.instanceChannels) = (name, parts, channels, instanceChannels)
     (scaleIndices, shiftIndices) = (
       parts.flatMap(\.scale.range),
       parts.flatMap { part in
@@ -72,7 +72,7 @@ package final class Norm<E: Element> {
     hasShift: Bool = true
   ) {
     let part = Part(&layout, &statistics, name, channels: channels, isBatch: true, hasShift: hasShift)
-    self.init([part], channels: channels, instanceChannels: 0)
+    self.init(name, [part], channels: channels, instanceChannels: 0)
   }
 
   /// IBN (Pan et al., "Two at Once", 2018): instance norm of the first `instanceChannels`, batch norm of the rest; the
@@ -83,12 +83,15 @@ package final class Norm<E: Element> {
   ) {
     precondition(0 <= instanceChannels && instanceChannels <= channels)
     var parts: [Part] = []
-    for (name, count) in [(name + ".IN", instanceChannels), (name + ".BN", channels - instanceChannels)] where count > 0
-    {
-      parts.append(Part(&layout, &statistics, name, channels: count, isBatch: name.hasSuffix(".BN")))
+    for (isBatch, count) in [(false, instanceChannels), (true, channels - instanceChannels)] where count > 0 {
+      let name = name + (isBatch ? ".BN" : ".IN")
+      parts.append(Part(&layout, &statistics, name, channels: count, isBatch: isBatch))
     }
-    self.init(parts, channels: channels, instanceChannels: instanceChannels)
+    self.init(name, parts, channels: channels, instanceChannels: instanceChannels)
   }
+
+  /// What its tensors begin with.
+  package let name: String
 
   /// Of the batch-normalized channels, or where there are none of all.
   package var scale: ParameterLayout.Slot { parts[parts.count - 1].scale }

@@ -20,7 +20,13 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
     expand = Convolution(&layout, name + ".fc.2", inputs: hidden, outputs: channels, bias: true, linear: true)
   }
 
-  /// To be packed.
+  /// `hidden` by the options.
+  package convenience init(
+    _ layout: inout ParameterLayout, _ name: String, channels: Int, _ options: SqueezeExcitationOptions
+  ) {
+    self.init(&layout, name, channels: channels, hidden: max(1, channels / options.reduction))
+  }
+
   package var maps: [any LinearMap<A>] { [reduce, expand] }
 
   package func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A> {
@@ -38,6 +44,18 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
     let tensor = context.tensor(shape)
     if !context.workers.isRehearsal { tensor.setColumns(0, shape.channels, from: values) }
     return tensor
+  }
+}
+
+/// Of `SqueezeExcitation`.
+package struct SqueezeExcitationOptions: Options {
+  package var reduction = 16
+  package init() {}
+  package static var fields: [OptionField<Self>] {
+    [
+      .integer(
+        "reduction", \.reduction, 1...4096, "How many times fewer hidden values than channels there are; at least one.")
+    ]
   }
 }
 

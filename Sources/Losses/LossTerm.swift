@@ -65,6 +65,8 @@ package protocol LossTerm: Sendable {
   /// Whether it reads logits, and whether these have to be cosines.
   var readsLogits: Bool { get }
   var readsCosines: Bool { get }
+  /// Whether it compares images: a batch has to have two identities, and two images of each.
+  var needsPairs: Bool { get }
   /// The shape of parameters of its own, as [classes, length]; none by default.
   func parameters(classes: Int, length: Int) -> [Int]?
 
@@ -80,5 +82,6 @@ extension OptionField where Root: LossTerm {
 extension LossTerm {
   package var readsLogits: Bool { true }
   package var readsCosines: Bool { false }
+  package var needsPairs: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
 }

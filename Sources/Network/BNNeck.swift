@@ -26,7 +26,7 @@ package final class BNNeck<A: Element>: Neck where A.Accumulator == A {
 
   package func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
   {
-    let normalized = try run.row("neck.bn", { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }
+    let normalized = try run.row(norm.name, { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }
     let descriptor = normalized.y.value.materialized(run.context)
     return BNNeckPasses(
       feature, normalized, descriptor, run.isTraining ? classifier.classify(descriptor, run) : nil)

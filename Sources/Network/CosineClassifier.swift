@@ -24,7 +24,7 @@ package final class CosineClassifier<A: Element>: Classifier where A.Accumulator
   package func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A> {
     let unit = UnitVectors.forward(embedding, run)
     return CosinePasses(
-      embedding, run.row("classifier", { $0.y.shape }) { LinearPasses(convolution, .plain(unit), run) })
+      embedding, run.row(convolution.name, { $0.y.shape }) { LinearPasses(convolution, .plain(unit), run) })
   }
 }
 

@@ -29,8 +29,8 @@ package final class EmbeddingNeck<A: Element>: Neck where A.Accumulator == A {
 
   package func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
   {
-    let normalized = try run.row("neck.bn", { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }
-    let hidden = run.row("neck.fc", { $0.y.shape }) { LinearPasses(fc, normalized.y, run) }
+    let normalized = try run.row(norm.name, { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }
+    let hidden = run.row(fc.name, { $0.y.shape }) { LinearPasses(fc, normalized.y, run) }
     let embedding = hidden.y.value.tensor
     if !run.context.workers.isRehearsal {
       for i in 0..<embedding.shape.count where embedding.pointer[i] < 0 { embedding.pointer[i] = 0 }

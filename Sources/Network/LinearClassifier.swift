@@ -16,7 +16,7 @@ package final class LinearClassifier<A: Element>: Classifier where A.Accumulator
 
   package func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A> {
     LinearClassifierPasses(
-      run.row("classifier", { $0.y.shape }) { LinearPasses(convolution, .plain(embedding), run) })
+      run.row(convolution.name, { $0.y.shape }) { LinearPasses(convolution, .plain(embedding), run) })
   }
 }
 

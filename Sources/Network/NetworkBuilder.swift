@@ -32,28 +32,22 @@ package struct NetworkBuilder<E: Element> {
     return layer
   }
 
-  /// What gates the channels at the end of a block, if anything does: `<name>.se`, a 16th of the channels in between, or
-  /// `<name>.eca`.
-  mutating func channelGate(_ attention: TrunkAttention, _ name: String, _ channels: Int)
-    -> (any ChannelGate<E.Accumulator>)?
-  {
-    let gate: any ChannelGate<E.Accumulator>
-    switch attention {
-    case .none, .pixel, .pixelChannel: return nil
-    case .se: gate = SqueezeExcitation(&parameters, name + ".se", channels: channels, hidden: max(1, channels / 16))
-    case .eca:
-      typealias ECA = EfficientChannelAttention<E.Accumulator>
-      gate = ECA(&parameters, name + ".eca", channels: channels, kernel: ECA.kernel(channels: channels))
-    }
-    accumulatorMaps += gate.maps
-    return gate
-  }
+  /// The maps of a gate, which computes in the accumulator, are packed with the others.
+  mutating func pack(_ gate: (any ChannelGate<E.Accumulator>)?) { accumulatorMaps += gate?.maps ?? [] }
 
   /// A gate a pixel, or a pixel and channel.
   mutating func pixelGate(_ name: String, _ channels: Int, perChannel: Bool) -> PixelGate<E> {
     let layer = PixelGate<E>(&parameters, name, channels: channels, perChannel: perChannel)
     maps += layer.maps.map { ($0, false) }
     return layer
+  }
+
+  /// The first norm of a block, of stage 1…4.
+  mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> Norm<E> {
+    switch architecture.norm {
+    case .batch: norm(name, channels)
+    case .ibnA: stage < 4 ? mixedNorm(name, channels) : norm(name, channels)
+    }
   }
 
   /// Batch norm.

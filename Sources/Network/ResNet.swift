@@ -27,27 +27,21 @@ enum ResNet<E: Element> {
           let name = "layer\(index + 1).\(block)", stride = block == 0 ? stride : 1
           // As in torchvision, the first stage of a shallow one has no convolution in its shortcut.
           let downsample = block == 0 && (isDeep || index > 0)
-          let isMixed = architecture.norm == .ibnA && index < 3, attention = architecture.attention
           let (layer, range) = builder.recorded { builder in
             isDeep
               ? builder.bottleneck(
-                name, inputs: inputs, inner: inner, stride: stride, downsample: downsample, isMixed: isMixed,
-                attention: attention)
+                name, inputs: inputs, inner: inner, stride: stride, downsample: downsample,
+                stage: index + 1)
               : builder.basicBlock(
-                name, inputs: inputs, outputs: outputs, stride: stride, downsample: downsample, isMixed: isMixed,
-                attention: attention)
+                name, inputs: inputs, outputs: outputs, stride: stride, downsample: downsample,
+                stage: index + 1)
           }
           inputs = outputs
           return .init(name: name, layer: layer, range: range)
         })
       channels.append(outputs)
-      if architecture.attention == .pixel || architecture.attention == .pixelChannel {
-        let name = "layer\(index + 1).gate"
-        let (gate, range) = builder.recorded {
-          $0.pixelGate(name, outputs, perChannel: architecture.attention == .pixelChannel)
-        }
-        stages[index].append(.init(name: name, layer: gate, range: range))
-      }
+      let (layer, range) = builder.recorded { $0.stageLayer("layer\(index + 1)", outputs) }
+      if let layer { stages[index].append(.init(name: "layer\(index + 1).gate", layer: layer, range: range)) }
     }
     return Trunk(
       stem: .init(name: "stem", layer: PooledStem(unit), range: range), stages: stages, channels: channels)

@@ -73,43 +73,37 @@ private final class ResidualPasses<E: Element>: Passes {
 
 extension NetworkBuilder {
   /// ResNet's bottleneck, torchvision's variant (the stride in the 3×3) and names below `name`: conv1, bn1, …,
-  /// downsample.0, downsample.1. `isMixed`: the first norm is instance norm for half its channels (IBN-a). `attention`: what
-  /// gates channels before the join (SE-ResNet, ECA-Net; se.fc.0, se.fc.2 or eca.conv).
+  /// downsample.0, downsample.1. Its first norm is `firstNorm`'s matter; a gate of channels
+  /// comes before the join, as in SE-ResNet.
   mutating func bottleneck(
-    _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, isMixed: Bool = false,
-    attention: TrunkAttention = .none
+    _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
     let outputs = 4 * inner
     let units = [
       NormalizedConvolution(
-        convolution(name + ".conv1", inputs, inner), firstNorm(name + ".bn1", inner, isMixed: isMixed)),
+        convolution(name + ".conv1", inputs, inner), firstNorm(name + ".bn1", inner, stage: stage)),
       NormalizedConvolution(
         convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride), norm(name + ".bn2", inner)),
       NormalizedConvolution(
         convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false,
-        gate: channelGate(attention, name, outputs)),
+        gate: channelGate(name, outputs)),
     ]
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }
 
   /// The block of ResNet-18 and 34: two 3×3, names as above.
   mutating func basicBlock(
-    _ name: String, inputs: Int, outputs: Int, stride: Int, downsample: Bool, isMixed: Bool = false,
-    attention: TrunkAttention = .none
+    _ name: String, inputs: Int, outputs: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
     let units = [
       NormalizedConvolution(
         convolution(name + ".conv1", inputs, outputs, kernel: 3, stride: stride),
-        firstNorm(name + ".bn1", outputs, isMixed: isMixed)),
+        firstNorm(name + ".bn1", outputs, stage: stage)),
       NormalizedConvolution(
         convolution(name + ".conv2", outputs, outputs, kernel: 3), norm(name + ".bn2", outputs), isActivated: false,
-        gate: channelGate(attention, name, outputs)),
+        gate: channelGate(name, outputs)),
     ]
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
-  }
-
-  private mutating func firstNorm(_ name: String, _ channels: Int, isMixed: Bool) -> Norm<E> {
-    isMixed ? mixedNorm(name, channels) : norm(name, channels)
   }
 
   mutating func shortcut(_ name: String, _ inputs: Int, _ outputs: Int, stride: Int) -> NormalizedConvolution<E> {

@@ -26,7 +26,17 @@ package struct OptionField<Root: Sendable>: Sendable {
     OptionField(
       name: name, type: type, range: range, meaning: meaning,
       outOfRange: { allows($0[keyPath: place]) ? nil : "\($0[keyPath: place])" },
-      read: { $0[keyPath: place] = try $1.decode(Value.self, forKey: $2) },
+      read: { root, container, key in
+        do {
+          root[keyPath: place] = try container.decode(Value.self, forKey: key)
+        } catch DecodingError.typeMismatch(_, let context)
+          where context.codingPath.count == container.codingPath.count + 1
+        {
+          throw DecodingError.dataCorrupted(
+            .init(
+              codingPath: context.codingPath, debugDescription: [type, range].compactMap { $0 }.joined(separator: " ")))
+        }
+      },
       write: { try $1.encode($0[keyPath: place], forKey: $2) })
   }
 
@@ -84,7 +94,13 @@ extension Options {
   /// Options that are left out keep their defaults; unknown ones are refused.
   package init(from decoder: any Decoder) throws {
     self.init()
-    let container = try decoder.container(keyedBy: OptionKey.self)
+    let names = Self.fields.map(\.name).joined(separator: ", ")
+    guard let container = try? decoder.container(keyedBy: OptionKey.self) else {
+      throw DecodingError.dataCorrupted(
+        .init(
+          codingPath: decoder.codingPath,
+          debugDescription: names.isEmpty ? "no option here" : "{option: value} with options among \(names)"))
+    }
     try container.requireKeys(Self.fields.map(\.name))
     for field in Self.fields {
       let key = OptionKey(field.name)
@@ -183,8 +199,15 @@ extension PartChoice {
   }
 
   package func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: OptionKey.self)
-    func write<T: Options>(_ options: T) throws { try container.encode(options, forKey: OptionKey(kind.rawValue)) }
+    func write<T: Options>(_ options: T) throws {
+      if T.fields.isEmpty {
+        var container = encoder.singleValueContainer()
+        try container.encode(kind.rawValue)
+      } else {
+        var container = encoder.container(keyedBy: OptionKey.self)
+        try container.encode(options, forKey: OptionKey(kind.rawValue))
+      }
+    }
     try write(options)
   }
 

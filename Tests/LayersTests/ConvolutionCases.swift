@@ -195,14 +195,17 @@ struct PixelGateCase: LayerCase {
 /// A whole bottleneck.
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int
-  /// Of squeeze-and-excitation: how many hidden values; nil: none.
-  var excitation: Int?
-  /// Of efficient channel attention: over how many channels; nil: none.
-  var channelKernel: Int?
+  var gate = Gate.none
+
+  enum Gate {
+    case none
+    case excitation(hidden: Int)
+    case convolution(kernel: Int)
+  }
 
   var name: String {
     "bottleneck \(channels)→\(inner)→\(4 * inner)/\(stride) of \(height)×\(width)\(downsample ? ", downsample" : "")"
-      + (excitation == nil ? "" : ", excited") + (channelKernel.map { ", eca \($0)" } ?? "")
+      + ", gate \(gate)"
   }
   var inputs: [Shape] { [Shape(1, height, width, channels)] }
 
@@ -221,11 +224,7 @@ struct BottleneckCase: LayerCase {
     }
     var units = [unit("1", channels, inner), unit("2", inner, inner, kernel: 3, stride: stride)]
     let last = unit("3", inner, 4 * inner, isActivated: false)
-    let gate: (any ChannelGate<E.Accumulator>)? =
-      excitation.map { SqueezeExcitation<E.Accumulator>(&layout, "se", channels: 4 * inner, hidden: $0) }
-      ?? channelKernel.map {
-        EfficientChannelAttention<E.Accumulator>(&layout, "eca", channels: 4 * inner, kernel: $0)
-      }
+    let gate = self.gate(E.Accumulator.self, &layout)
     units.append(NormalizedConvolution(last.convolution, last.norm, isActivated: false, gate: gate))
     let block = ResidualBlock(
       units,
@@ -238,5 +237,17 @@ struct BottleneckCase: LayerCase {
         for map in gate?.maps ?? [] { map.pack(parameters.values, backward: true, context.accumulating) }
       },
       run: { inputs, run in try passes(block, inputs[0], run) })
+  }
+
+  private func gate<A: Element>(_: A.Type, _ layout: inout ParameterLayout) -> (any ChannelGate<A>)?
+  where A.Accumulator == A {
+    switch gate {
+    case .none: return nil
+    case .excitation(let hidden): return SqueezeExcitation<A>(&layout, "se", channels: 4 * inner, hidden: hidden)
+    case .convolution(let kernel):
+      var options = ChannelConvolutionOptions()
+      options.kernel = kernel
+      return ChannelConvolution<A>(&layout, "eca", channels: 4 * inner, options)
+    }
   }
 }

@@ -57,9 +57,13 @@ enum LayerCases {
       BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3),
       BottleneckCase(channels: 5, inner: 3, stride: 1, downsample: true, height: 3, width: 4),
       BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5),
-      BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, excitation: 5),
-      BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, excitation: 4),
-      BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, channelKernel: 5),
-      BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, channelKernel: 3),
+      BottleneckCase(
+        channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, gate: .excitation(hidden: 5)),
+      BottleneckCase(
+        channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, gate: .excitation(hidden: 4)),
+      BottleneckCase(
+        channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3, gate: .convolution(kernel: 5)),
+      BottleneckCase(
+        channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5, gate: .convolution(kernel: 3)),
     ]
 }

@@ -118,6 +118,29 @@ import Training
     #expect(try new.differences(from: new).isEmpty)
   }
 
+  /// `1,2` and `1` are lists where the key is one, and nowhere else.
+  @Test(arguments: [("5,9", [5, 9]), ("5", [5]), (" 5, 9 ", [5, 9]), ("[5,9]", [5, 9]), ("[]", [])])
+  func aListNeedsNoBrackets(
+    _ text: String, _ steps: [Int]
+  ) throws {
+    #expect(try Configuration.resolve(settings: ["schedule.steps=\(text)"]).schedule.steps == steps)
+  }
+
+  /// A word, a word with options, or a dotted option: all say one thing, and it is read back as it was written.
+  @Test func aPartIsAWordWithOptions() throws {
+    for text in ["model.attention={se: {reduction: 4}}", "model.attention.se.reduction=4"] {
+      let configuration = try Configuration.resolve(settings: [text])
+      guard case .se(let options) = configuration.model.attention else { throw Failure.data(text, "not se") }
+      #expect(options.reduction == 4)
+      let found = try configuration.differences(from: Configuration())
+      #expect(found.map(\.key) == ["model.attention"] && found.first?.old == "none")
+      #expect(found.first?.new == "{se: {reduction: 4}}")
+      let folder = try TemporaryFolder()
+      #expect(try Configuration.resolve(file: folder.file("config.yaml", configuration.yaml())) == configuration)
+    }
+    #expect(try Configuration.resolve(settings: ["model.attention=none"]) == Configuration())
+  }
+
   @Test(arguments: [
     ("optimizer.learningrate=1", "unknown key optimizer.learningrate; did you mean optimizer.learningRate?"),
     ("optimiser.learningRate=1", "unknown key optimiser.learningRate; did you mean optimizer.learningRate?"),
@@ -152,7 +175,20 @@ import Training
     ("seed=-1", "seed is -1; expected an integer from 0 to 18446744073709551615"),
     ("threads=010", "threads is 010; expected no leading zero, which stands for base 8"),
     ("schedule.steps=[7, 010]", "schedule.steps is [7, 010]; expected no leading zero, which stands for base 8"),
-    ("schedule.steps=40", "schedule.steps is 40; expected a list such as [40, 70]"),
+    ("schedule.steps={a: 1}", "schedule.steps is {a: 1}; expected a list such as [40, 70]"),
+    ("schedule.steps=null", "schedule.steps is null; expected a list such as [40, 70]"),
+    ("model.heads={name: a}", "model.heads is {name: a}; expected a list"),
+    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel"),
+    (
+      "model.attention=sa",
+      "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel; did you mean se?"
+    ),
+    ("model.attention.se=4", "model.attention.se is 4; expected {option: value} with options among reduction"),
+    ("model.attention.se.reduction=x", "model.attention.se.reduction is x; expected integer from 1 to 4096"),
+    (
+      "model.attention={se: {ratio: 4}}",
+      "model.attention.se.ratio is 4; expected an option among reduction, this one is unknown"
+    ),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
     ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
     ("model.head=resnet", "model.head is resnet; expected one of msfl, baseline"),

@@ -1,5 +1,7 @@
 import Collectives
 import Layers
+import Losses
+import Network
 import Tensors
 import Testing
 
@@ -20,7 +22,9 @@ import Training
   static let cases = [
     Case("model.trunk=resnet18", "model.head=baseline"), Case("model.trunk=resnet34", "model.norm=ibn-a"),
     Case("model.norm=ibn-a", "model.head=baseline"), Case("model.attention=se", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention.se.reduction=2", "model.head=baseline"),
     Case("model.attention=eca", "model.head=baseline"),
+    Case("model.attention={eca: {kernel: 5}}", "model.head=baseline"),
     Case("model.trunk=resnet18", "model.attention=pixel"), Case("model.trunk=resnet18", "model.attention=pixelChannel"),
     Case("losses.crossEntropy.smoothing=0.1", "losses.triplet.soft=true", "model.trunk=resnet18"),
     Case("model.trunk=resnet18", "model.head=baseline", head("neck: bnneck, classifier: {linear: {bias: false}}")),
@@ -40,6 +44,14 @@ import Training
     Case(
       "model.trunk=resnet18",
       "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, sources: [stage3, level1], neck: bnneck, pool: gem}]"),
+  ]
+
+  /// With constants in their gradients that depend on parameters, as automatic differentiation has `detach`: these are not the
+  /// derivative of the loss (see `TermTests` for them).
+  static let detached = [
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("classifier: cosine, losses: [{margin: {kind: circle, scale: 8, margin: 0.25}}]"))
   ]
 
   /// In float64, the derivative of J along random directions of all parameters, by central differences. Gates and winners
@@ -71,7 +83,49 @@ import Training
     }
   }
 
-  @Test(arguments: cases) func anyNumberOfRanksTakesTheSameCourse(_ one: Case) throws {
+  /// Every word that can be chosen is chosen in some case: a part that is not tried is not checked.
+  @Test func everyPartIsTried() throws {
+    let configurations = try (Self.cases + Self.detached).map { try Configuration.resolve(settings: $0.settings) }
+    let heads = configurations.flatMap(\.model.heads)
+    func expectAll<Kind: CaseIterable & Hashable>(_ tried: [Kind], but left: Set<Kind> = []) {
+      #expect(Set(tried).union(left) == Set(Kind.allCases))
+    }
+    // ResNet-101 has the layers of ResNet-50, more often.
+    expectAll(configurations.map(\.model.trunk), but: [.resnet101])
+    expectAll(configurations.map(\.model.norm))
+    expectAll(configurations.map(\.model.attention.kind))
+    expectAll(heads.map(\.mask.kind))
+    expectAll(heads.map(\.pool))
+    expectAll(heads.map(\.neck.kind))
+    expectAll(heads.map(\.classifier.kind))
+    expectAll(heads.flatMap { $0.losses.map(\.kind) })
+    expectAll(
+      heads.flatMap { $0.losses.compactMap { ($0.term as? Margin)?.kind } })
+  }
+
+  /// No case is the usual network and loss by another name, and no two are one: a choice that does nothing shows here.
+  @Test func everyCaseIsAnother() throws {
+    var found: [String: String] = [:]
+    for one in [Case()] + Self.cases + Self.detached {
+      let settings = DigestTests.Case(one.testDescription, one.settings)
+      let digest = try DigestTests.digest(Float.self, settings, .blas, [12])[0]
+      if let same = found.updateValue(one.testDescription, forKey: digest) {
+        Issue.record("\(one.testDescription) does what \(same.isEmpty ? "the defaults do" : same + " does")")
+      }
+    }
+  }
+
+  /// What a rehearsal counts is what the layout has: no layer forgets to say which parameters it uses.
+  @Test(arguments: cases + detached) func everyParameterIsCounted(_ one: Case) throws {
+    let configuration = try Configuration.resolve(
+      settings: one.settings + ["model.width=0.0625", "model.embedding=32"])
+    let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: 5, cameras: 2))
+    let counted = try network.inventory(height: 64, width: 32).rows.reduce(0) { $0 + $1.parameters }
+    // Centres are the loss's, which a forward pass does not reach.
+    #expect(counted == network.layout.slots.reduce(0) { $1.kind == .centre ? $0 : $0 + $1.count })
+  }
+
+  @Test(arguments: cases + detached) func anyNumberOfRanksTakesTheSameCourse(_ one: Case) throws {
     for lambda in ["0", "0.02"] {
       let settings = DigestTests.Case(one.testDescription, one.settings + ["msgr.lambda=\(lambda)"])
       let alone = try DigestTests.digest(Float16.self, settings, .blas, [12])[0]

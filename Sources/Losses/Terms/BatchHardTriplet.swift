@@ -29,6 +29,7 @@ package struct BatchHardTriplet: LossTerm, Options {
   }
 
   package var readsLogits: Bool { false }
+  package var needsPairs: Bool { true }
   package var name: String { "triplet" }
 
   @_specialize(where S == Double)

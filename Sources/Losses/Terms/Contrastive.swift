@@ -21,6 +21,7 @@ package struct Contrastive: LossTerm, Options {
   }
 
   package var readsLogits: Bool { false }
+  package var needsPairs: Bool { true }
   package var name: String { "contrastive" }
 
   @_specialize(where S == Double)

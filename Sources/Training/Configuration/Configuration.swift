@@ -35,7 +35,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Model: Codable, Sendable, Equatable {
     package var trunk = TrunkKind.resnet50
     package var norm = TrunkNorm.batch
-    package var attention = TrunkAttention.none
+    package var attention = TrunkAttention(.none)
     package var head = PaperHead.msfl
     package var heads: [HeadOptions] = []
     package var width = 1.0
@@ -194,7 +194,6 @@ package struct Configuration: Codable, Sendable, Equatable {
 extension PaperHead: Choice {}
 extension TrunkKind: Choice {}
 extension TrunkNorm: Choice {}
-extension TrunkAttention: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension IdentitySampler.Scheme: Choice {}

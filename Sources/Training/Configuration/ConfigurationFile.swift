@@ -12,7 +12,7 @@ extension Configuration {
   ///
   /// - Parameters:
   ///   - file: path of a YAML file with any part of the keys.
-  ///   - settings: `dotted.key=value`, the value in YAML: a number, a word, a list `[1, 2]`, `null`.
+  ///   - settings: `dotted.key=value`, the value in YAML: a number, a word, a list `[1, 2]` or `1,2`, `null`.
   /// - Throws: `Failure.usage`, one line that names the file or setting, the dotted key and what is expected.
   package static func resolve(
     file: String? = nil, settings: [String] = [], base: Configuration = Configuration()
@@ -23,7 +23,7 @@ extension Configuration {
     }
     for text in settings {
       let setting = try Setting(text), source = Setting.source(text)
-      let value = try ConfigurationText.compose(setting.value, source: source)
+      let value = try ConfigurationText.compose(try setting.listed(in: schema()), source: source)
       let tree = setting.key.reversed().reduce(value) { Node([(Node($1), $0)]) }
       configuration = try configuration.overlaid(with: tree, source: source)
     }
@@ -48,6 +48,13 @@ extension Configuration {
       guard key.count <= 8, key.allSatisfy({ !$0.isEmpty }) else {
         throw Failure.usage(Self.source(text), "expected a dotted key before =, as in --set schedule.epochs=60")
       }
+    }
+
+    /// The value as YAML: `1,2` and `1` are lists where the key is one.
+    fileprivate func listed(in schema: Node) -> String {
+      let known = key.reduce(schema as Node?) { $0?[$1] }, text = value.trimmingCharacters(in: .whitespaces)
+      let isOpen = known?.sequence != nil && !["", "~", "null"].contains(text) && !"[{".contains(text.prefix(1))
+      return isOpen ? "[\(text)]" : value
     }
 
     /// How errors about it begin.
@@ -86,14 +93,16 @@ extension Configuration {
       guard let values = try Yams.compose(yaml: String(decoding: json.encode(self), as: UTF8.self)) else {
         throw Failure.internal("the configuration encodes to nothing")
       }
-      guard !model.heads.isEmpty else { return arranged(values, like: try Self.schema()) }
-      // Items of lists are in no schema, so they are arranged like themselves as the encoder that keeps the order has them.
+      guard hasOptions else { return arranged(values, like: try Self.schema()) }
+      // Options of parts are in no schema, so they are arranged like themselves as the encoder that keeps the order has them.
       return arranged(values, like: try Yams.compose(yaml: YAMLEncoder().encode(self)) ?? values)
     } catch is EncodingError {
       try validate()  // names the number that is not finite
       throw Failure.internal("the configuration cannot be encoded")
     }
   }
+
+  private var hasOptions: Bool { !model.heads.isEmpty || !(model.attention.options is NoOptions) }
 
   /// The defaults as nodes whose tags tell integers from other numbers (1e+0).
   private static func schema() throws -> Node { try defaults.get() }
@@ -127,7 +136,7 @@ extension Configuration {
   }
 
   private func leaves(of node: Node, at path: String = "") -> [(key: String, value: String)] {
-    guard let mapping = node.mapping else { return [(path, inline(node))] }
+    guard let mapping = node.mapping, !ConfigurationKey.isPart(path) else { return [(path, inline(node))] }
     return mapping.flatMap { key, value in leaves(of: value, at: joined(path, key.string ?? "")) }
   }
 
@@ -146,9 +155,12 @@ extension Configuration {
   /// `base` with the values of `user`; both `base` and `schema` have every key.
   private func merge(_ user: Node, into base: Node, schema: Node, path: String, source: String) throws -> Node {
     guard let section = schema.mapping, var result = base.mapping else {
-      if user.mapping?.isEmpty == false { throw unknown(path, user, source: source) }
+      if user.mapping?.isEmpty == false && !ConfigurationKey.isPart(path) && schema.sequence == nil {
+        throw unknown(path, user, source: source)
+      }
       if isNull(user) && !isNull(schema) || hasNumber(user, where: schema, isInBase60) {
-        throw Failure.usage(source, "\(path) is \(shown(user)); expected \(expectation(of: schema))")
+        let part = ConfigurationKey.isPart(path) ? ConfigurationKey.all.first { $0.path == path } : nil
+        throw Failure.usage(source, "\(path) is \(shown(user)); expected \(part?.type ?? expectation(of: schema))")
       }
       if hasNumber(user, where: schema, hasLeadingZero) {
         throw Failure.usage(source, "\(path) is \(shown(user)); expected no leading zero, which stands for base 8")
@@ -238,6 +250,7 @@ extension Configuration {
       }
     }
     let key = ConfigurationKey.all.first { $0.path == path }
+    if let key, key.isPart, name == path, expected == nil { expected = key.type }
     let near = value.string.flatMap { Spelling.nearest(word: $0, among: key?.words ?? []) }
     let hint = near.map { "; did you mean \($0)?" } ?? ""
     // An integer that is none for the key's type is out of its range.
@@ -247,7 +260,7 @@ extension Configuration {
   }
 
   private func expectation(of schema: Node) -> String {
-    if let items = schema.sequence { return "a list such as \(inline(.sequence(items)))" }
+    if let items = schema.sequence { return items.isEmpty ? "a list" : "a list such as \(inline(.sequence(items)))" }
     switch schema.tag {
     case Tag(.int): return "an integer"
     case Tag(.float): return "a number"

@@ -16,9 +16,15 @@ package struct ConfigurationKey: Sendable {
   package let words: [String]
   /// The value in a configuration, as an error shows it, where it is out of range; nil where it is allowed.
   package let outOfRange: @Sendable (Configuration) -> String?
+  /// Whether a value may be a word with options, `{se: {reduction: 8}}`, which belong to it.
+  package var isPart = false
 
   /// Every key, in the order of declaration.
   package static var all: [ConfigurationKey] { ConfigurationSection.all.flatMap(\.keys) }
+
+  /// Whether the key at `path` takes a part with options.
+  static func isPart(_ path: String) -> Bool { parts.contains(path) }
+  private static let parts = Set(all.filter(\.isPart).map(\.path))
 }
 
 /// The keys that stand together in the file.
@@ -93,6 +99,13 @@ extension ConfigurationKey {
     let words = Word.allCases.map(\.rawValue)
     let type = "one of \(words.joined(separator: ", "))"
     return ConfigurationKey(path: path, type: type, range: nil, meaning: meaning, words: words) { _ in nil }
+  }
+
+  /// A part with its options.
+  static func part<Part: PartChoice>(_ path: String, _: Part.Type, _ meaning: String) -> ConfigurationKey {
+    ConfigurationKey(
+      path: path, type: "one of \(Part.words)", range: nil, meaning: meaning, words: Part.Kind.allCases.map(\.rawValue),
+      outOfRange: { _ in nil }, isPart: true)
   }
 
   /// A list of words, at least one, none of them twice.

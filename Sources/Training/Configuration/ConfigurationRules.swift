@@ -60,10 +60,10 @@ extension Configuration {
   private func validateBatches() throws {
     let identities = sampling.identities, images = sampling.images
     let terms = ReIDLoss(self).heads.flatMap(\.terms)
-    if terms.contains(where: { $0 is BatchHardTriplet && $0.weight > 0 }) {
-      // A triplet needs a second image of the anchor's identity and a second identity.
-      try require(identities >= 2, "sampling.identities", identities, "2 or more for the triplet loss")
-      try require(images >= 2, "sampling.images", images, "2 or more for the triplet loss")
+    if let term = terms.first(where: { $0.needsPairs && $0.weight > 0 }) {
+      // A second image of the same identity, and a second identity.
+      try require(identities >= 2, "sampling.identities", identities, "2 or more for the \(term.name) loss")
+      try require(images >= 2, "sampling.images", images, "2 or more for the \(term.name) loss")
     }
     try require(
       identities * images <= Self.mostImages, "sampling.images", images,

@@ -30,13 +30,10 @@ extension ConfigurationSection {
         .choice(
           "model.trunk", TrunkKind.self, "What turns images into maps of four stages; torchvision's tensor names."),
         .choice(
-          "model.norm", TrunkNorm.self,
-          "`ibn-a` normalizes half the channels of the first norm of every block, but for the last stage's, over each image by "
-            + "itself."),
-        .choice(
+          "model.norm", TrunkNorm.self, "What normalizes in the trunk: " + meanings(TrunkNorm.self, \.meaning) + "."),
+        .part(
           "model.attention", TrunkAttention.self,
-          "`se`, `eca`: squeeze-and-excitation or efficient channel attention in every block; `pixel`, `pixelChannel`: a gate a pixel, or a pixel and channel, at the "
-            + "end of every stage."),
+          "What gates features within the trunk: " + meanings(TrunkAttention.Kind.self, \.meaning) + "."),
         .choice(
           "model.head", PaperHead.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
@@ -75,6 +72,13 @@ extension ConfigurationSection {
           meaning: "A safetensors file with torchvision's names to start from; null initializes at random.", words: [],
           outOfRange: notAPath),
       ])
+  }
+
+  /// Every word of a choice with what it means.
+  private static func meanings<Word: CaseIterable & RawRepresentable>(_: Word.Type, _ meaning: (Word) -> String)
+    -> String where Word.RawValue == String
+  {
+    Word.allCases.map { "`\($0.rawValue)`: \(meaning($0))" }.joined(separator: "; ")
   }
 
   // Functions, because the compiler is slow at closures within a long list.

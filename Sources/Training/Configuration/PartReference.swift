@@ -8,8 +8,12 @@ import Yams
 enum PartReference {
   /// The tables for docs/configuration.md.
   static func markdown() throws -> String {
-    var text = "## Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
-    text += "\nA part is a word, `bnneck`, or a word with options, `{bnneck: {shift: true}}`.\n"
+    var text =
+      "## Parts with options\n\nA part is a word, `bnneck`, or a word with options, `{bnneck: {shift: true}}`.\n"
+    for kind in TrunkAttention.Kind.allCases where !(TrunkAttention(kind).options is NoOptions) {
+      text += try section("Attention", kind.rawValue, TrunkAttention(kind).options)
+    }
+    text += "\n### Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
     for kind in MaskChoice.Kind.allCases where kind != .none {
       text += try section("Mask", kind.rawValue, MaskChoice(kind).options)
     }

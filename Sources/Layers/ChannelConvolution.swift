@@ -13,28 +13,43 @@ import Tensors
 ///
 /// s, g: n×c. Precision: float64; w̄ is summed within an image in float64 and over images on the grid of
 /// `ParameterGradients`. Collectives: none; w̄ is a local sum that the gradient reduction adds up over ranks.
-package final class EfficientChannelAttention<A: Element>: ChannelGate where A.Accumulator == A {
+package final class ChannelConvolution<A: Element>: ChannelGate where A.Accumulator == A {
   private let weight: ParameterLayout.Slot, channels: Int
 
   /// Tensor `<name>.conv.weight`, 1 × 1 × kernel.
-  package init(_ layout: inout ParameterLayout, _ name: String, channels: Int, kernel: Int) {
-    precondition(kernel % 2 == 1)
-    weight = layout.add(name + ".conv.weight", .convolution, shape: [1, 1, kernel])
+  package init(
+    _ layout: inout ParameterLayout, _ name: String, channels: Int, _ options: ChannelConvolutionOptions
+  ) {
+    weight = layout.add(name + ".conv.weight", .convolution, shape: [1, 1, options.size(channels: channels)])
     self.channels = channels
   }
-
-  /// The authors' choice: the odd number at or above ⌊(log₂ C + 1)/2⌋.
-  package static func kernel(channels: Int) -> Int { Int((log2(Double(channels)) + 1) / 2) | 1 }
 
   package var maps: [any LinearMap<A>] { [] }
 
   package func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A> {
     run.note([weight])
-    return EfficientChannelAttentionPasses(s, weight, images: images, channels: channels, run)
+    return ChannelConvolutionPasses(s, weight, images: images, channels: channels, run)
   }
 }
 
-private final class EfficientChannelAttentionPasses<A: Element>: ChannelGatePasses where A.Accumulator == A {
+/// Of `ChannelConvolution`.
+package struct ChannelConvolutionOptions: Options {
+  package var kernel = 0
+  package init() {}
+  package static var fields: [OptionField<Self>] {
+    [
+      .value(
+        "kernel", \.kernel, type: "integer", "an odd number from 1 to 63, or 0",
+        "k, the channels that a gate sees; 0: the authors' choice, the odd number at or above ⌊(log₂ C + 1)/2⌋ for C channels.",
+        allows: { (0...63).contains($0) && ($0 == 0 || $0 % 2 == 1) })
+    ]
+  }
+
+  /// k.
+  func size(channels: Int) -> Int { kernel > 0 ? kernel : Int((log2(Double(channels)) + 1) / 2) | 1 }
+}
+
+private final class ChannelConvolutionPasses<A: Element>: ChannelGatePasses where A.Accumulator == A {
   let g: Buffer<Double>
   private let s: Buffer<Double>, weight: ParameterLayout.Slot, w: [Double], images: Int, channels: Int
   /// ḡ, and ā from it.
