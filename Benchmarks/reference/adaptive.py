@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from heads import Centres, GeneralizedMean
 from settings import Settings
 
 # hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
@@ -17,11 +18,15 @@ PREFIX = "adaptiveL2."
 
 
 def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
-    """The kind of every parameter, by its name."""
+    """The kind of every parameter, by its name. Exponents of pools and centres of classes are never regularized."""
     kinds: dict[str, str] = {}
     for place, module in model.named_modules():
         for name, _ in module.named_parameters(recurse=False):
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if isinstance(module, GeneralizedMean):
+                kind = "exponent"
+            elif isinstance(module, Centres):
+                kind = "centre"
+            elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)):
                 kind = "normScale" if name == "weight" else "normShift"
             elif name == "bias":
                 kind = "bias"

@@ -88,10 +88,10 @@ def train(batches: list[Batch], known: list[int], weights: str, settings: Settin
     losses = []
     for batch in batches:
         images = load_pixels(batch.paths, settings["input.height"], settings["input.width"]).to(kind)
-        classes = classes_of(batch.identities, known)
+        labels = {"identity": classes_of(batch.identities, known)}
         before = {name: buffer.clone() for name, buffer in model.named_buffers()} if batch.skipped else {}
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-            total, parts, _, _ = objective(model, images, classes, settings, adaptive)
+            total, parts, _ = objective(model, images, labels, settings, adaptive)
         losses.append(float(parts["total"].detach()))
         if batch.skipped:
             for name, buffer in model.named_buffers():

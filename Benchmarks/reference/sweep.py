@@ -1,6 +1,6 @@
-"""`check_probe.py --sweep`: one step in float64 in every corner of MSGR and of adaptive L2, a line each.
+"""`check_probe.py --sweep`: one step in float64 in every corner of MSGR, of adaptive L2 and of other networks' parts, a line each.
 
-The network is fresh but for noise on its vectors (`disturb_vectors`), without which biases and shifts would be zero and
+The network is fresh but for noise on its vectors and classifiers (`disturb_fresh`), without which biases and shifts would be zero and
 say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
 """
 
@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import parts
 import settings as configuration
 from adaptive import KINDS
-from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, gradient_errors, rank_limit, relative,
-                        worst)
+from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, gradient_errors, output_errors, rank_limit,
+                        relative, worst)
 from images import Row
 from losses import Step
 from probing import Bench
@@ -71,12 +72,27 @@ def cases() -> list[Case]:
         found.append(Case(f"r -2 of convolution, bias{after}", adaptive(-2, ["convolution", "bias"], 0.02) + also))
         for name in ("baseline", "own weights"):
             found.append(Case(f"r -2, {name}{after}", ABLATIONS[name] + adaptive(-2) + also))
+    return found + part_cases()
+
+
+def part_cases() -> list[Case]:
+    """Every part of other networks and losses, plain and with MSGR; some at all places, with all norms, with adaptive L2."""
+    found = []
+    for name, chosen in {**parts.TRUNKS, **parts.LOSSES, **parts.HEADS}.items():
+        found += [Case(f"part {name}", chosen), Case(f"part {name}, MSGR", chosen + msgr("2", "[1,2]"))]
+    found += [Case(f"part {name}, norm 2 at {ALL_PLACES}", chosen + msgr("2", ALL_PLACES))
+              for name, chosen in parts.PLACED.items()]
+    found += [Case(f"part {name}, norm {norm} at [1,2]", chosen + msgr(norm, "[1,2]"))
+              for name, chosen in parts.NORMED.items() for norm in ("1", "inf")]
+    for name, chosen in (("every tensor", parts.EVERY_TENSOR), ("gates", parts.GATES)):
+        for after, also in (("", []), (", MSGR", msgr("2", "[1,2]"))):
+            found.append(Case(f"part r 1.3 of {name}{after}", chosen + adaptive(1.3) + also))
     return found
 
 
 def distance(one: Step, other: Step, limit: float) -> tuple[bool, list[float], str]:
     """Whether two steps agree; the worst distances of activations, losses, gradients and zeros; the worst tensor."""
-    activations = max(relative(one.embedding, other.embedding), relative(one.logits, other.logits))
+    activations = max(output_errors(one, other).values())
     losses = max(relative(one.losses[name], b) if name in one.losses else math.inf for name, b in other.losses.items())
     real, zero = gradient_errors(one.gradients, other.gradients)
     name, gradient = worst(real, 1)[0]
