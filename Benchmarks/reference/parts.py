@@ -7,6 +7,7 @@ from __future__ import annotations
 
 SHALLOW = ["model.trunk=resnet18"]
 ALONE = [*SHALLOW, "model.head=baseline"]
+TWO_LEVELS = [*SHALLOW, "model.stages=[2,4]"]
 
 
 def heads(*items: str) -> list[str]:
@@ -42,9 +43,9 @@ COSINE = "sources: [stage4], classifier: cosine"
 HEADS = {
     "head": [*SHALLOW, *heads("name: only")],
     "head on stages 2, 4": [*ALONE, *heads("sources: [stage2, stage4]")],
-    "head on level 3, stage 4, level 1": [*SHALLOW, *heads("sources: [level3, stage4, level1]")],
+    "head on level 4, stage 4, level 2": [*TWO_LEVELS, *heads("sources: [level4, stage4, level2]")],
     "head on stage 3 and one on stage 4": [*ALONE, *heads("name: a, sources: [stage3]", "name: b")],
-    "unread pyramid": [*SHALLOW, *heads("sources: [stage4]")],
+    "heads on levels 2 and 4": [*TWO_LEVELS, *heads("name: a, sources: [level2]", "name: b, sources: [level4, stage1]")],
     "max": [*ALONE, *heads("pool: max")],
     "max of levels": [*SHALLOW, *heads("pool: max")],
     "gem": [*ALONE, *heads("pool: gem")],
@@ -59,7 +60,6 @@ HEADS = {
     "bnneck with shift": [*ALONE, *heads("neck: {bnneck: {shift: true}}, " + PLAIN_TERMS)],
     "bnneck, gem of levels": [*SHALLOW, *heads("neck: bnneck, pool: gem, " + PLAIN_TERMS)],
     "linear without bias": [*SHALLOW, *heads("classifier: {linear: {bias: false}}")],
-    "cosine": [*ALONE, *heads("classifier: cosine")],
     "additive": [*ALONE, *heads(COSINE + ", losses: [{margin: {kind: additive, scale: 10, margin: 0.35}}]")],
     "angular": [*ALONE, *heads(COSINE + ", losses: [{margin: {scale: 10}}, triplet]")],
     "angular beyond π": [
@@ -76,9 +76,9 @@ HEADS = {
         *ALONE, *heads("losses: [crossEntropy, {centre: {weight: 0}}, {focal: {weight: 0}}, {triplet: {weight: 0}}]")],
     "camera": [*SHALLOW, *heads("name: a", "name: b, label: camera, sources: [stage3], losses: [crossEntropy]")],
     "camera, every part": [
-        *SHALLOW, *heads(
-            "name: a, pool: max, neck: bnneck, losses: [{crossEntropy: {weight: 0.5}}, {triplet: {soft: true}}]",
-            "name: b, label: camera, sources: [stage4, level2], pool: gem, classifier: cosine, "
+        *TWO_LEVELS, *heads(
+            "name: a, sources: [stage1, stage4], pool: max, neck: bnneck, losses: [{crossEntropy: {weight: 0.5}}, {triplet: {soft: true}}]",
+            "name: b, label: camera, sources: [stage4, level2, level4], pool: gem, classifier: cosine, "
             "losses: [{margin: {kind: circle, scale: 10, margin: 0.3}}, {centre: {weight: 0.02}}, triplet], retrieve: false",
             "name: c-3, mask: channels, sources: [level2, stage4], neck: {embedding: {length: 32}}, losses: [focal]")],
 }
@@ -92,5 +92,5 @@ PLACED = {
 NORMED = {name: PLACED[name] for name in ("ibn-a", "se", "pixel, resnet18", "camera, every part")}
 
 # Tensors of every kind, for adaptive L2.
-EVERY_TENSOR = ["model.norm=ibn-a", "model.attention=se", *HEADS["camera, every part"][1:]]
+EVERY_TENSOR = ["model.norm=ibn-a", "model.attention=se", "model.stages=[2,4]", *HEADS["camera, every part"][2:]]
 GATES = ["model.attention=pixelChannel", *HEADS["gem"]]
