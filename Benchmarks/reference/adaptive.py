@@ -13,12 +13,14 @@ from settings import Settings
 # hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
 HALF_WIDTH = 2.5
 KINDS = ("convolution", "linear", "bias", "normScale", "normShift")
+# Exponents of pools and centres of classes: no penalty reaches them.
+FREE_KINDS = ("exponent", "centre")
 # Gradients with respect to r_i stand among those of the parameters, as this and the tensor's name.
 PREFIX = "adaptiveL2."
 
 
 def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
-    """The kind of every parameter, by its name. Exponents of pools and centres of classes are never regularized."""
+    """The kind of every parameter, by its name."""
     kinds: dict[str, str] = {}
     for place, module in model.named_modules():
         for name, _ in module.named_parameters(recurse=False):
@@ -45,6 +47,7 @@ class AdaptiveL2:
         if unknown:
             raise SystemExit(f"adaptiveL2.tensors: {unknown[0]} is none of {', '.join(KINDS)}")
         kinds = kinds_of_tensors(model)
+        self.free = {name for name, kind in kinds.items() if kind in FREE_KINDS}
         self.amplitude: float = settings["adaptiveL2.amplitude"]
         initial = float(settings["adaptiveL2.initial"])
         self.parameters = dict(model.named_parameters())
@@ -61,10 +64,12 @@ class AdaptiveL2:
         return {PREFIX + name: r for name, r in self.raw.items()}
 
     def adam(self, settings: Settings, **options: Any) -> torch.optim.Adam:
-        """Adam for the parameters and the r_i. This term replaces weight decay, of all parameters."""
-        trained = self.raw.values() if settings["adaptiveL2.trained"] else []
+        """Adam for the parameters and the r_i. This term replaces weight decay, which free tensors never have."""
+        trained = list(self.raw.values()) if settings["adaptiveL2.trained"] else []
         decay = 0.0 if self else settings["optimizer.weightDecay"]
-        return torch.optim.Adam([*self.parameters.values(), *trained], weight_decay=decay, **options)
+        decayed = [w for name, w in self.parameters.items() if name not in self.free] + trained
+        groups = [{"params": decayed}, {"params": [self.parameters[name] for name in sorted(self.free)], "weight_decay": 0}]
+        return torch.optim.Adam([g for g in groups if g["params"]], weight_decay=decay, **options)
 
     def term(self) -> Tensor:
         """Σ A·hardsigmoid(r_i)·‖w_i‖²."""

@@ -38,7 +38,9 @@ LOSSES = {
 }
 
 PLAIN_TERMS = "losses: [{crossEntropy: {smoothing: 0.2}}, {triplet: {margin: 0.5, weight: 0.8}}]"
-COSINE = "sources: [stage4], classifier: cosine"
+# A short embedding, between whose rows and the classes' weights cosines are large.
+COSINE = "neck: {embedding: {length: 8}}, classifier: cosine"
+COSINE_BNNECK = "neck: bnneck, classifier: cosine"
 
 HEADS = {
     "head": [*SHALLOW, *heads("name: only")],
@@ -62,11 +64,11 @@ HEADS = {
     "linear without bias": [*SHALLOW, *heads("classifier: {linear: {bias: false}}")],
     "additive": [*ALONE, *heads(COSINE + ", losses: [{margin: {kind: additive, scale: 10, margin: 0.35}}]")],
     "angular": [*ALONE, *heads(COSINE + ", losses: [{margin: {scale: 10}}, triplet]")],
-    "angular beyond π": [
-        *ALONE, *heads(COSINE + ", neck: bnneck, losses: [{margin: {kind: angular, scale: 5, margin: 1.5}}]")],
+    "angular beyond π": [*ALONE, *heads(COSINE + ", losses: [{margin: {kind: angular, scale: 5, margin: 1.5}}]")],
+    "angular, bnneck": [*ALONE, *heads(COSINE_BNNECK + ", losses: [margin, {triplet: {soft: true}}]")],
     "circle": [*ALONE, *heads(COSINE + ", losses: [{margin: {kind: circle, scale: 10, margin: 0.25}}]")],
     "circle, bnneck": [
-        *ALONE, *heads(COSINE + ", neck: bnneck, losses: [{margin: {kind: circle, scale: 8, margin: 0.02, weight: 2}}]")],
+        *ALONE, *heads(COSINE_BNNECK + ", losses: [{margin: {kind: circle, scale: 8, margin: 0.02, weight: 2}}]")],
     "focal": [*ALONE, *heads("losses: [focal]")],
     "focal 0.5": [*ALONE, *heads("losses: [{focal: {exponent: 0.5, weight: 3}}]")],
     "focal 0": [*ALONE, *heads("losses: [{focal: {exponent: 0}}]")],
