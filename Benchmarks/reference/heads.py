@@ -22,10 +22,14 @@ STREAMS = 16
 
 
 class HeadOutput(NamedTuple):
-    """What losses see of a head: the embedding of metric losses, the logits, and the centres where a loss has them."""
+    """What losses see of a head: the embedding of metric losses, the logits, and the centres where a loss has them.
+
+    Beside it the descriptor, where it is retrieved by.
+    """
 
     embedding: Tensor
     logits: Tensor
+    descriptor: Tensor | None = None
     centres: Tensor | None = None
 
 
@@ -41,6 +45,7 @@ class HeadOptions:
     neck: tuple[str, dict[str, Any]] = ("embedding", {})
     classifier: tuple[str, dict[str, Any]] = ("linear", {})
     label: str = "identity"
+    retrieve: bool = True
 
 
 def head_options(settings: Settings) -> list[HeadOptions]:
@@ -51,11 +56,11 @@ def head_options(settings: Settings) -> list[HeadOptions]:
         return [HeadOptions([Term("crossEntropy", cross_entropy), Term("triplet", triplet)])]
     found = []
     for item in settings["model.heads"]:
-        unknown = item.keys() - (HeadOptions.__dataclass_fields__.keys() - {"terms"} | {"losses", "retrieve"})
+        unknown = item.keys() - (HeadOptions.__dataclass_fields__.keys() - {"terms"} | {"losses"})
         if unknown:
             raise SystemExit(f"model.heads: a head has no option {sorted(unknown)[0]}")
         parts = {key: part(item[key]) for key in ("mask", "neck", "classifier") if key in item}
-        plain = {key: item[key] for key in ("name", "sources", "pool", "label") if key in item}
+        plain = {key: item[key] for key in ("name", "sources", "pool", "label", "retrieve") if key in item}
         terms = [Term(*part(value)) for value in item.get("losses", ["crossEntropy", "triplet"])]
         found.append(HeadOptions(terms, **plain, **parts))
     return found
@@ -155,6 +160,7 @@ class Head(nn.Module):
         self.mask, self.mask_options = options.mask
         self.stream = STREAMS * index
         self.seed: int = settings["seed"]
+        self.retrieve = options.retrieve
         self.pool = nn.ModuleDict({source: POOLS[options.pool]() for source in self.sources})
         features = sum(sources.values())
         kind, neck = options.neck
@@ -180,5 +186,6 @@ class Head(nn.Module):
         pooled = [self.pool[s](self.masked(maps[s], index, step)) for index, s in enumerate(self.sources)]
         feature = torch.cat(pooled, dim=1)
         classified = self.neck(feature)
+        embedding = feature if self.is_bnneck else classified
         centres = self.centre.weight if self.centre is not None else None
-        return HeadOutput(feature if self.is_bnneck else classified, self.classifier(classified), centres)
+        return HeadOutput(embedding, self.classifier(classified), classified if self.retrieve else None, centres)

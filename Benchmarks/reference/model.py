@@ -18,6 +18,8 @@ from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_option
 from settings import Settings
 from trunk import Trunk, scaled
 
+# Parameters of torchvision's ResNets without `fc`.
+TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
 FUSION_USES = {1: 3, 2: 2, 3: 1, 4: 0}
 
 
@@ -143,7 +145,7 @@ class ReIDNetwork(Trunk):
         if self.heads is not None:
             return [head(maps, self.step) for head in self.heads.values()], stages
         embedding = self.neck(torch.cat([maps[source].mean(dim=(2, 3)) for source in self.usual], dim=1))
-        return [HeadOutput(embedding, self.classifier(embedding))], stages
+        return [HeadOutput(embedding, self.classifier(embedding), embedding)], stages
 
 
 def initialize(model: nn.Module, seed: int) -> None:
@@ -191,7 +193,7 @@ def count(settings: Settings) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Counts of every variant; fails if the two of the paper's Table II are missed."""
+    """Counts of every variant; fails if the two of the paper's Table II, or torchvision's of the trunks, are missed."""
     variants = {
         "baseline": (["model.head=baseline"], (24.56, 2.67)),
         "baseline, last stride 1": (["model.head=baseline", "model.lastStride=1"], None),
@@ -211,6 +213,10 @@ def main() -> None:
             verdict = "ok" if right else f"FAIL, expected {expected[0]} M / {expected[1]} G"
             failed |= not right
         print(f"{name:32} {parameters:7.3f} M  {operations:6.3f} G multiply-adds  {verdict}")
+    for name, expected in TORCHVISION.items():
+        found = sum(p.numel() for p in Trunk(configuration.resolve(None, [f"model.trunk={name}"])).parameters())
+        print(f"{name:32} {found} parameters of the trunk  {'ok' if found == expected else f'FAIL, expected {expected}'}")
+        failed |= found != expected
     raise SystemExit(1 if failed else 0)
 
 

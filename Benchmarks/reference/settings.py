@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "adaptiveL2.tensors": ["convolution", "linear", "bias", "normScale", "normShift"],
     "optimizer.learningRate": 3.5e-4,
     "optimizer.weightDecay": 5e-4,
+    "evaluation.flip": False,
     "seed": 1,
 }
 
