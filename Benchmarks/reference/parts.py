@@ -1,6 +1,7 @@
 """The cases of the sweep for other trunks, norms, attention, heads and losses: settings by name.
 
-`sweep.py` runs each plain and with MSGR at stages 1 and 2, and those of `PLACED` and `NORMED` elsewhere and otherwise too.
+`sweep.py` runs each plain and with MSGR at stages 1 and 2, and those of `PLACED`, `SINGLE` and `NORMED` with MSGR at other
+places and with its other norms.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ def heads(*items: str) -> list[str]:
 TRUNKS = {
     "resnet18": SHALLOW,
     "resnet18, baseline, last stride 1": [*ALONE, "model.lastStride=1"],
+    "resnet18, own weights": [*SHALLOW, "model.sharedPyramid=false"],
     "resnet34": ["model.trunk=resnet34"],
     "resnet101": ["model.trunk=resnet101"],
     "ibn-a": ["model.norm=ibn-a"],
+    "ibn-a, odd halves": [*SHALLOW, "model.norm=ibn-a", "model.width=0.11"],
     "ibn-a, resnet18": [*SHALLOW, "model.norm=ibn-a"],
     "se": ["model.attention=se"],
     "se, resnet18": [*SHALLOW, "model.attention=se"],
@@ -48,6 +51,9 @@ HEADS = {
     "head on level 4, stage 4, level 2": [*TWO_LEVELS, *heads("sources: [level4, stage4, level2]")],
     "head on stage 3 and one on stage 4": [*ALONE, *heads("name: a, sources: [stage3]", "name: b")],
     "heads on levels 2 and 4": [*TWO_LEVELS, *heads("name: a, sources: [level2]", "name: b, sources: [level4, stage1]")],
+    "head on level 1 to 4 without lateral, and stage 2": [
+        *SHALLOW, "model.lateral=false", *heads("sources: [level1, level2, stage2, level3, level4]")],
+    "head, direct fusion": [*SHALLOW, "model.lateral=false", "model.topDown=false", *heads("neck: bnneck, pool: max")],
     "max": [*ALONE, *heads("pool: max")],
     "max of levels": [*SHALLOW, *heads("pool: max")],
     "gem": [*ALONE, *heads("pool: gem")],
@@ -79,7 +85,8 @@ HEADS = {
     "camera": [*SHALLOW, *heads("name: a", "name: b, label: camera, sources: [stage3], losses: [crossEntropy]")],
     "camera, every part": [
         *TWO_LEVELS, *heads(
-            "name: a, sources: [stage1, stage4], pool: max, neck: bnneck, losses: [{crossEntropy: {weight: 0.5}}, {triplet: {soft: true}}]",
+            "name: a, sources: [stage1, stage4], pool: max, neck: bnneck, "
+            "losses: [{crossEntropy: {weight: 0.5}}, {triplet: {soft: true}}]",
             "name: b, label: camera, sources: [stage4, level2, level4], pool: gem, classifier: cosine, "
             "losses: [{margin: {kind: circle, scale: 10, margin: 0.3}}, {centre: {weight: 0.02}}, triplet], retrieve: false",
             "name: c-3, mask: channels, sources: [level2, stage4], neck: {embedding: {length: 32}}, losses: [focal]")],
@@ -90,6 +97,8 @@ PLACED = {
     **{name: TRUNKS[name] for name in ("resnet18", "ibn-a", "se", "pixel, resnet18", "pixelChannel, ibn-a, resnet34")},
     **{name: HEADS[name] for name in ("max", "gem", "stripe", "channels of levels, gem", "camera, every part")},
 }
+# MSGR at one place.
+SINGLE = {name: HEADS[name] for name in ("heads on levels 2 and 4", "camera, every part")}
 # MSGR with the other norms.
 NORMED = {name: PLACED[name] for name in ("ibn-a", "se", "pixel, resnet18", "camera, every part")}
 

@@ -1,7 +1,7 @@
-"""`check_probe.py --sweep`: one step in float64 in every corner of MSGR, of adaptive L2 and of other networks' parts, a line each.
+"""`check_probe.py --sweep`: one step in float64, a line each, in every corner of MSGR, adaptive L2 and the parts of networks.
 
-The network is fresh but for noise on its vectors and classifiers (`disturb_fresh`), without which biases and shifts would be zero and
-say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
+The network is fresh but for noise on its vectors and classifiers (`disturb_fresh`), without which biases and shifts would
+be zero and say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
 """
 
 from __future__ import annotations
@@ -76,12 +76,14 @@ def cases() -> list[Case]:
 
 
 def part_cases() -> list[Case]:
-    """Every part of other networks and losses, plain and with MSGR; some at all places, with all norms, with adaptive L2."""
+    """Every part of other networks and losses, plain and with MSGR; some at other places, with all norms, with adaptive L2."""
     found = []
     for name, chosen in {**parts.TRUNKS, **parts.LOSSES, **parts.HEADS}.items():
         found += [Case(f"part {name}", chosen), Case(f"part {name}, MSGR", chosen + msgr("2", "[1,2]"))]
     found += [Case(f"part {name}, norm 2 at {ALL_PLACES}", chosen + msgr("2", ALL_PLACES))
               for name, chosen in parts.PLACED.items()]
+    found += [Case(f"part {name}, norm 2 at {at}", chosen + msgr("2", at))
+              for name, chosen in parts.SINGLE.items() for at in ("[input]", "[1]", "[3]", "[4]")]
     found += [Case(f"part {name}, norm {norm} at [1,2]", chosen + msgr(norm, "[1,2]"))
               for name, chosen in parts.NORMED.items() for norm in ("1", "inf")]
     for name, chosen in (("every tensor", parts.EVERY_TENSOR), ("gates", parts.GATES)):
@@ -108,14 +110,14 @@ def run_cases(
     """Checks each case and prints its line. What the user set (`overrides`) comes last and wins in every case."""
     several = [number for number in ranks if number > 1]
     columns = ["forward", "losses", "gradient", "zero", *(f"{number} ranks" for number in several)]
-    print(f"        {'':49}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
+    print(f"        {'':61}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
     for case in chosen:
         settings = configuration.resolve(config, SMALL + case.overrides + overrides)
         try:
             passed, detail = compare(report, Bench(binary, settings, rows, folder, None, disturb=True), several)
         except SystemExit as refusal:
             passed, detail = False, str(refusal).splitlines()[-1]
-        report.check(case.name, passed, detail, width=48)
+        report.check(case.name, passed, detail, width=60)
     print(f"{len(chosen)} cases")
 
 

@@ -22,13 +22,14 @@ def reference_step(
     `images` are float64 and rounded to float32 for all but the first.
     """
     model = ReIDNetwork(settings, *(int(labels[kind].max()) + 1 for kind in ("identity", "camera")))
+    kind = torch.float64 if precision == "float64" else torch.float32
     if isinstance(weights, int):
         initialize(model, weights)
+        model.to(kind)
     else:
-        load(model, weights)
-    kind = torch.float64 if precision == "float64" else torch.float32
+        load(model.to(kind), weights)
     reduced = None if precision in ("float64", "float32") else getattr(torch, precision)
-    return step(model.to(kind), images.to(kind), labels, settings, reduced)
+    return step(model, images.to(kind), labels, settings, reduced)
 
 
 def main() -> None:
