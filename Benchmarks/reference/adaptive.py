@@ -68,7 +68,8 @@ class AdaptiveL2:
         trained = list(self.raw.values()) if settings["adaptiveL2.trained"] else []
         decay = 0.0 if self else settings["optimizer.weightDecay"]
         decayed = [w for name, w in self.parameters.items() if name not in self.free] + trained
-        groups = [{"params": decayed}, {"params": [self.parameters[name] for name in sorted(self.free)], "weight_decay": 0}]
+        free = [self.parameters[name] for name in sorted(self.free)]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0}]
         return torch.optim.Adam([g for g in groups if g["params"]], weight_decay=decay, **options)
 
     def term(self) -> Tensor:

@@ -53,7 +53,9 @@ HEADS = {
     "heads on levels 2 and 4": [*TWO_LEVELS, *heads("name: a, sources: [level2]", "name: b, sources: [level4, stage1]")],
     "head on level 1 to 4 without lateral, and stage 2": [
         *SHALLOW, "model.lateral=false", *heads("sources: [level1, level2, stage2, level3, level4]")],
-    "head, direct fusion": [*SHALLOW, "model.lateral=false", "model.topDown=false", *heads("neck: bnneck, pool: max")],
+    "head, direct fusion": [
+        *SHALLOW, "model.lateral=false", "model.topDown=false", "model.fusion=false",
+        *heads("neck: bnneck, pool: max")],
     "max": [*ALONE, *heads("pool: max")],
     "max of levels": [*SHALLOW, *heads("pool: max")],
     "gem": [*ALONE, *heads("pool: gem")],
