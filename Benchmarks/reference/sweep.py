@@ -110,14 +110,14 @@ def run_cases(
     """Checks each case and prints its line. What the user set (`overrides`) comes last and wins in every case."""
     several = [number for number in ranks if number > 1]
     columns = ["forward", "losses", "gradient", "zero", *(f"{number} ranks" for number in several)]
-    print(f"        {'':61}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
+    print(f"        {'':65}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
     for case in chosen:
         settings = configuration.resolve(config, SMALL + case.overrides + overrides)
         try:
             passed, detail = compare(report, Bench(binary, settings, rows, folder, None, disturb=True), several)
         except SystemExit as refusal:
             passed, detail = False, str(refusal).splitlines()[-1]
-        report.check(case.name, passed, detail, width=60)
+        report.check(case.name, passed, detail, width=64)
     print(f"{len(chosen)} cases")
 
 
