@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from heads import Centres, GeneralizedMean
 from settings import Settings
 
 # hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
 HALF_WIDTH = 2.5
 KINDS = ("convolution", "linear", "bias", "normScale", "normShift")
+# Exponents of pools and centres of classes: no penalty reaches them.
+FREE_KINDS = ("exponent", "centre")
 # Gradients with respect to r_i stand among those of the parameters, as this and the tensor's name.
 PREFIX = "adaptiveL2."
 
@@ -21,7 +24,11 @@ def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
     kinds: dict[str, str] = {}
     for place, module in model.named_modules():
         for name, _ in module.named_parameters(recurse=False):
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if isinstance(module, GeneralizedMean):
+                kind = "exponent"
+            elif isinstance(module, Centres):
+                kind = "centre"
+            elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)):
                 kind = "normScale" if name == "weight" else "normShift"
             elif name == "bias":
                 kind = "bias"
@@ -40,6 +47,7 @@ class AdaptiveL2:
         if unknown:
             raise SystemExit(f"adaptiveL2.tensors: {unknown[0]} is none of {', '.join(KINDS)}")
         kinds = kinds_of_tensors(model)
+        self.free = {name for name, kind in kinds.items() if kind in FREE_KINDS}
         self.amplitude: float = settings["adaptiveL2.amplitude"]
         initial = float(settings["adaptiveL2.initial"])
         self.parameters = dict(model.named_parameters())
@@ -56,10 +64,13 @@ class AdaptiveL2:
         return {PREFIX + name: r for name, r in self.raw.items()}
 
     def adam(self, settings: Settings, **options: Any) -> torch.optim.Adam:
-        """Adam for the parameters and the r_i. This term replaces weight decay, of all parameters."""
-        trained = self.raw.values() if settings["adaptiveL2.trained"] else []
+        """Adam for the parameters and the r_i. This term replaces weight decay, which free tensors never have."""
+        trained = list(self.raw.values()) if settings["adaptiveL2.trained"] else []
         decay = 0.0 if self else settings["optimizer.weightDecay"]
-        return torch.optim.Adam([*self.parameters.values(), *trained], weight_decay=decay, **options)
+        decayed = [w for name, w in self.parameters.items() if name not in self.free] + trained
+        free = [self.parameters[name] for name in sorted(self.free)]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0}]
+        return torch.optim.Adam([g for g in groups if g["params"]], weight_decay=decay, **options)
 
     def term(self) -> Tensor:
         """Σ A·hardsigmoid(r_i)·‖w_i‖²."""

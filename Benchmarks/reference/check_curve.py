@@ -23,11 +23,12 @@ from comparison import Report
 from images import classes_of, load_pixels, locate
 from losses import objective, store_float16
 from model import ReIDNetwork, load
+from probing import fit
 from runner import run, workspace
 from settings import Settings
 
 DEFAULT_PRECISIONS = {"float16": "float32,float16", "float32": "float64,float32", "float64": "float64"}
-IDENTITY = re.compile(r"^(-?\d+)_c\d")
+NAME = re.compile(r"^(-?\d+)_c(\d)")
 
 
 @dataclass(frozen=True)
@@ -64,18 +65,23 @@ def read_batches(folder: Path, data: Path) -> list[Batch]:
     return batches
 
 
-def training_identities(data: Path) -> list[int]:
-    """The identities of a data set in the Market-1501 layout, from the file names of its training folder."""
+def training_classes(data: Path) -> dict[str, list[int]]:
+    """Identities and cameras of a data set in the Market-1501 layout, from the file names of its training folder."""
     folder = next(iter(sorted(data.rglob("bounding_box_train"))), None)
     if folder is None:
         raise SystemExit(f"{data}: no folder bounding_box_train")
-    matches = (IDENTITY.match(path.name) for path in folder.iterdir())
-    return sorted({int(match[1]) for match in matches if match} - {-1})
+    found = [match for path in folder.iterdir() if (match := NAME.match(path.name)) and match[1] != "-1"]
+    return {"identity": sorted({int(match[1]) for match in found}), "camera": sorted({int(match[2]) for match in found})}
 
 
-def train(batches: list[Batch], known: list[int], weights: str, settings: Settings, precision: str) -> list[float]:
+def cameras_of(paths: list[str]) -> list[int]:
+    """Cameras from file names."""
+    return [int(match[2]) for path in paths if (match := NAME.match(Path(path).name))]
+
+
+def train(batches: list[Batch], known: dict[str, list[int]], weights: str, settings: Settings, precision: str) -> list[float]:
     """PyTorch's loss at each of the batches, before that step's update. Steps that Lineup skipped move nothing."""
-    model = ReIDNetwork(settings, len(known))
+    model = ReIDNetwork(settings, len(known["identity"]), len(known["camera"]))
     load(model, weights)
     kind = torch.float64 if precision == "float64" else torch.float32
     model.to(kind).train()
@@ -88,10 +94,12 @@ def train(batches: list[Batch], known: list[int], weights: str, settings: Settin
     losses = []
     for batch in batches:
         images = load_pixels(batch.paths, settings["input.height"], settings["input.width"]).to(kind)
-        classes = classes_of(batch.identities, known)
+        labels = {"identity": classes_of(batch.identities, known["identity"]),
+                  "camera": classes_of(cameras_of(batch.paths), known["camera"])}
+        model.step = batch.step - 1
         before = {name: buffer.clone() for name, buffer in model.named_buffers()} if batch.skipped else {}
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-            total, parts, _, _ = objective(model, images, classes, settings, adaptive)
+            total, parts, _ = objective(model, images, labels, settings, adaptive)
         losses.append(float(parts["total"].detach()))
         if batch.skipped:
             for name, buffer in model.named_buffers():
@@ -159,10 +167,12 @@ def main() -> None:
         data = Path(options.data) if options.data else folder / "data"
         if not options.data:
             run(options.lineup, ["synthesize", "--output", str(data)])
-        known = training_identities(data)
+        known = training_classes(data)
         weights = str(folder / "weights.safetensors")
-        fresh = ["probe", "--initialize", weights, "--identities", str(len(known))]
+        fresh = ["probe", "--initialize", weights, "--identities", str(len(known["identity"]))]
         run(options.lineup, fresh + settings.lineup_arguments())
+        torch.manual_seed(2)
+        fit(weights, ReIDNetwork(settings, len(known["identity"]), len(known["camera"])))
         output = folder / "run"
         arguments = ["train", "--data", str(data), "--output", str(output)] + settings.lineup_arguments(
             precision__storage=options.storage, model__weights=weights, log__samples=True, data__augmentation=False,

@@ -15,8 +15,8 @@ import torch
 import settings as configuration
 import sweep
 from adaptive import PREFIX
-from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, cosine, gradient_errors, rank_limit, relative,
-                        whole, worst)
+from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, cosine, gradient_errors, output_errors, rank_limit,
+                        relative, whole, worst)
 from images import generate, read_rows
 from losses import Step
 from probing import Bench
@@ -30,8 +30,7 @@ STRENGTH_LIMIT = 1e-5
 
 def compare_exact(report: Report, lineup: Step, exact: Step, limit: float) -> None:
     """float64: embedding, logits, every loss and every gradient tensor."""
-    for name, a, b in (("embedding", lineup.embedding, exact.embedding), ("logits", lineup.logits, exact.logits)):
-        error = relative(a, b)
+    for name, error in output_errors(lineup, exact).items():
         report.check(name, error <= limit, f"relative L2 {error:.2e}")
     for name, b in exact.losses.items():
         if name not in lineup.losses:
@@ -58,9 +57,9 @@ def compare_exact(report: Report, lineup: Step, exact: Step, limit: float) -> No
 def compare_rounded(report: Report, bench: Bench, lineup: Step, precision: str) -> None:
     """float32 and float16: the whole gradient's distance from float64 beside that of PyTorch's same precision."""
     exact, own = bench.reference("float64"), bench.reference(precision)
-    for name in ("embedding", "logits"):
-        ours, theirs = (relative(getattr(s, name), getattr(exact, name)) for s in (lineup, own))
-        report.note(name, f"relative L2 {ours:.2e}, PyTorch {theirs:.2e}")
+    theirs_of = output_errors(own, exact)
+    for name, ours in output_errors(lineup, exact).items():
+        report.note(name, f"relative L2 {ours:.2e}, PyTorch {theirs_of[name]:.2e}")
     for name, b in exact.losses.items():
         if name in lineup.losses:
             ours, theirs = relative(lineup.losses[name], b), relative(own.losses[name], b)
@@ -94,7 +93,7 @@ def compare_rounded(report: Report, bench: Bench, lineup: Step, precision: str) 
 
 def compare_ranks(report: Report, many: Step, one: Step, ranks: int, limit: float) -> None:
     """The step of several ranks against the step of one, in the same precision."""
-    pairs = {"embedding": (many.embedding, one.embedding), "logits": (many.logits, one.logits)}
+    pairs = {name: (many.outputs.get(name, value * float("nan")), value) for name, value in one.outputs.items()}
     for name, value in one.losses.items():
         pairs[f"loss.{name}"] = (many.losses.get(name, value * float("nan")), value)
     if many.gradients.keys() == one.gradients.keys():

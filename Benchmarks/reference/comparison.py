@@ -81,7 +81,14 @@ def read_probe(path: str) -> tuple[Step, set[torch.dtype]]:
             raise SystemExit(f"{path}: no tensor {name}")
     losses = {name.removeprefix("loss."): t.reshape(()) for name, t in tensors.items() if name.startswith("loss.")}
     gradients = {name.removeprefix("gradient."): t for name, t in tensors.items() if name.startswith("gradient.")}
-    return Step(tensors["embedding"], tensors["logits"], losses, gradients), types
+    outputs = {name: t for name, t in tensors.items() if name.partition(".")[0] in ("embedding", "logits")}
+    return Step(outputs, losses, gradients), types
+
+
+def output_errors(a: Step, reference: Step) -> dict[str, float]:
+    """Relative distance of embedding and logits of each head; infinite where one is missing."""
+    return {name: relative(a.outputs[name], expected) if name in a.outputs else math.inf
+            for name, expected in reference.outputs.items()}
 
 
 def gradient_errors(a: dict[str, Tensor], reference: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:

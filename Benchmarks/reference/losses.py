@@ -1,4 +1,4 @@
-"""The losses and one training step: cross-entropy, batch-hard triplet, the gradient regularizer (MSGR), adaptive L2."""
+"""The whole loss and one training step: the heads' terms, the gradient regularizer (MSGR), adaptive L2."""
 
 from __future__ import annotations
 
@@ -11,33 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptive import AdaptiveL2
+from heads import HeadOutput, head_options
 from model import ReIDNetwork
 from settings import Settings
 
 INITIAL_SCALE = 2.0**15
+# The class of each row by what the classes are: `identity`, `camera`.
+Labels = dict[str, Tensor]
 
 
 @dataclass
 class Step:
-    """What one step leaves behind: all in float64, gradients by parameter name and unscaled."""
+    """What one step leaves behind: all in float64, gradients by parameter name and unscaled.
 
-    embedding: Tensor
-    logits: Tensor
+    Outputs are `embedding` and `logits` of the first head, `embedding.1` and `logits.1` of the second, and so on.
+    """
+
+    outputs: dict[str, Tensor]
     losses: dict[str, Tensor]
     gradients: dict[str, Tensor]
-
-
-def triplet(embedding: Tensor, classes: Tensor, margin: float) -> Tensor:
-    """Batch-hard triplet: √max(d², 1e-12); farthest positive, nearest negative; mean of the hinges over anchors.
-
-    An anchor with no other image of its identity is its own farthest positive, at distance 1e-6.
-    """
-    squared = (embedding[:, None, :] - embedding[None, :, :]).square().sum(dim=2)
-    distance = squared.clamp(min=1e-12).sqrt()
-    same = classes[:, None] == classes[None, :]
-    positive = distance.masked_fill(~same, -math.inf).amax(dim=1)
-    negative = distance.masked_fill(same, math.inf).amin(dim=1)
-    return F.relu(positive - negative + margin).mean()
 
 
 def sample_norms(gradient: Tensor, norm: float) -> Tensor:
@@ -49,24 +41,37 @@ def sample_norms(gradient: Tensor, norm: float) -> Tensor:
     return flat.abs().gather(1, flat.abs().argmax(dim=1, keepdim=True)).squeeze(1)
 
 
+def terms_of(outputs: list[HeadOutput], labels: Labels, settings: Settings) -> dict[str, tuple[float, Tensor]]:
+    """Each term's weight and value by name; a term without weight is 0."""
+    heads = head_options(settings)
+    found: dict[str, tuple[float, Tensor]] = {}
+    for options, output in zip(heads, outputs, strict=True):
+        wide = torch.float64 if output.logits.dtype == torch.float64 else torch.float32
+        prefix = f"{options.name}." if len(heads) > 1 else ""
+        for term in options.terms:
+            value = torch.zeros((), dtype=wide)
+            if term.weight:
+                embedding, logits = output.embedding.to(wide), output.logits.to(wide)
+                value = term.evaluate(embedding, logits, output.centres, labels[options.label])
+            found[prefix + term.name] = (term.weight, value)
+    return found
+
+
 def objective(
-    model: ReIDNetwork, images: Tensor, classes: Tensor, settings: Settings, adaptive: AdaptiveL2, scale: float = 1.0
-) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
-    """`scale`·J, its parts (unscaled), the embedding and the logits.
+    model: nn.Module, images: Tensor, labels: Labels, settings: Settings, adaptive: AdaptiveL2, scale: float = 1.0
+) -> tuple[Tensor, dict[str, Tensor], list[HeadOutput]]:
+    """`scale`·J, its parts (unscaled), and the heads' outputs.
 
     J = L, with MSGR on + λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖, and the term of adaptive L2 where there is one.
     """
     at: list[int | str] = settings["msgr.at"] if settings["msgr.lambda"] else []
     if "input" in at:
         images = images.detach().requires_grad_(True)
-    embedding, logits, maps = model(images)
+    outputs, maps = model(images)
     wide = torch.float64 if images.dtype == torch.float64 else torch.float32
-    cross_entropy = F.cross_entropy(logits.to(wide), classes)
-    weight: float = settings["losses.triplet.weight"]
-    margin: float = settings["losses.triplet.margin"]
-    hard = triplet(embedding.to(wide), classes, margin) if weight else torch.zeros((), dtype=wide)
-    total = scale * (cross_entropy + weight * hard)
-    parts = {"crossEntropy": cross_entropy, "triplet": hard}
+    terms = terms_of(outputs, labels, settings)
+    total = scale * torch.stack([weight * value for weight, value in terms.values()]).sum()
+    parts = {name: value for name, (_, value) in terms.items()}
     if at:
         features = [images if s == "input" else maps[int(s)] for s in at]
         gradients = torch.autograd.grad(total, features, create_graph=True)
@@ -79,7 +84,7 @@ def objective(
         parts["adaptiveL2"] = adaptive.term().to(wide)
         total = total + scale * parts["adaptiveL2"]
     parts["total"] = total / scale
-    return total, parts, embedding, logits
+    return total, parts, outputs
 
 
 def store_float16(model: ReIDNetwork) -> None:
@@ -109,12 +114,12 @@ def store_float16(model: ReIDNetwork) -> None:
             module.forward = MethodType(convolve, module)
         elif isinstance(module, nn.Linear):
             module.forward = MethodType(multiply, module)
-        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)):
             module.forward = MethodType(normalize, module)
 
 
 def step(
-    model: ReIDNetwork, images: Tensor, classes: Tensor, settings: Settings, reduced: torch.dtype | None = None
+    model: ReIDNetwork, images: Tensor, labels: Labels, settings: Settings, reduced: torch.dtype | None = None
 ) -> Step:
     """One step in training mode (running statistics move, parameters do not).
 
@@ -128,14 +133,16 @@ def step(
     names, parameters = zip(*model.named_parameters(), *adaptive.named_parameters().items())
     while True:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced == torch.bfloat16):
-            total, parts, embedding, logits = objective(model, images, classes, settings, adaptive, scale)
-        gradients = torch.autograd.grad(total, parameters)
+            total, parts, outputs = objective(model, images, labels, settings, adaptive, scale)
+        # A term without weight, or a level of the pyramid that no head reads, leaves parameters without a gradient.
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
         if reduced != torch.float16 or all(bool(g.isfinite().all()) for g in gradients) or scale < 1:
             break
         scale /= 2
+    named = {f"{kind}.{index}" if index else kind: getattr(output, kind).detach().double()
+             for index, output in enumerate(outputs) for kind in ("embedding", "logits")}
     return Step(
-        embedding.detach().double(),
-        logits.detach().double(),
+        named,
         {name: part.detach().double() for name, part in parts.items()},
         {name: g.detach().double() / scale for name, g in zip(names, gradients)},
     )

@@ -1,4 +1,4 @@
-"""ResNet-50 with MSFL for re-identification, in plain PyTorch, with the tensor names of Lineup's files.
+"""The network for re-identification, ResNet-50 with MSFL or other parts, in plain PyTorch with Lineup's tensor names.
 
 Written from the design, not from Lineup's code, so that the two can check each other.
 `python model.py` prints parameters and multiply-adds beside the figures of the paper's Table II.
@@ -6,7 +6,6 @@ Written from the design, not from Lineup's code, so that the two can check each 
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
@@ -15,39 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import settings as configuration
+from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
 from settings import Settings
+from trunk import Trunk, scaled
 
-BLOCKS = (3, 4, 6, 3)
+# Parameters of torchvision's ResNets without `fc`.
+TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
 FUSION_USES = {1: 3, 2: 2, 3: 1, 4: 0}
-
-
-def scaled(channels: int, width: float) -> int:
-    """`channels * width`, halves rounded away from zero, at least one."""
-    return max(1, math.floor(channels * width + 0.5))
-
-
-class Bottleneck(nn.Module):
-    """torchvision's bottleneck: 1×1, 3×3 with the stride, 1×1 to four times the inner channels."""
-
-    def __init__(self, channels: int, inner: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, 4 * inner, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * inner)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or channels != 4 * inner:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, 4 * inner, 1, stride=stride, bias=False), nn.BatchNorm2d(4 * inner)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return F.relu(self.bn3(self.conv3(y)) + shortcut)
 
 
 class Pyramid(nn.Module):
@@ -132,62 +105,47 @@ class Fusion(FusionConvolutions):
         return fused
 
 
-class Neck(nn.Module):
-    """BatchNorm → linear → ReLU on the concatenated averages: the embedding."""
+class ReIDNetwork(Trunk):
+    """The whole network: trunk, pyramid and heads. The paper's own head has its tensors' names without a prefix."""
 
-    def __init__(self, channels: int, embedding: int) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm1d(channels)
-        self.fc = nn.Linear(channels, embedding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.fc(self.bn(x)))
-
-
-class ReIDNetwork(nn.Module):
-    """The whole network. The backbone's layers are direct members, so that they have torchvision's names."""
-
-    def __init__(self, settings: Settings, identities: int) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings, identities: int, cameras: int = 1) -> None:
+        super().__init__(settings)
         width: float = settings["model.width"]
-        base = [scaled(c, width) for c in (64, 128, 256, 512)]
-        strides = (1, 2, 2, settings["model.lastStride"])
-        self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(base[0])
-        channels = base[0]
-        for stage, (inner, count, stride) in enumerate(zip(base, BLOCKS, strides), start=1):
-            blocks = []
-            for index in range(count):
-                blocks.append(Bottleneck(channels, inner, stride if index == 0 else 1))
-                channels = 4 * inner
-            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
-        outputs = {s: 4 * base[s - 1] for s in range(1, 5)}
+        self.step = 0  # what random masks are counted by
         self.stages: list[int] = [4] if settings["model.head"] == "baseline" else sorted(settings["model.stages"])
         self.pyramid: Pyramid | None = None
         self.fusion: Fusion | None = None
-        features = sum(outputs[s] for s in self.stages)
+        channels = {f"stage{s}": c for s, c in self.channels.items()}
+        self.usual = [f"stage{s}" for s in self.stages]
         # Neither lateral nor top-down is "direct fusion": the averages of the stages themselves.
         if settings["model.head"] == "msfl" and (settings["model.lateral"] or settings["model.topDown"]):
             pyramid = scaled(512, width)
-            self.pyramid = Pyramid(outputs, pyramid, settings)
+            self.pyramid = Pyramid(self.channels, pyramid, settings)
             if settings["model.fusion"] and min(self.stages) < 4:
                 self.fusion = Fusion(pyramid, scaled(128, width), settings)
-            features = pyramid * len(self.stages)
-        self.neck = Neck(features, settings["model.embedding"])
-        self.classifier = nn.Linear(settings["model.embedding"], identities)
+            self.usual = [f"level{s}" for s in self.stages]
+            channels.update({source: pyramid for source in self.usual})
+        classes = {"identity": identities, "camera": cameras}
+        self.heads: nn.ModuleDict | None = None
+        if settings["model.heads"]:
+            self.heads = nn.ModuleDict()
+            for index, options in enumerate(head_options(settings)):
+                sources = {source: channels[source] for source in options.sources or self.usual}
+                self.heads[options.name] = Head(options, index, sources, settings, classes[options.label])
+        else:
+            self.neck = Neck(sum(channels[source] for source in self.usual), settings["model.embedding"])
+            self.classifier = nn.Linear(settings["model.embedding"], identities)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
-        """Images (B, 3, H, W) to embedding (B, E), logits (B, identities) and the stage outputs c1..c4."""
-        y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
-        maps: dict[int, Tensor] = {}
-        for stage in range(1, 5):
-            y = getattr(self, f"layer{stage}")(y)
-            maps[stage] = y
-        fused = self.pyramid(maps) if self.pyramid is not None else maps
+    def forward(self, x: Tensor) -> tuple[list[HeadOutput], dict[int, Tensor]]:
+        """Images (B, 3, H, W) to embedding (B, E) and logits (B, classes) of each head, and the stage outputs c1..c4."""
+        stages = self.maps(x)
+        fused = self.pyramid(stages) if self.pyramid is not None else {}
         fused = self.fusion(fused) if self.fusion is not None else fused
-        pooled = torch.cat([fused[s].mean(dim=(2, 3)) for s in self.stages], dim=1)
-        embedding = self.neck(pooled)
-        return embedding, self.classifier(embedding), maps
+        maps = {f"stage{s}": y for s, y in stages.items()} | {f"level{s}": y for s, y in fused.items()}
+        if self.heads is not None:
+            return [head(maps, self.step) for head in self.heads.values()], stages
+        embedding = self.neck(torch.cat([maps[source].mean(dim=(2, 3)) for source in self.usual], dim=1))
+        return [HeadOutput(embedding, self.classifier(embedding), embedding)], stages
 
 
 def initialize(model: nn.Module, seed: int) -> None:
@@ -198,7 +156,7 @@ def initialize(model: nn.Module, seed: int) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, (nn.Linear, CosineClassifier, Centres)):
             module.reset_parameters()
 
 
@@ -235,7 +193,7 @@ def count(settings: Settings) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Counts of every variant; fails if the two of the paper's Table II are missed."""
+    """Counts of every variant; fails if the two of the paper's Table II, or torchvision's of the trunks, are missed."""
     variants = {
         "baseline": (["model.head=baseline"], (24.56, 2.67)),
         "baseline, last stride 1": (["model.head=baseline", "model.lastStride=1"], None),
@@ -255,6 +213,10 @@ def main() -> None:
             verdict = "ok" if right else f"FAIL, expected {expected[0]} M / {expected[1]} G"
             failed |= not right
         print(f"{name:32} {parameters:7.3f} M  {operations:6.3f} G multiply-adds  {verdict}")
+    for name, expected in TORCHVISION.items():
+        found = sum(p.numel() for p in Trunk(configuration.resolve(None, [f"model.trunk={name}"])).parameters())
+        print(f"{name:32} {found} parameters of the trunk  {'ok' if found == expected else f'FAIL, expected {expected}'}")
+        failed |= found != expected
     raise SystemExit(1 if failed else 0)
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from comparison import Report, read_probe
 from images import Row, classes_of, load_pixels, write_rows
 from losses import Step
+from model import ReIDNetwork
 from runner import run
 from settings import Settings
 from yardstick import reference_step
@@ -27,15 +28,18 @@ class Bench:
         self.folder = folder
         self.listing = folder / "images.csv"
         write_rows(self.listing, rows)
-        self.identities = len({row.identity for row in rows})
+        self.labels = {"identity": classes_of([row.identity for row in rows]),
+                       "camera": classes_of([row.camera for row in rows])}
         self.weights = weights or str(folder / "weights.safetensors")
         if not weights:
-            fresh = ["probe", "--initialize", self.weights, "--identities", str(self.identities)]
+            identities, cameras = (len(set(self.labels[kind].tolist())) for kind in ("identity", "camera"))
+            fresh = ["probe", "--initialize", self.weights, "--identities", str(identities)]
             run(binary, fresh + settings.lineup_arguments())
+            torch.manual_seed(2)
+            fit(self.weights, ReIDNetwork(settings, identities, cameras))
             if disturb:
-                disturb_vectors(self.weights)
+                disturb_fresh(self.weights)
         self.images = load_pixels([row.path for row in rows], settings["input.height"], settings["input.width"])
-        self.classes = classes_of([row.identity for row in rows])
         self.references: dict[tuple[str, bool], Step] = {}
 
     def reference(self, precision: str, plain: bool = False) -> Step:
@@ -43,8 +47,7 @@ class Bench:
         key = (precision, plain)
         if key not in self.references:
             settings = self.settings.with_values(msgr__lambda=0.0) if plain else self.settings
-            self.references[key] = reference_step(
-                settings, self.weights, self.identities, self.images, self.classes, precision)
+            self.references[key] = reference_step(settings, self.weights, self.images, self.labels, precision)
         return self.references[key]
 
     def probe(self, report: Report, precision: str, ranks: int = 1, plain: bool = False) -> Step:
@@ -57,12 +60,22 @@ class Bench:
         return check_file(report, output, self.reference("float64", plain), precision)
 
 
-def disturb_vectors(path: str) -> None:
-    """Adds noise to biases, scales and shifts, so that no term vanishes only because the network is fresh."""
+def fit(path: str, model: ReIDNetwork) -> None:
+    """Gives tensors of another number of classes the model's: a fresh network of Lineup's has one camera."""
+    tensors, wanted = load_file(path), model.state_dict()
+    few = {name for name in tensors.keys() & wanted.keys() if tensors[name].shape != wanted[name].shape}
+    tensors.update({name: wanted[name].clone() for name in few})
+    if few:
+        save_file(tensors, path)
+
+
+def disturb_fresh(path: str) -> None:
+    """Adds noise to biases, scales, shifts and classifiers, so that no term vanishes only because the network is fresh."""
     generator = torch.Generator().manual_seed(1)
     tensors = load_file(path)
     for name in sorted(tensors):
-        if tensors[name].dim() == 1 and not name.endswith(("running_mean", "running_var")):
+        vector = tensors[name].dim() == 1 and not name.endswith(("running_mean", "running_var"))
+        if vector or name.endswith("classifier.weight"):
             tensors[name] += 0.1 * torch.randn(tensors[name].shape, generator=generator)
     save_file(tensors, path)
 

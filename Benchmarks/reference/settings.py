@@ -10,7 +10,11 @@ from typing import Any
 import yaml
 
 DEFAULTS: dict[str, Any] = {
+    "model.trunk": "resnet50",
+    "model.norm": "batch",
+    "model.attention": "none",
     "model.head": "msfl",
+    "model.heads": [],
     "model.width": 1.0,
     "model.embedding": 512,
     "model.sharedPyramid": True,
@@ -21,8 +25,11 @@ DEFAULTS: dict[str, Any] = {
     "model.lastStride": 2,
     "input.height": 256,
     "input.width": 128,
+    "losses.crossEntropy.weight": 1.0,
+    "losses.crossEntropy.smoothing": 0.0,
     "losses.triplet.weight": 1.0,
     "losses.triplet.margin": 0.3,
+    "losses.triplet.soft": False,
     "msgr.lambda": 0.0,  # 0 switches the regularizer off
     "msgr.norm": 2,
     "msgr.at": [1, 2],
@@ -33,19 +40,28 @@ DEFAULTS: dict[str, Any] = {
     "adaptiveL2.tensors": ["convolution", "linear", "bias", "normScale", "normShift"],
     "optimizer.learningRate": 3.5e-4,
     "optimizer.weightDecay": 5e-4,
+    "evaluation.flip": False,
+    "seed": 1,
 }
 
 # Said to Lineup even where nobody set them, so that both sides agree whatever Lineup's defaults are. The other
 # keys are passed on only where they were set.
 ALWAYS_PASSED = (
+    "model.trunk",
+    "model.norm",
+    "model.attention",
     "model.head",
     "model.width",
     "model.embedding",
     "model.sharedPyramid",
     "input.height",
     "input.width",
+    "losses.crossEntropy.weight",
+    "losses.crossEntropy.smoothing",
     "losses.triplet.weight",
     "losses.triplet.margin",
+    "losses.triplet.soft",
+    "seed",
 )
 
 
@@ -119,7 +135,7 @@ def resolve(config: str | None = None, overrides: list[str] | None = None) -> Se
         if not separator:
             raise SystemExit(f"--set {pair}: expected key=value")
         values[key] = parse_value(text)
-    for key in ("model.stages", "msgr.at", "adaptiveL2.tensors"):
+    for key in ("model.heads", "model.stages", "msgr.at", "adaptiveL2.tensors"):
         if not isinstance(values[key], list):
             values[key] = [values[key]]
     return Settings(values, config, tuple(overrides or []))

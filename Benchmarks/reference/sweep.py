@@ -1,7 +1,7 @@
-"""`check_probe.py --sweep`: one step in float64 in every corner of MSGR and of adaptive L2, a line each.
+"""`check_probe.py --sweep`: one step in float64, a line each, in every corner of MSGR, adaptive L2 and the parts of networks.
 
-The network is fresh but for noise on its vectors (`disturb_vectors`), without which biases and shifts would be zero and
-say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
+The network is fresh but for noise on its vectors and classifiers (`disturb_fresh`), without which biases and shifts would
+be zero and say nothing. Each line holds the worst relative distance from PyTorch's autograd, and of N ranks from one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import parts
 import settings as configuration
 from adaptive import KINDS
-from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, gradient_errors, rank_limit, relative,
-                        worst)
+from comparison import (EXACT_LIMIT, MSGR_EXACT_LIMIT, ZERO_LIMIT, Report, gradient_errors, output_errors, rank_limit,
+                        relative, worst)
 from images import Row
 from losses import Step
 from probing import Bench
@@ -71,12 +72,29 @@ def cases() -> list[Case]:
         found.append(Case(f"r -2 of convolution, bias{after}", adaptive(-2, ["convolution", "bias"], 0.02) + also))
         for name in ("baseline", "own weights"):
             found.append(Case(f"r -2, {name}{after}", ABLATIONS[name] + adaptive(-2) + also))
+    return found + part_cases()
+
+
+def part_cases() -> list[Case]:
+    """Every part of other networks and losses, plain and with MSGR; some at other places, with all norms, with adaptive L2."""
+    found = []
+    for name, chosen in {**parts.TRUNKS, **parts.LOSSES, **parts.HEADS}.items():
+        found += [Case(f"part {name}", chosen), Case(f"part {name}, MSGR", chosen + msgr("2", "[1,2]"))]
+    found += [Case(f"part {name}, norm 2 at {ALL_PLACES}", chosen + msgr("2", ALL_PLACES))
+              for name, chosen in parts.PLACED.items()]
+    found += [Case(f"part {name}, norm 2 at {at}", chosen + msgr("2", at))
+              for name, chosen in parts.SINGLE.items() for at in ("[input]", "[1]", "[3]", "[4]")]
+    found += [Case(f"part {name}, norm {norm} at [1,2]", chosen + msgr(norm, "[1,2]"))
+              for name, chosen in parts.NORMED.items() for norm in ("1", "inf")]
+    for name, chosen in (("every tensor", parts.EVERY_TENSOR), ("gates", parts.GATES)):
+        for after, also in (("", []), (", MSGR", msgr("2", "[1,2]"))):
+            found.append(Case(f"part r 1.3 of {name}{after}", chosen + adaptive(1.3) + also))
     return found
 
 
 def distance(one: Step, other: Step, limit: float) -> tuple[bool, list[float], str]:
     """Whether two steps agree; the worst distances of activations, losses, gradients and zeros; the worst tensor."""
-    activations = max(relative(one.embedding, other.embedding), relative(one.logits, other.logits))
+    activations = max(output_errors(one, other).values())
     losses = max(relative(one.losses[name], b) if name in one.losses else math.inf for name, b in other.losses.items())
     real, zero = gradient_errors(one.gradients, other.gradients)
     name, gradient = worst(real, 1)[0]
@@ -92,14 +110,14 @@ def run_cases(
     """Checks each case and prints its line. What the user set (`overrides`) comes last and wins in every case."""
     several = [number for number in ranks if number > 1]
     columns = ["forward", "losses", "gradient", "zero", *(f"{number} ranks" for number in several)]
-    print(f"        {'':49}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
+    print(f"        {'':65}{''.join(f'{title:>10}' for title in columns)}  worst tensor")
     for case in chosen:
         settings = configuration.resolve(config, SMALL + case.overrides + overrides)
         try:
             passed, detail = compare(report, Bench(binary, settings, rows, folder, None, disturb=True), several)
         except SystemExit as refusal:
             passed, detail = False, str(refusal).splitlines()[-1]
-        report.check(case.name, passed, detail, width=48)
+        report.check(case.name, passed, detail, width=64)
     print(f"{len(chosen)} cases")
 
 

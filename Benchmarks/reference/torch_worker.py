@@ -43,13 +43,13 @@ class TorchStep:
         shape = (share, 3, self.settings["input.height"], self.settings["input.width"])
         self.images = torch.randn(shape).to(memory_format=torch.channels_last)
         classes = torch.arange(task.batch // task.each).repeat_interleave(task.each)
-        self.classes = classes[task.rank * share : (task.rank + 1) * share]
+        self.labels = {"identity": classes[task.rank * share : (task.rank + 1) * share]}
 
     def seconds(self) -> float:
         """Of one step: forward, losses, backward, Adam."""
         start = time.perf_counter()
         with self.autocast:
-            loss = objective(self.network, self.images, self.classes, self.settings, self.adaptive)[0]
+            loss = objective(self.network, self.images, self.labels, self.settings, self.adaptive)[0]
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()

@@ -179,6 +179,10 @@ package final class PyramidPasses<E: Element> {
     -> (top: Gradient<E>, others: [Int: Tensor<E>])
   {
     var others: [Int: Tensor<E>] = [:]
+    // A stage that is not fused has no readers but heads.
+    for stage in 1..<(pyramid.stages.last ?? 1) where pass.reaches(stage) && !pyramid.stages.contains(stage) {
+      others[stage] = try readers(.stage(stage), nil, .plain)?.tensor
+    }
     var fromBelow: (smooth: LinearPasses<E>, coarseBar: Tensor<E>)?
     for stage in pyramid.stages {
       let above = above(stage), c = input(stage)

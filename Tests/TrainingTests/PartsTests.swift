@@ -44,6 +44,7 @@ import Training
     Case(
       "model.trunk=resnet18",
       "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, sources: [stage3, level1], neck: bnneck, pool: gem}]"),
+    Case("model.trunk=resnet18", "model.stages=[2,4]", "model.heads=[{sources: [stage1, level2, stage3, level4]}]"),
   ]
 
   /// With constants in their gradients that depend on parameters, as automatic differentiation has `detach`: these are not the

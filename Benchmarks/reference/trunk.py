@@ -1,0 +1,160 @@
+"""What turns images into maps: ResNet-18, 34, 50 and 101 as torchvision has them, with IBN-a and attention.
+
+Written from the papers, not from Lineup's code; tensor names are torchvision's, and for what it has not, Lineup's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from settings import Settings
+
+REDUCTION = 16  # of squeeze-and-excitation
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels * width`, halves rounded away from zero, at least one."""
+    return max(1, math.floor(channels * width + 0.5))
+
+
+class MixedNorm(nn.Module):
+    """IBN (Pan et al., 2018): instance norm of the first half of the channels, batch norm of the rest."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.IN = nn.InstanceNorm2d(self.half, affine=True) if self.half else None
+        self.BN = nn.BatchNorm2d(channels - self.half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.IN is None:
+            return self.BN(x)
+        first, rest = x.split([self.half, x.shape[1] - self.half], dim=1)
+        return torch.cat([self.IN(first), self.BN(rest)], dim=1)
+
+
+class SqueezeExcitation(nn.Module):
+    """Hu et al., 2018: every channel times σ(W₂·ReLU(W₁·means + b₁) + b₂)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // REDUCTION)
+        self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class PixelGate(nn.Module):
+    """Every pixel, or every pixel and channel, times σ of a 1×1 convolution of the map itself."""
+
+    def __init__(self, channels: int, per_channel: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels if per_channel else 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.conv(x))
+
+
+def first_norm(channels: int, mixed: bool) -> nn.Module:
+    """The norm that IBN-a is about."""
+    return MixedNorm(channels) if mixed else nn.BatchNorm2d(channels)
+
+
+def shortcut(channels: int, outputs: int, stride: int) -> nn.Module | None:
+    """A projection where the block changes the shape of its map."""
+    if stride == 1 and channels == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(channels, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class BasicBlock(nn.Module):
+    """torchvision's basic block: 3×3 with the stride, 3×3."""
+
+    expansion = 1
+
+    def __init__(self, channels: int, inner: int, stride: int, mixed: bool, excited: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, inner, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = first_norm(inner, mixed)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.se = SqueezeExcitation(inner) if excited else None
+        self.downsample = shortcut(channels, inner, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        y = y if self.se is None else self.se(y)
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nn.Module):
+    """torchvision's bottleneck: 1×1, 3×3 with the stride, 1×1 to four times the inner channels."""
+
+    expansion = 4
+
+    def __init__(self, channels: int, inner: int, stride: int, mixed: bool, excited: bool) -> None:
+        super().__init__()
+        outputs = self.expansion * inner
+        self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
+        self.bn1 = first_norm(inner, mixed)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.se = SqueezeExcitation(outputs) if excited else None
+        self.downsample = shortcut(channels, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y = y if self.se is None else self.se(y)
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+KINDS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class Trunk(nn.Module):
+    """The layers up to the stages' outputs, as direct members, so that they have torchvision's names."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        block, blocks = KINDS[settings["model.trunk"]]
+        base = [scaled(c, settings["model.width"]) for c in (64, 128, 256, 512)]
+        strides = (1, 2, 2, settings["model.lastStride"])
+        attention: str = settings["model.attention"]
+        self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base[0])
+        channels = base[0]
+        for stage, (inner, count, stride) in enumerate(zip(base, blocks, strides), start=1):
+            mixed = settings["model.norm"] == "ibn-a" and stage < 4
+            layers = nn.Sequential()
+            for index in range(count):
+                first = stride if index == 0 else 1
+                layers.add_module(str(index), block(channels, inner, first, mixed, attention == "se"))
+                channels = block.expansion * inner
+            if attention in ("pixel", "pixelChannel"):
+                layers.add_module("gate", PixelGate(channels, attention == "pixelChannel"))
+            setattr(self, f"layer{stage}", layers)
+        self.channels = {s: block.expansion * base[s - 1] for s in range(1, 5)}
+
+    def maps(self, x: Tensor) -> dict[int, Tensor]:
+        """Images (B, 3, H, W) to the stage outputs c1..c4."""
+        y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        maps: dict[int, Tensor] = {}
+        for stage in range(1, 5):
+            y = getattr(self, f"layer{stage}")(y)
+            maps[stage] = y
+        return maps
