@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import masks
-from settings import Settings
-from terms import Term, part
+from settings import Settings, part
+from terms import Term
 
 GEM_FLOOR = 1e-6
 # Streams of random bits that each head has, one for each of its maps.

@@ -28,6 +28,9 @@ TRUNKS = {
     "se": ["model.attention=se"],
     "se, resnet18": [*SHALLOW, "model.attention=se"],
     "ibn-a, se": ["model.norm=ibn-a", "model.attention=se"],
+    "se, reduction 2": ["model.attention={se: {reduction: 2}}"],
+    "eca": ["model.attention=eca"],
+    "eca 5, ibn-a, resnet18": [*SHALLOW, "model.norm=ibn-a", "model.attention={eca: {kernel: 5}}"],
     "pixel": ["model.attention=pixel"],
     "pixel, resnet18": [*SHALLOW, "model.attention=pixel"],
     "pixelChannel": ["model.attention=pixelChannel"],
@@ -77,6 +80,8 @@ HEADS = {
     "circle": [*ALONE, *heads(COSINE + ", losses: [{margin: {kind: circle, scale: 10, margin: 0.25}}]")],
     "circle, bnneck": [
         *ALONE, *heads(COSINE_BNNECK + ", losses: [{margin: {kind: circle, scale: 8, margin: 0.02, weight: 2}}]")],
+    "contrastive": [*ALONE, *heads("losses: [crossEntropy, {contrastive: {margin: 6}}]")],
+    "contrastive, bnneck": [*ALONE, *heads("neck: bnneck, losses: [{contrastive: {margin: 2, weight: 0.5}}]")],
     "focal": [*ALONE, *heads("losses: [focal]")],
     "focal 0.5": [*ALONE, *heads("losses: [{focal: {exponent: 0.5, weight: 3}}]")],
     "focal 0": [*ALONE, *heads("losses: [{focal: {exponent: 0}}]")],

@@ -65,12 +65,24 @@ ALWAYS_PASSED = (
 )
 
 
+# Keys whose value may be a word with options.
+PARTS = ("model.attention",)
+
+
+def part(value: Any) -> tuple[str, dict[str, Any]]:
+    """A part as a configuration has it: a word, or a word with options."""
+    if isinstance(value, dict):
+        ((word, options),) = value.items()
+        return word, options or {}
+    return value, {}
+
+
 def parse_value(text: str) -> Any:
     """A value as YAML reads it, and also `1e-4` (a string in YAML 1.1) and `1,2` (a list)."""
     value = yaml.safe_load(text)
     if isinstance(value, str):
         if "," in value:
-            return [parse_value(part) for part in value.split(",")]
+            return [parse_value(item) for item in value.split(",")]
         try:
             return float(value)
         except ValueError:
@@ -82,7 +94,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and f"{prefix}{key}" not in PARTS:
             flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = parse_value(value) if isinstance(value, str) else value
@@ -94,7 +106,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return "[" + ",".join(as_text(part) for part in value) + "]"
+        return "[" + ",".join(as_text(item) for item in value) + "]"
     return str(value)
 
 

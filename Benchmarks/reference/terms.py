@@ -13,14 +13,6 @@ from torch import Tensor
 USUAL_WEIGHTS = {"centre": 0.0005}
 
 
-def part(value: Any) -> tuple[str, dict[str, Any]]:
-    """A part as a configuration has it: a word, or a word with options."""
-    if isinstance(value, dict):
-        ((word, options),) = value.items()
-        return word, options or {}
-    return value, {}
-
-
 @dataclass(frozen=True)
 class Term:
     """A loss term and its options."""
@@ -48,6 +40,8 @@ class Term:
             return F.cross_entropy(logits, classes, label_smoothing=self.number("smoothing", 0))
         if self.kind == "triplet":
             return triplet(embedding, classes, self.number("margin", 0.3), bool(self.options.get("soft", False)))
+        if self.kind == "contrastive":
+            return contrastive(embedding, classes, self.number("margin", 1))
         if self.kind == "focal":
             return focal(logits, classes, self.number("exponent", 2))
         if self.kind == "margin":
@@ -75,6 +69,15 @@ def triplet(embedding: Tensor, classes: Tensor, margin: float, soft: bool = Fals
     if soft:
         return torch.logaddexp(difference, torch.zeros_like(difference)).mean()
     return F.relu(difference + margin).mean()
+
+
+def contrastive(embedding: Tensor, classes: Tensor, margin: float) -> Tensor:
+    """Hadsell et al., 2006, over all pairs of the batch: d² of one identity, [m − d]₊² of two; d ≥ 1e-6. The mean of pairs."""
+    pairs = torch.triu_indices(len(classes), len(classes), offset=1)
+    squared = (embedding[pairs[0]] - embedding[pairs[1]]).square().sum(dim=1)
+    distance = squared.clamp(min=1e-12).sqrt()
+    alike = classes[pairs[0]] == classes[pairs[1]]
+    return torch.where(alike, squared, F.relu(margin - distance).square()).mean()
 
 
 def focal(logits: Tensor, classes: Tensor, exponent: float) -> Tensor:

@@ -6,14 +6,15 @@ Written from the papers, not from Lineup's code; tensor names are torchvision's,
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from settings import Settings
+from settings import Settings, part
 
-REDUCTION = 16  # of squeeze-and-excitation
+REDUCTION = 16  # of squeeze-and-excitation, the authors'
 
 
 def scaled(channels: int, width: float) -> int:
@@ -40,13 +41,40 @@ class MixedNorm(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Hu et al., 2018: every channel times σ(W₂·ReLU(W₁·means + b₁) + b₂)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
-        hidden = max(1, channels // REDUCTION)
+        hidden = max(1, channels // reduction)
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class EfficientChannelAttention(nn.Module):
+    """Wang et al., 2020: every channel times σ of a convolution over the means of its neighbours in the order of channels."""
+
+    def __init__(self, channels: int, kernel: int = 0) -> None:
+        super().__init__()
+        # The authors' code: t = int(abs((log2(C) + b) / gamma)), b = 1, gamma = 2; k = t if t is odd, else t + 1.
+        t = int(abs((math.log2(channels) + 1) / 2))
+        size = kernel or (t if t % 2 else t + 1)
+        self.conv = nn.Conv1d(1, 1, size, padding=(size - 1) // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean(dim=(2, 3))[:, None, :]
+        return x * torch.sigmoid(self.conv(means))[:, 0, :, None, None]
+
+
+def gate_channels(block: nn.Module, attention: str, options: dict[str, Any], channels: int) -> None:
+    """Gives a block the gate that comes before its join, by the name that its tensors have; or none."""
+    block.se = SqueezeExcitation(channels, **options) if attention == "se" else None
+    block.eca = EfficientChannelAttention(channels, **options) if attention == "eca" else None
+
+
+def gated(block: nn.Module, y: Tensor) -> Tensor:
+    """The end of a block's branch, through its gate where it has one."""
+    gate = block.se if block.se is not None else block.eca
+    return y if gate is None else gate(y)  # type: ignore[operator]
 
 
 class PixelGate(nn.Module):
@@ -77,19 +105,20 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, channels: int, inner: int, stride: int, mixed: bool, excited: bool) -> None:
+    def __init__(
+        self, channels: int, inner: int, stride: int, mixed: bool, attention: tuple[str, dict[str, Any]]
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, inner, 3, stride=stride, padding=1, bias=False)
         self.bn1 = first_norm(inner, mixed)
         self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
-        self.se = SqueezeExcitation(inner) if excited else None
+        gate_channels(self, *attention, inner)
         self.downsample = shortcut(channels, inner, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        y = y if self.se is None else self.se(y)
+        y = gated(self, self.bn2(self.conv2(y)))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -98,7 +127,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, channels: int, inner: int, stride: int, mixed: bool, excited: bool) -> None:
+    def __init__(
+        self, channels: int, inner: int, stride: int, mixed: bool, attention: tuple[str, dict[str, Any]]
+    ) -> None:
         super().__init__()
         outputs = self.expansion * inner
         self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
@@ -107,14 +138,13 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.se = SqueezeExcitation(outputs) if excited else None
+        gate_channels(self, *attention, outputs)
         self.downsample = shortcut(channels, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        y = y if self.se is None else self.se(y)
+        y = gated(self, self.bn3(self.conv3(y)))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
@@ -134,7 +164,7 @@ class Trunk(nn.Module):
         block, blocks = KINDS[settings["model.trunk"]]
         base = [scaled(c, settings["model.width"]) for c in (64, 128, 256, 512)]
         strides = (1, 2, 2, settings["model.lastStride"])
-        attention: str = settings["model.attention"]
+        attention, options = part(settings["model.attention"])
         self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base[0])
         channels = base[0]
@@ -143,7 +173,7 @@ class Trunk(nn.Module):
             layers = nn.Sequential()
             for index in range(count):
                 first = stride if index == 0 else 1
-                layers.add_module(str(index), block(channels, inner, first, mixed, attention == "se"))
+                layers.add_module(str(index), block(channels, inner, first, mixed, (attention, options)))
                 channels = block.expansion * inner
             if attention in ("pixel", "pixelChannel"):
                 layers.add_module("gate", PixelGate(channels, attention == "pixelChannel"))
