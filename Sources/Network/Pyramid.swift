@@ -144,9 +144,11 @@ package final class PyramidPasses<E: Element> {
     for (use, block) in (pyramid.fusion[stage] ?? []).enumerated() {
       let passes = try run.row("fusion.\(stage).\(use)", { $0.y.shape }) { try block.forward(map, run) }
       if run.isTraining { blocks[stage, default: []].append(passes) }
-      map = passes.y
+      // In evaluation without what finishes its gradient.
+      map = run.isTraining ? passes.y : Feature(passes.y.value)
     }
-    maps[stage] = run.isTraining ? map : Feature(map.value)
+    maps[stage] = map
+    if !run.isTraining { levels[stage] = nil }
   }
 
   /// From the tangents of the stages' outputs (nil: none) to those of the maps, by stage. After a recording backward pass.

@@ -29,22 +29,28 @@ package final class Trunk<E: Element> {
   {
     let context = run.context
     let input = perturbations[0].map { Addition.forward(.plain(images), $0, context) } ?? images
-    let first = try stem.layer.forward(.plain(input), run)
-    var current = first.y, outputs: [Feature<E>] = [], kept: [[TrunkPasses<E>.Recorded]] = []
+    var outputs: [Feature<E>] = [], kept: [[TrunkPasses<E>.Recorded]] = []
+    /// y of a layer; in evaluation without what finishes its gradient, which would keep tensors that nobody reads again.
+    func output(_ passes: any Passes<E>) -> Feature<E> { run.isTraining ? passes.y : Feature(passes.y.value) }
+    func first() throws -> (passes: (any Passes<E>)?, y: Feature<E>) {
+      let passes = try stem.layer.forward(.plain(input), run)
+      return (run.isTraining ? passes : nil, output(passes))
+    }
+    let (stemPasses, stemOutput) = try first()
+    var current = stemOutput
     for stage in stages {
       kept.append([])
       for block in stage {
         let passes = try run.row(block.name, { $0.y.shape }) { try block.layer.forward(current, run) }
         if run.isTraining { kept[kept.count - 1].append((passes, block.range)) }
-        current = passes.y
+        current = output(passes)
       }
       if let perturbation = perturbations[outputs.count + 1] {
         current = .plain(Addition.forward(current.value, perturbation, context))
       }
-      // What finishes a gradient would keep what there will be none of.
-      outputs.append(run.isTraining ? current : Feature(current.value))
+      outputs.append(current)
     }
-    return TrunkPasses(stem: run.isTraining ? (first, stem.range) : nil, stages: kept, outputs: outputs)
+    return TrunkPasses(stem: stemPasses.map { ($0, stem.range) }, stages: kept, outputs: outputs)
   }
 }
 

@@ -100,38 +100,63 @@ import Testing
     #expect(relativeError(y, expected) < 1e-13)
   }
 
-  /// The same unit without gates, times gates from its means.
-  @Test func squeezeAndExcitation() throws {
-    let channels = shape.channels, hidden = 4
+  /// The same unit without gates, times gates from its means: `gates`(means of an image, values of the gate's parameters).
+  private func checkGate(
+    _ make: (inout ParameterLayout) -> any ChannelGate<Double>, tensors: [String],
+    _ gates: (_ means: [Double], _ parameters: [[Double]]) -> [Double]
+  ) throws {
+    let channels = shape.channels
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
     let map = Convolution<Double>(&layout, "conv", inputs: channels, outputs: channels)
     let norm = Norm<Double>(&layout, &statistics, "bn", channels: channels)
-    let excitation = SqueezeExcitation<Double>(&layout, "se", channels: channels, hidden: hidden)
-    #expect(
-      layout.slots.suffix(4).map(\.name) == ["se.fc.0.weight", "se.fc.0.bias", "se.fc.2.weight", "se.fc.2.bias"])
+    let gate = make(&layout), slots = layout.slots.suffix(tensors.count)
+    #expect(slots.map(\.name) == tensors)
     let run = run(layout, statistics, normals(layout.count, seed: 6)), values = run.parameters.values
-    for map in [map] + excitation.maps { map.pack(values, backward: false, context) }
-    func y(_ excitation: SqueezeExcitation<Double>?) throws -> [Double] {
-      let unit = NormalizedConvolution(map, norm, isActivated: false, gate: excitation)
+    for map in [map] + gate.maps { map.pack(values, backward: false, context) }
+    func y(_ gate: (any ChannelGate<Double>)?) throws -> [Double] {
+      let unit = NormalizedConvolution(map, norm, isActivated: false, gate: gate)
       let x = tensor(normals(shape.count, seed: 7), shape, context)
       return try unit.forward(.plain(x), run).y.value.materialized(context).array
-    }
-    func linear(_ x: [Double], _ slot: Int, _ outputs: Int) -> [Double] {
-      (0..<outputs).map { k in
-        x.indices.reduce(values[layout.slots[slot + 1].range.lowerBound + k]) {
-          $0 + values[layout.slots[slot].range.lowerBound + $1 * outputs + k] * x[$1]
-        }
-      }
     }
     let z = try y(nil)
     var expected = z
     for image in 0..<shape.images {
-      let s = (0..<channels).map { channel(z, image, $0).reduce(0, +) / Double(shape.area) }
-      let g = linear(linear(s, 3, hidden).map { max(0, $0) }, 5, channels).map(sigmoid)
+      let means = (0..<channels).map { channel(z, image, $0).reduce(0, +) / Double(shape.area) }
+      let g = gates(means, slots.map { $0.range.map { values[$0] } })
       for i in image * shape.area * channels..<(image + 1) * shape.area * channels { expected[i] *= g[i % channels] }
     }
-    #expect(relativeError(try y(excitation), expected) < 1e-12)
+    #expect(relativeError(try y(gate), expected) < 1e-12)
+  }
+
+  @Test func squeezeAndExcitation() throws {
+    let channels = shape.channels, hidden = 4
+    func linear(_ x: [Double], _ weight: [Double], _ bias: [Double]) -> [Double] {
+      bias.indices.map { k in x.indices.reduce(bias[k]) { $0 + weight[$1 * bias.count + k] * x[$1] } }
+    }
+    try checkGate(
+      { SqueezeExcitation(&$0, "se", channels: channels, hidden: hidden) },
+      tensors: ["se.fc.0.weight", "se.fc.0.bias", "se.fc.2.weight", "se.fc.2.bias"]
+    ) { means, p in linear(linear(means, p[0], p[1]).map { max(0, $0) }, p[2], p[3]).map(sigmoid) }
+  }
+
+  @Test(arguments: [0, 1, 5]) func efficientChannelAttention(_ kernel: Int) throws {
+    let channels = shape.channels
+    var options = ChannelConvolutionOptions()
+    options.kernel = kernel
+    try checkGate(
+      { ChannelConvolution(&$0, "eca", channels: channels, options) }, tensors: ["eca.conv.weight"]
+    ) { means, p in
+      // The authors' size for a few channels is 1 or 3.
+      #expect(p[0].count == (kernel > 0 ? kernel : channels < 8 ? 1 : 3))
+      return means.indices.map { c in
+        sigmoid(
+          p[0].indices.reduce(0) { sum, tap in
+            let other = c + tap - p[0].count / 2
+            return means.indices.contains(other) ? sum + p[0][tap] * means[other] : sum
+          })
+      }
+    }
   }
 
   private func masked(_ kind: MaskKind, stream: Int = 0, _ mode: RunMode) throws -> [Double] {

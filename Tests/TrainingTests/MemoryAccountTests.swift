@@ -14,11 +14,18 @@ import Training
     let training = try TinyTraining(E.self), account = try account(E.self, images: 6, training)
     _ = try training.run(0)
     #expect(account.activations == training.context.arena.peakBytes)
+    let size = training.configuration.input, batch = training.configuration.evaluation.batch
+    _ = try training.step.network.embed(
+      training.context.tensor(Shape(batch, size.height, size.width, 3)), training.step.parameters, training.context)
+    #expect(account.activations + account.evaluation == training.context.arena.peakBytes)
     #expect(account.workingWeights == training.step.network.packedBytes)
     #expect(account.scratch == training.machine.workers.scratchBytes)
     let parameters = training.step.parameters
-    #expect(account.parameters == 3 * parameters.values.bytes + 8 * parameters.values.count + parameters.statistics.bytes)
-    #expect(account.total == account.parameters + account.workingWeights + account.activations + account.scratch)
+    #expect(
+      account.parameters == 3 * parameters.values.bytes + 8 * parameters.values.count + parameters.statistics.bytes)
+    #expect(
+      account.total == account.parameters + account.workingWeights + account.activations + account.evaluation
+        + account.scratch)
     return account
   }
 
@@ -39,9 +46,11 @@ import Training
   }
 
   @Test func theSummaryIsInUnitsThatPeopleRead() {
-    let account = MemoryAccount(parameters: 3 << 20, workingWeights: 1, activations: 5 << 30, scratch: 1 << 20)
+    let account = MemoryAccount(
+      parameters: 3 << 20, workingWeights: 1, activations: 5 << 30, evaluation: 2 << 20, scratch: 1 << 20)
     #expect(
       account.summary
-        == "5.0 GiB a rank: parameters and moments 3 MiB, working weights 1 MiB, activations 5.0 GiB, scratch 1 MiB")
+        == "5.0 GiB a rank: parameters and moments 3 MiB, working weights 1 MiB, activations 5.0 GiB, evaluation 2 MiB more, scratch 1 MiB"
+    )
   }
 }

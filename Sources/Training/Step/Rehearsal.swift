@@ -33,15 +33,19 @@ package struct Rehearsal: Sendable {
     _ = try step.differentiate(
       pixels, height: height, width: width,
       labels: RowLabels(identities: [Int](repeating: 0, count: images)), scale: 1)
+    let activations = context.arena.peakBytes, work = rehearsal.workers.work
+    let (multiplyAdds, traffic) = (work.multiplyAdds, work.bytes)
+    // Between steps, out of the same arena.
+    _ = try network.embed(
+      context.tensor(Shape(configuration.evaluation.batch, height, width, 3)), parameters, context)
     let memory = MemoryAccount(
       parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
-      workingWeights: network.packedBytes, activations: context.arena.peakBytes, scratch: rehearsal.workers.scratchBytes
-    )
+      workingWeights: network.packedBytes, activations: activations,
+      evaluation: context.arena.peakBytes - activations, scratch: rehearsal.workers.scratchBytes)
     // Adam reads and writes masters and moments and reads gradients.
     let optimizer = 6 * parameters.values.bytes + step.gradients.values.bytes
-    let work = rehearsal.workers.work
     return Rehearsal(
-      memory: memory, multiplyAdds: work.multiplyAdds, traffic: work.bytes, optimizerTraffic: optimizer,
+      memory: memory, multiplyAdds: multiplyAdds, traffic: traffic, optimizerTraffic: optimizer,
       descriptorLength: network.descriptorLength)
   }
 }
@@ -54,21 +58,24 @@ package struct MemoryAccount: Sendable {
   package let workingWeights: Int
   /// Activations and gradients of activations at their peak.
   package let activations: Int
+  /// What an evaluation takes beyond these.
+  package let evaluation: Int
   /// The workers' scratch.
   package let scratch: Int
 
-  package init(parameters: Int, workingWeights: Int, activations: Int, scratch: Int) {
+  package init(parameters: Int, workingWeights: Int, activations: Int, evaluation: Int, scratch: Int) {
     self.parameters = parameters
     self.workingWeights = workingWeights
     self.activations = activations
+    self.evaluation = evaluation
     self.scratch = scratch
   }
 
-  package var total: Int { parameters + workingWeights + activations + scratch }
+  package var total: Int { parameters + workingWeights + activations + evaluation + scratch }
 
   package var summary: String {
     "\(Self.format(total)) a rank: parameters and moments \(Self.format(parameters)), working weights "
-      + "\(Self.format(workingWeights)), activations \(Self.format(activations)), scratch \(Self.format(scratch))"
+      + "\(Self.format(workingWeights)), activations \(Self.format(activations)), evaluation \(Self.format(evaluation)) more, scratch \(Self.format(scratch))"
   }
 
   package static func format(_ bytes: Int) -> String {

@@ -1,0 +1,54 @@
+import Foundation
+import Testing
+import Training
+
+extension CommandTests {
+  /// docs/metrics.md has the fields that lines have, and no others.
+  @Suite(.serialized) struct MetricsDocumentTests {
+    private let scratch: Scratch
+
+    init() throws { scratch = try Scratch() }
+
+    @Test func everyFieldIsInTheDocument() throws {
+      let data = try scratch.dataset()
+      try Command.succeed(
+        ["train", "--data", data, "--output", scratch("run")] + Tiny.training
+          + Tiny.settings(
+            "schedule.epochs=1", "evaluation.everyEpochs=1", "evaluation.rerank=true", "msgr.lambda=0.01",
+            "adaptiveL2.enabled=true"))
+      let lines = try RunFiles(path: scratch("run")).metrics()
+      let steps = lines.filter { $0["loss"] != nil }, evaluations = lines.filter { $0["loss"] == nil }
+      #expect(steps.count == 8 && evaluations.count == 1)
+      #expect(try fields("## A step") == Set(steps.flatMap(\.keys)))
+      #expect(try fields("## An evaluation") == Set(evaluations.flatMap(\.keys)))
+    }
+
+    /// The terms of several heads have the heads' names before them.
+    @Test func termsOfHeadsAreNamed() throws {
+      let data = try scratch.dataset()
+      try Command.succeed(
+        ["train", "--data", data, "--output", scratch("run")] + Tiny.training
+          + Tiny.settings(
+            "schedule.maxSteps=1", "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, neck: bnneck}]"))
+      let line = try #require(try RunFiles(path: scratch("run")).metrics().first)
+      let usual = try fields("## A step")
+      #expect(Set(line.keys).subtracting(usual) == ["a.crossEntropy", "b.crossEntropy", "b.triplet"])
+    }
+
+    /// The names of the first column of the table below `heading`.
+    private func fields(_ heading: String) throws -> Set<String> {
+      let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+        "../../docs/metrics.md")
+      let text = try String(contentsOf: file, encoding: .utf8)
+      let start = try #require(text.range(of: heading + "\n")), rest = text[start.upperBound...]
+      let section = rest[..<(rest.range(of: "\n## ")?.lowerBound ?? rest.endIndex)]
+      let rows = section.split(separator: "\n").filter { $0.hasPrefix("| `") }
+      return Set(
+        rows.flatMap { row in
+          row.split(separator: "|")[0].split(separator: "`").enumerated().filter { $0.offset % 2 == 1 }.map {
+            String($0.element)
+          }
+        })
+    }
+  }
+}
