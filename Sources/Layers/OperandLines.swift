@@ -6,21 +6,21 @@ import Tensors
 ///
 /// All have the same images, height and width, each channels of its own. Precision: what is read is an accumulator, what is
 /// stored is rounded to one and then to storage. Collectives: none.
-struct OperandLines<E: Element> {
+package struct OperandLines<E: Element> {
   /// One line: the values of each operand, pixel after pixel.
-  struct Line {
+  package struct Line {
     fileprivate let values: [UnsafeMutablePointer<Double>]
     /// Values of the widest operand.
-    let count: Int
+    package let count: Int
 
-    subscript(operand: Int) -> UnsafeMutablePointer<Double> { values[operand] }
+    package subscript(operand: Int) -> UnsafeMutablePointer<Double> { values[operand] }
   }
 
   private let operands: [Operand<E>]
   private let views: [OperandView<E>]
   private let shape: Shape
 
-  init(_ operands: [Operand<E>], _ context: Context<E>) {
+  package init(_ operands: [Operand<E>], _ context: Context<E>) {
     let shape = operands[0].shape
     precondition(operands.allSatisfy { $0.shape.with(channels: 1) == shape.with(channels: 1) })
     (self.operands, self.shape) = (operands, shape)
@@ -28,7 +28,7 @@ struct OperandLines<E: Element> {
   }
 
   /// A new tensor: what `body` writes for each line, plus `addend`.
-  func store(
+  package func store(
     _ output: Shape, adding addend: Tensor<E>? = nil, _ context: Context<E>,
     _ body: (_ line: Line, _ out: UnsafeMutablePointer<Double>) -> Void
   ) -> Tensor<E> {

@@ -58,5 +58,6 @@ extension Run {
     return try inventory.row(name(), output, countedAt: countedAt, body)
   }
 
-  func note(_ slots: [ParameterLayout.Slot]) { inventory?.add(slots) }
+  /// Takes stock of parameters, in a rehearsal.
+  package func note(_ slots: [ParameterLayout.Slot]) { inventory?.add(slots) }
 }

@@ -6,7 +6,7 @@ package final class LinearClassifier<A: Element>: Classifier where A.Accumulator
   private let convolution: Convolution<A>
 
   /// Tensors `<name>classifier.*`.
-  init(_ layout: inout ParameterLayout, _ name: String, inputs: Int, classes: Int, bias: Bool) {
+  package init(_ layout: inout ParameterLayout, _ name: String, inputs: Int, classes: Int, bias: Bool) {
     convolution = Convolution(
       &layout, name + "classifier", inputs: inputs, outputs: classes, bias: bias, linear: true)
   }

@@ -31,6 +31,10 @@ package struct HeadOutputs<A: Element> {
   package let descriptor: Tensor<A>
   /// n × 1 × 1 × classes; nil in evaluation.
   package let logits: Tensor<A>?
+
+  package init(embedding: Tensor<A>, descriptor: Tensor<A>, logits: Tensor<A>?) {
+    (self.embedding, self.descriptor, self.logits) = (embedding, descriptor, logits)
+  }
 }
 
 /// From an embedding (n×1×1×E) to the logits of classes, in training alone.

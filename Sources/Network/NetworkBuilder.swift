@@ -6,22 +6,22 @@ package struct NetworkBuilder<E: Element> {
   package let architecture: Architecture
   package private(set) var parameters = ParameterLayout()
   package private(set) var statistics = ParameterLayout()
-  private(set) var maps: [(map: any LinearMap<E>, readsImages: Bool)] = []
+  package private(set) var maps: [(map: any LinearMap<E>, readsImages: Bool)] = []
   /// Those inside layers of E that compute in the accumulator.
-  private(set) var accumulatorMaps: [any LinearMap<E.Accumulator>] = []
+  package private(set) var accumulatorMaps: [any LinearMap<E.Accumulator>] = []
 
-  init(_ architecture: Architecture) { self.architecture = architecture }
+  package init(_ architecture: Architecture) { self.architecture = architecture }
 
   /// What `make` makes, and the range of the layout that its parameters take: the layout is filled in the order of the
   /// forward pass, so that a backward pass completes it from its end.
-  mutating func recorded<T>(_ make: (inout NetworkBuilder) throws -> T) rethrows -> (T, Range<Int>) {
+  package mutating func recorded<T>(_ make: (inout NetworkBuilder) throws -> T) rethrows -> (T, Range<Int>) {
     let start = parameters.count
     let made = try make(&self)
     return (made, start..<parameters.count)
   }
 
   /// `readsImages`: nobody needs the gradient of what it reads, but for the gradient regularizer at the input.
-  mutating func convolution(
+  package mutating func convolution(
     _ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1, bias: Bool = false,
     readsImages: Bool = false
   ) -> Convolution<E> {
@@ -33,17 +33,17 @@ package struct NetworkBuilder<E: Element> {
   }
 
   /// The maps of a gate, which computes in the accumulator, are packed with the others.
-  mutating func pack(_ gate: (any ChannelGate<E.Accumulator>)?) { accumulatorMaps += gate?.maps ?? [] }
+  package mutating func pack(_ gate: (any ChannelGate<E.Accumulator>)?) { accumulatorMaps += gate?.maps ?? [] }
 
   /// A gate a pixel, or a pixel and channel.
-  mutating func pixelGate(_ name: String, _ channels: Int, perChannel: Bool) -> PixelGate<E> {
+  package mutating func pixelGate(_ name: String, _ channels: Int, perChannel: Bool) -> PixelGate<E> {
     let layer = PixelGate<E>(&parameters, name, channels: channels, perChannel: perChannel)
     maps += layer.maps.map { ($0, false) }
     return layer
   }
 
   /// The first norm of a block, of stage 1…4.
-  mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> Norm<E> {
+  package mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> Norm<E> {
     switch architecture.norm {
     case .batch: norm(name, channels)
     case .ibnA: stage < 4 ? mixedNorm(name, channels) : norm(name, channels)
@@ -51,17 +51,17 @@ package struct NetworkBuilder<E: Element> {
   }
 
   /// Batch norm.
-  mutating func norm(_ name: String, _ channels: Int) -> Norm<E> {
+  package mutating func norm(_ name: String, _ channels: Int) -> Norm<E> {
     Norm(&parameters, &statistics, name, channels: channels)
   }
 
   /// Instance norm of the first half of the channels, batch norm of the others.
-  mutating func mixedNorm(_ name: String, _ channels: Int) -> Norm<E> {
+  package mutating func mixedNorm(_ name: String, _ channels: Int) -> Norm<E> {
     Norm(&parameters, &statistics, name, channels: channels, instanceChannels: channels / 2)
   }
 
   /// The layout for a layer that computes in the accumulator.
-  mutating func accumulating<T>(_ make: (inout ParameterLayout, inout ParameterLayout) -> T) -> T {
+  package mutating func accumulating<T>(_ make: (inout ParameterLayout, inout ParameterLayout) -> T) -> T {
     make(&parameters, &statistics)
   }
 }

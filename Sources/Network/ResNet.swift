@@ -59,12 +59,12 @@ enum ResNet<E: Element> {
 }
 
 /// A unit, then 3×3 max pooling with stride 2.
-final class PooledStem<E: Element>: Layer {
+package final class PooledStem<E: Element>: Layer {
   private let unit: NormalizedConvolution<E>
 
-  init(_ unit: NormalizedConvolution<E>) { self.unit = unit }
+  package init(_ unit: NormalizedConvolution<E>) { self.unit = unit }
 
-  func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
+  package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let unit = try run.row("conv1 + bn1", { $0.y.shape }) { try self.unit.pass(x, run) }
     return PooledStemPasses(unit, run.row("maxpool", { $0.y.shape }) { MaxPool.forward(unit.y.value, run.context) })
   }

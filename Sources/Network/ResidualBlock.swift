@@ -75,7 +75,7 @@ extension NetworkBuilder {
   /// ResNet's bottleneck, torchvision's variant (the stride in the 3×3) and names below `name`: conv1, bn1, …,
   /// downsample.0, downsample.1. Its first norm is `firstNorm`'s matter; a gate of channels
   /// comes before the join, as in SE-ResNet.
-  mutating func bottleneck(
+  package mutating func bottleneck(
     _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
     let outputs = 4 * inner
@@ -92,7 +92,7 @@ extension NetworkBuilder {
   }
 
   /// The block of ResNet-18 and 34: two 3×3, names as above.
-  mutating func basicBlock(
+  package mutating func basicBlock(
     _ name: String, inputs: Int, outputs: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
     let units = [
@@ -106,7 +106,8 @@ extension NetworkBuilder {
     return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }
 
-  mutating func shortcut(_ name: String, _ inputs: Int, _ outputs: Int, stride: Int) -> NormalizedConvolution<E> {
+  package mutating func shortcut(_ name: String, _ inputs: Int, _ outputs: Int, stride: Int) -> NormalizedConvolution<E>
+  {
     NormalizedConvolution(
       convolution(name + ".downsample.0", inputs, outputs, stride: stride), norm(name + ".downsample.1", outputs),
       isActivated: false)

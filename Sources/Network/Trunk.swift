@@ -9,6 +9,10 @@ package final class Trunk<E: Element> {
   /// A layer, its name, and the range of the layout that its parameters take.
   package struct Recorded {
     let name: String, layer: any Layer<E>, range: Range<Int>
+
+    package init(name: String, layer: any Layer<E>, range: Range<Int>) {
+      (self.name, self.layer, self.range) = (name, layer, range)
+    }
   }
 
   private let stem: Recorded

@@ -52,6 +52,7 @@ enum LayerCases {
       LateralCase(inputChannels: 6, outputChannels: 5, height: 4, width: 6, coarseHeight: 2, coarseWidth: 3),
       LateralCase(inputChannels: 6, outputChannels: 19, height: 5, width: 3, coarseHeight: 3, coarseWidth: 2),
       LateralCase(inputChannels: 3, outputChannels: 4, height: 2, width: 2, coarseHeight: 2, coarseWidth: 2),
+      ChannelScaleCase(shape: Shape(1, 3, 4, 7)),
       PixelGateCase(shape: Shape(1, 3, 4, 7), perChannel: false),
       PixelGateCase(shape: Shape(1, 5, 3, 6), perChannel: true),
       BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3),

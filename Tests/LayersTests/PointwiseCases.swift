@@ -240,3 +240,20 @@ struct UpsampleCase: LayerCase {
       })
   }
 }
+
+/// The layer of docs/extending.md.
+struct ChannelScaleCase: LayerCase {
+  let shape: Shape
+
+  var name: String { "factors of the channels of \(shape)" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { true }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    let layer = ChannelScale<E>(&layout, "scale", channels: shape.channels)
+    return BuiltLayer(
+      layout: layout, statistics: ParameterLayout(), pack: { _, _ in },
+      run: { inputs, run in try passes(layer, inputs[0], run) })
+  }
+}

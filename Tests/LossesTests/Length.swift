@@ -11,6 +11,8 @@ package struct Length: LossTerm, Options {
   package var name: String { "length" }
   package var readsLogits: Bool { false }
 
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let inverse = S(1 / Double(batch.rows))
     var loss = 0.0, gradient: [S] = []

@@ -128,12 +128,4 @@ import Testing
       }
     }
   }
-
-  /// The code in the guide is the code above.
-  @Test func theGuideIsCompiled() throws {
-    let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let guide = try String(contentsOf: here.appendingPathComponent("../../docs/extending.md"), encoding: .utf8)
-    let code = try String(contentsOf: here.appendingPathComponent("Length.swift"), encoding: .utf8)
-    #expect(guide.contains(code.replacing("import Losses\n", with: "")))
-  }
 }
