@@ -1,7 +1,7 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// The data flow, top to bottom: lineup → Training → {Network, Losses, Dataset, Evaluation} → Layers →
+// The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
 // {Kernels, Collectives} → Tensors, files through Storage. See docs/architecture.md.
 let package = Package(
   name: "lineup",
@@ -19,42 +19,54 @@ let package = Package(
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
 
+    // Each names all that it imports.
     .target(name: "Tensors"),
     .target(name: "Kernels", dependencies: ["CKernels", "Tensors"]),
     .target(name: "Collectives", dependencies: ["CMPI", "Tensors"]),
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
-    .target(name: "Network", dependencies: ["Layers", "Losses"]),
-    .target(name: "Losses", dependencies: ["Layers"]),
+    .target(name: "Losses", dependencies: ["Collectives", "Layers", "Tensors"]),
+    .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
     .target(name: "Storage", dependencies: ["COpenSSL", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["COpenBLAS", "Storage", "Tensors"]),
     .target(
       name: "Training",
       dependencies: [
-        "Network", "Losses", "Dataset", "Evaluation", "Storage", "Yams",
+        "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "lineup",
-      dependencies: ["Training", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "Collectives", "Dataset", "Evaluation", "Kernels", "Network", "Storage", "Tensors", "Training",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
-    .target(name: "Fuzzing", dependencies: ["CImageCodec", "Dataset", "Evaluation", "Storage", "Training"]),
-    .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing"]),
+    .target(name: "Fuzzing", dependencies: ["CImageCodec", "Dataset", "Evaluation", "Storage", "Tensors", "Training"]),
+    .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing", "Tensors"]),
 
     .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"]),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-    .testTarget(name: "CollectivesTests", dependencies: ["Collectives"]),
-    .testTarget(name: "LayersTests", dependencies: ["Layers", "Network"]),
-    .testTarget(name: "NetworkTests", dependencies: ["Network", "Losses"]),
-    .testTarget(name: "LossesTests", dependencies: ["Losses"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
-    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
+    .testTarget(name: "StorageTests", dependencies: ["Storage", "Tensors", "TestSupport"]),
+    .testTarget(name: "KernelsTests", dependencies: ["CKernels", "Kernels", "Tensors"]),
+    .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "Tensors"]),
+    .testTarget(name: "LayersTests", dependencies: ["Collectives", "Kernels", "Layers", "Network", "Tensors"]),
     .testTarget(
-      name: "FuzzingTests", dependencies: ["Fuzzing", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
+      name: "NetworkTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Network", "Tensors"]),
+    .testTarget(name: "LossesTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Tensors"]),
+    .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
     .testTarget(
-      name: "lineupTests", dependencies: ["Dataset", "Training"], exclude: ["Faults", "hosts.sh"]),
+      name: "TrainingTests",
+      dependencies: [
+        "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors",
+        "TestSupport", "Training",
+      ]),
+    .testTarget(
+      name: "FuzzingTests", dependencies: ["Fuzzing", "Tensors", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
+    .testTarget(
+      name: "lineupTests",
+      dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Training", "lineup"],
+      exclude: ["Faults", "hosts.sh"]),
   ]
 )

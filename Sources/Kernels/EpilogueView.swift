@@ -34,9 +34,7 @@ package struct EpilogueView<E: Element> {
     case backward(Factor, Factor?)
   }
 
-  private let epilogue: lineup_epilogue
-  /// Bytes from one image's coefficients to the next one's.
-  private let gateStride: Int, meanStrides: (Int, Int)
+  let pointers: EpiloguePointers
 
   /// `addend` is of the output's shape, or smaller: which of its pixels belongs to which is said when rows are stored.
   package init(
@@ -67,10 +65,17 @@ package struct EpilogueView<E: Element> {
         meanStrides.1 = second.imageStride * size
       }
     }
-    (self.epilogue, self.gateStride, self.meanStrides) = (epilogue, gateStride, meanStrides)
+    pointers = EpiloguePointers(epilogue: epilogue, gateStride: gateStride, meanStrides: meanStrides)
   }
 
-  package var takesSums: Bool { epilogue.sums != LINEUP_NO_SUMS }
+  package var takesSums: Bool { pointers.epilogue.sums != LINEUP_NO_SUMS }
+}
+
+/// An epilogue without its type.
+struct EpiloguePointers {
+  let epilogue: lineup_epilogue
+  /// Bytes from one image's coefficients to the next one's.
+  let gateStride: Int, meanStrides: (Int, Int)
 
   /// body(the epilogue as the C kernels take it, with the coefficients of `image`)
   func withImage<T>(_ image: Int, _ body: (UnsafePointer<lineup_epilogue>) -> T) -> T {

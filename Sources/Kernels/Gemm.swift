@@ -111,7 +111,7 @@ package struct Gemm: Sendable {
     _ operand: OperandView<E>, image: Int, pixel: Int, _ count: Int, channels: Int,
     into elements: UnsafeMutableRawPointer, plane: Int
   ) {
-    operand.withImage(image) { operand in
+    operand.pointers.withImage(image) { operand in
       if format == .wide {
         elementwise.pointee.read(operand, pixel, count, channels, elements)
       } else {

@@ -6,19 +6,16 @@ package struct OperandView<E: Element> {
   package typealias Values = UnsafePointer<E>
   package typealias Coefficients = UnsafePointer<E.Accumulator>
 
-  private var operand: lineup_operand
-  /// Bytes from one image's coefficients to the next one's.
-  private let imageStride: Int
+  let pointers: OperandPointers
 
   /// `imageStride`: from one image's coefficients to the next one's; 0 where all images share them. With `.bfloat16` what is
   /// read is rounded to it.
   package init(
     _ x: Values, _ pending: Pending<Values, Coefficients>, imageStride: Int, _ multiplication: Multiplication
   ) {
-    operand = lineup_operand()
+    var operand = lineup_operand()
     operand.bfloat16 = multiplication == .bfloat16 ? 1 : 0
     operand.x = UnsafeRawPointer(x)
-    self.imageStride = imageStride * MemoryLayout<E.Accumulator>.size
     switch pending.map({ UnsafeRawPointer($0) }, { UnsafeRawPointer($0) }) {
     case .nothing: operand.reading = LINEUP_PLAIN
     case .affine(let a, let b):
@@ -38,7 +35,15 @@ package struct OperandView<E: Element> {
       (operand.z, operand.g, operand.t) = (z, g, t)
       (operand.a, operand.b, operand.c, operand.d, operand.e) = (a, b, c, d, e)
     }
+    pointers = OperandPointers(operand: operand, imageStride: imageStride * MemoryLayout<E.Accumulator>.size)
   }
+}
+
+/// An operand without its type. Not generic, so that whoever reads line by line looks up no metadata.
+struct OperandPointers {
+  let operand: lineup_operand
+  /// Bytes from one image's coefficients to the next one's.
+  let imageStride: Int
 
   /// body(the operand as the C kernels take it, with the coefficients of `image`)
   func withImage<T>(_ image: Int, _ body: (UnsafePointer<lineup_operand>) -> T) -> T {

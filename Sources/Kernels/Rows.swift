@@ -7,7 +7,7 @@ extension Kernels {
   package func read(
     _ operand: OperandView<E>, image: Int, pixel: Int, _ count: Int, channels: Int, into rows: UnsafeMutablePointer<A>
   ) {
-    operand.withImage(image) { elementwise.pointee.read($0, pixel, count, channels, rows) }
+    operand.pointers.withImage(image) { elementwise.pointee.read($0, pixel, count, channels, rows) }
   }
 
   /// Finishes rows of accumulators, `ld` apart (0: one row for all), of pixels of one image: to[r] is the pixel that row r
@@ -16,7 +16,7 @@ extension Kernels {
     _ epilogue: EpilogueView<E>, image: Int, _ rows: UnsafePointer<A>, ld: Int, to: UnsafePointer<UInt32>,
     from: UnsafePointer<UInt32>, _ count: Int, channels: Int, sums: UnsafeMutablePointer<A>
   ) {
-    epilogue.withImage(image) { elementwise.pointee.store($0, rows, ld, to, from, count, channels, sums) }
+    epilogue.pointers.withImage(image) { elementwise.pointee.store($0, rows, ld, to, from, count, channels, sums) }
   }
 
   /// y = max(0, scale·z + shift + x)
@@ -41,8 +41,8 @@ extension Kernels {
     y: UnsafePointer<E>, _ z: OperandView<E>, _ shortcut: OperandView<E>, adding v: UnsafePointer<E>?, image: Int,
     pixel: Int, _ count: Int, channels: Int, into out: UnsafeMutablePointer<E>
   ) {
-    z.withImage(image) { z in
-      shortcut.withImage(image) { shortcut in
+    z.pointers.withImage(image) { z in
+      shortcut.pointers.withImage(image) { shortcut in
         elementwise.pointee.join_tangent(y, z, shortcut, v, pixel, count, channels, out)
       }
     }

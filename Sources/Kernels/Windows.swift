@@ -9,7 +9,7 @@ extension Kernels {
     _ x: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, row: Int, into y: UnsafeMutablePointer<E>,
     index: UnsafeMutablePointer<UInt8>
   ) {
-    x.withImage(image) {
+    x.pointers.withImage(image) {
       elementwise.pointee.max_pool($0, pixel, shape.height, shape.width, shape.channels, row, y, index)
     }
   }
@@ -27,7 +27,7 @@ extension Kernels {
     _ xDot: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, row: Int, index: UnsafePointer<UInt8>,
     into yDot: UnsafeMutablePointer<E>
   ) {
-    xDot.withImage(image) {
+    xDot.pointers.withImage(image) {
       elementwise.pointee.max_pool_tangent($0, index, pixel, shape.height, shape.width, shape.channels, row, yDot)
     }
   }

@@ -38,6 +38,9 @@ struct ConvolutionPass<E: Element> {
   private var gemm: Gemm { kernels.gemm }
 
   /// Runs the pass over all images. Returns the sums that the epilogue takes, of each band in order: bands × 3 × channels.
+  @_specialize(where E == Float16)
+  @_specialize(where E == Float)
+  @_specialize(where E == Double)
   func run(_ workers: Workers) -> (partial: Buffer<Double>?, bands: Int) {
     let images = input.images
     let bandRows = Window.bandRows(rows, columns)

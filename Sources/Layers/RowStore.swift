@@ -6,6 +6,9 @@ enum RowStore<E: Element> {
   /// For each line of `columns` pixels of `epilogue.out`: `fill(line, rows)` writes accumulators and returns the
   /// distance from one pixel's to the next one's (0: one row for the whole line). Returns the epilogue's sums over this
   /// rank.
+  @_specialize(where E == Float16)
+  @_specialize(where E == Float)
+  @_specialize(where E == Double)
   static func run(
     _ epilogue: Epilogue<E>, lines: Int, columns: Int, _ context: Context<E>,
     _ fill: (_ line: Int, _ rows: UnsafeMutablePointer<E.Accumulator>) -> Int

@@ -42,6 +42,9 @@ struct WeightGradientPass<E: Element> {
     return scalars * (groups * 2 * gemm.accumulatorBytes + rounds * 2 * MemoryLayout<Double>.size)
   }
 
+  @_specialize(where E == Float16)
+  @_specialize(where E == Float)
+  @_specialize(where E == Double)
   func run(_ workers: Workers, _ arena: Arena) {
     guard groups > 0 else { return }
     let size = gemm.accumulatorBytes, panelWidth = gemm.panelWidth(columns: output.channels)

@@ -15,6 +15,7 @@ package final class Trainer<E: Element> {
   private let context: Context<E>
   private let step: TrainingStep<E>
   private let coordinator: Coordinator
+  private let milestones: Milestones
   private let classes: [Int: Int]
   /// Of the training cameras likewise.
   private let cameras: [Int: Int]
@@ -57,6 +58,8 @@ package final class Trainer<E: Element> {
     coordinator = try machine.communicator.agree {
       try Coordinator(dataset.train, configuration, machine.communicator)
     }
+    milestones = Milestones(
+      configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch)
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
     let step = try TrainingStep(network, parameters, configuration, context)
     self.step = step
@@ -107,17 +110,12 @@ package final class Trainer<E: Element> {
     while done < coordinator.totalSteps {
       let stop = try trainStep()
       let isLast = done == coordinator.totalSteps
-      let epochEnds = done % coordinator.stepsPerEpoch == 0, epoch = done / coordinator.stepsPerEpoch
-      let evaluates = evaluatesAfterwards(done)
-      let saves =
-        evaluates || epochEnds && isDue(epoch, configuration.checkpoint.everyEpochs)
-        || isDue(done, configuration.checkpoint.everySteps)
       // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays. A
       // run whose last step only tried a grown loss scale is saved all the same (`judgeSkipped`).
       let isSkipping = step.lossScale.skippedInARow > 0
-      if isLast || (stop || saves) && !isSkipping { try checkpointer.save(done, best: best) }
+      if isLast || (stop || milestones.saves(after: done)) && !isSkipping { try checkpointer.save(done, best: best) }
       if stop { return stopped() }
-      if evaluates, try !evaluate() { return stopped() }
+      if milestones.evaluates(after: done), try !evaluate() { return stopped() }
     }
     summarize()
     return .finished
@@ -135,16 +133,9 @@ package final class Trainer<E: Element> {
     return .stopped
   }
 
-  /// Whether the network is evaluated after this many steps.
-  private func evaluatesAfterwards(_ step: Int) -> Bool {
-    step == coordinator.totalSteps
-      || step % coordinator.stepsPerEpoch == 0
-        && isDue(step / coordinator.stepsPerEpoch, configuration.evaluation.everyEpochs)
-  }
-
   /// Before the first step of this process: whether the evaluation of where the run stands has not been made.
   private func isEvaluationDue() throws -> Bool {
-    let isWanted = done == 0 ? configuration.evaluation.beforeTraining : evaluatesAfterwards(done)
+    let isWanted = done == 0 ? configuration.evaluation.beforeTraining : milestones.evaluates(after: done)
     // Rank 0 has the run's folder.
     var due = [0.0]
     if communicator.isCoordinator && isWanted && !evaluated.contains(done) { due = [1] }
@@ -169,8 +160,6 @@ package final class Trainer<E: Element> {
   }
 
   private var batchSize: Int { configuration.sampling.identities * configuration.sampling.images }
-
-  private func isDue(_ count: Int, _ every: Int) -> Bool { every > 0 && count % every == 0 }
 
   /// One step; whether any rank has been asked to stop.
   private func trainStep() throws -> Bool {
@@ -291,7 +280,7 @@ package final class Trainer<E: Element> {
       try run.record(done, penalty.adaptive.strengths)
     }
     if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
-    guard isDue(done, configuration.log.everySteps) || done == coordinator.totalSteps else { return }
+    guard done % configuration.log.everySteps == 0 || done == coordinator.totalSteps else { return }
     let loss = result.loss, index = plan.index + 1
     // The log has said why; there are no numbers to show.
     if result.skippedFor != nil && !loss.total.isFinite { return }
