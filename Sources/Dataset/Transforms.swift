@@ -4,8 +4,8 @@ import Tensors
 package struct Transforms: Sendable, Equatable {
   /// The network's input.
   package let height: Int, width: Int
-  /// Training images are resized to this many times the input's height and width, and cropped at random.
-  package var enlargement = 1.125
+  /// What a training image is cropped from, at random.
+  package var crop = CropChoice(.enlarge)
   /// How often a training image is mirrored.
   package var flipProbability = 0.5
   /// How often a rectangle of a training image is covered with ImageNet's mean colour (Zhong et al., "Random erasing
@@ -24,22 +24,16 @@ package struct Transforms: Sendable, Equatable {
     Resampling.resize(image, width: width, height: height).pixels
   }
 
-  /// For training: enlarged, cropped, perhaps mirrored, perhaps erased.
+  /// For training: cropped, perhaps mirrored, perhaps erased.
   ///
   /// A function of the image and (seed, epoch, position) alone, `position` being the image's place in the epoch's
-  /// sequence of all ranks, so that it does not matter which rank or thread does it. Drawn in the order top, left,
-  /// mirror, erase, and then the attempts for a rectangle.
+  /// sequence of all ranks, so that it does not matter which rank or thread does it. Drawn in the order crop (where it
+  /// is not certain), top, left (where there is a choice), mirror, erase, and then the attempts for a rectangle.
   package func augmented(_ image: RGBImage, seed: UInt64, epoch: Int, position: Int) -> [UInt8] {
     var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .augmentation)
-    let enlarged = Resampling.resize(
-      image, width: max(Int((Double(width) * enlargement).rounded()), width),
-      height: max(Int((Double(height) * enlargement).rounded()), height))
-    let top = random.integer(below: enlarged.height - height + 1)
-    let left = random.integer(below: enlarged.width - width + 1)
+    var pixels = cropped(image, &random)
     let flips = random.uniform() < flipProbability
     let erases = random.uniform() < erasingProbability
-
-    var pixels = crop(enlarged, top: top, left: left)
     if flips { Mirror.rows(&pixels, width: width) }
     if erases, let hole = hole(&random) {
       for y in hole.top..<(hole.top + hole.height) {
@@ -51,7 +45,38 @@ package struct Transforms: Sendable, Equatable {
     return pixels
   }
 
-  private func crop(_ image: RGBImage, top: Int, left: Int) -> [UInt8] {
+  /// A part of the image, of the size of the input.
+  private func cropped(_ image: RGBImage, _ random: inout CounterRandom) -> [UInt8] {
+    switch crop {
+    case .none: return evaluation(image)
+    case .enlarge(let options):
+      guard options.probability == 1 || random.uniform() < options.probability else { return evaluation(image) }
+      let enlarged = Resampling.resize(
+        image, width: max(Int((Double(width) * options.factor).rounded()), width),
+        height: max(Int((Double(height) * options.factor).rounded()), height))
+      let top = random.integer(below: enlarged.height - height + 1)
+      return part(of: enlarged, top: top, left: random.integer(below: enlarged.width - width + 1))
+    case .pad(let options):
+      let plain = Resampling.resize(image, width: width, height: height)
+      let top = random.integer(below: 2 * options.pixels + 1) - options.pixels
+      return shifted(plain, top: top, left: random.integer(below: 2 * options.pixels + 1) - options.pixels)
+    }
+  }
+
+  /// What a frame of the input's size sees of an image of that size, `top` rows and `left` columns from its corner; black
+  /// beyond.
+  private func shifted(_ image: RGBImage, top: Int, left: Int) -> [UInt8] {
+    var pixels = [UInt8](repeating: 0, count: height * width * 3)
+    let first = max(0, -left), end = min(width, width - left)
+    guard first < end else { return pixels }
+    for y in max(0, -top)..<max(0, -top, min(height, height - top)) {
+      let source = ((y + top) * width + first + left) * 3, target = (y * width + first) * 3, count = (end - first) * 3
+      pixels.replaceSubrange(target..<target + count, with: image.pixels[source..<source + count])
+    }
+    return pixels
+  }
+
+  private func part(of image: RGBImage, top: Int, left: Int) -> [UInt8] {
     var pixels: [UInt8] = []
     pixels.reserveCapacity(height * width * 3)
     for y in top..<(top + height) {

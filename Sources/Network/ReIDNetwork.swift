@@ -5,6 +5,8 @@ import Tensors
 package final class ReIDNetwork<E: Element> {
   package let architecture: Architecture
   package let layout: ParameterLayout, statistics: ParameterLayout
+  /// Names of the trunk's parameters and running statistics.
+  package let trunkTensors: Set<String>
   let trunk: Trunk<E>
   let pyramid: Pyramid<E>?
   package let heads: [Head<E>]
@@ -15,6 +17,7 @@ package final class ReIDNetwork<E: Element> {
     var builder = NetworkBuilder<E>(architecture)
     self.architecture = architecture
     trunk = ResNet.trunk(&builder)
+    trunkTensors = Set((builder.parameters.slots + builder.statistics.slots).map(\.name))
     pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
     let maps = Self.maps(trunk, pyramid)
     heads = architecture.headOptions.enumerated().map { Head($1, maps, stream: 16 * $0, &builder) }

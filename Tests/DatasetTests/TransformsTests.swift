@@ -39,6 +39,50 @@ import Testing
     #expect(mirrored > 230 && mirrored < 370)
   }
 
+  /// Every place of a frame in the image within its black border, and no other.
+  @Test func aPaddedCropIsAPartOfTheImageWithinABorder() throws {
+    var transforms = transforms, options = PaddedCrop()
+    options.pixels = 3
+    (transforms.crop, transforms.flipProbability) = (.pad(options), 0)
+    let image = formulaImage(width: 20, height: 50), plain = transforms.evaluation(image)
+    var places: [[UInt8]: [Int]] = [:]
+    for top in -3...3 {
+      for left in -3...3 {
+        let pixels = (0..<32).flatMap { y in
+          (0..<16).flatMap { x in
+            (0..<3).map { c in
+              let (row, column) = (y + top, x + left)
+              return (0..<32).contains(row) && (0..<16).contains(column) ? plain[(row * 16 + column) * 3 + c] : 0
+            }
+          }
+        }
+        places[pixels] = [top, left]
+      }
+    }
+    #expect(places.count == 49)
+    let seen = (0..<800).map { places[transforms.augmented(image, seed: 1, epoch: 0, position: $0)] }
+    #expect(seen.allSatisfy { $0 != nil } && Set(seen).count == 49)
+    options.pixels = 40
+    transforms.crop = .pad(options)
+    for position in 0..<50 {
+      #expect(transforms.augmented(image, seed: 1, epoch: 0, position: position).count == 32 * 16 * 3)
+    }
+  }
+
+  @Test func aCropMayBeLeftOutOrMadeHalfOfTheTime() {
+    var transforms = transforms, options = EnlargedCrop()
+    transforms.flipProbability = 0
+    let image = formulaImage(width: 20, height: 50), whole = transforms.evaluation(image)
+    func count(_ crop: CropChoice) -> Int {
+      transforms.crop = crop
+      return (0..<400).count { transforms.augmented(image, seed: 2, epoch: 0, position: $0) == whole }
+    }
+    #expect(count(CropChoice(.none)) == 400 && count(CropChoice(.enlarge)) == 0)
+    options.probability = 0.5
+    // 200 expected, standard deviation 10.
+    #expect((150...250).contains(count(.enlarge(options))))
+  }
+
   @Test func randomnessIsOfSeedEpochAndPositionAlone() {
     let image = formulaImage(width: 20, height: 50)
     func outputs(seed: UInt64, epoch: Int) -> [[UInt8]] {

@@ -34,7 +34,7 @@ import Training
       switch key.type {
       case "integer": #expect(expected == "an integer", "\(key.path)")
       case "number": #expect(expected == "a number", "\(key.path)")
-      case "list of integers", "list of words", "list of heads":
+      case "list of integers", "list of words", "list of heads", "list of texts":
         #expect(expected.hasPrefix("a list"), "\(key.path)")
       default: #expect(expected == key.type, "\(key.path)")
       }

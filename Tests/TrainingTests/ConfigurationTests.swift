@@ -158,7 +158,7 @@ import Training
     ("margin=1", "unknown key margin; did you mean losses.triplet.margin?"),
     (
       "schedule.foo=1",
-      "unknown key schedule.foo; schedule has epochs, maxSteps, steps, factor, warmupEpochs, warmupFactor"
+      "unknown key schedule.foo; schedule has epochs, maxSteps, kind, steps, factor, warmupEpochs, warmupSteps, warmupFactor"
     ), ("x=1", "unknown key x"),
   ])
   func unknownKeys(setting: String, expected: String) {

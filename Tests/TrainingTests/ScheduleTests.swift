@@ -41,4 +41,47 @@ import Training
       "schedule.factor=0.25")
     #expect(schedule.learningRate(epoch: 3, step: 0, stepsPerEpoch: 2) == 0.0625)
   }
+
+  private func rates(_ schedule: Schedule, epochs: Int, stepsPerEpoch: Int) -> [Double] {
+    (0..<epochs * stepsPerEpoch).map {
+      schedule.learningRate(epoch: $0 / stepsPerEpoch, step: $0 % stepsPerEpoch, stepsPerEpoch: stepsPerEpoch)
+    }
+  }
+
+  /// What PyTorch's `CosineAnnealingLR(T_max=8, eta_min=0.1)` and `PolynomialLR(total_iters=8, power=2)` give step by step.
+  @Test(arguments: [
+    (
+      "{cosine: {floor: 0.1}}",
+      [
+        1.0, 0.9657457896300791, 0.8681980515339464, 0.7222075445642905, 0.55, 0.3777924554357097, 0.2318019484660537,
+        0.134254210369921,
+      ]
+    ),
+    (
+      "{polynomial: {power: 2}}",
+      [
+        1.0, 0.765625, 0.5625, 0.39062500000000006, 0.2500000000000001, 0.14062500000000006, 0.06250000000000003,
+        0.015625000000000007,
+      ]
+    ),
+  ]) func theRateFallsAsInPyTorch(_ kind: String, _ expected: [Double]) throws {
+    let schedule = try schedule("optimizer.learningRate=1", "schedule.kind=\(kind)", "schedule.epochs=2")
+    for (rate, other) in zip(rates(schedule, epochs: 2, stepsPerEpoch: 4), expected) {
+      #expect(abs(rate - other) < 1e-12)
+    }
+  }
+
+  /// The fall begins where warm-up ends, and ends with the run, also where that is cut short.
+  @Test func aFallEndsWithTheRun() throws {
+    let schedule = try schedule(
+      "optimizer.learningRate=1", "schedule.kind={polynomial: {power: 1}}", "schedule.epochs=100",
+      "schedule.maxSteps=10",
+      "schedule.warmupSteps=2", "schedule.warmupFactor=0.5", "schedule.steps=1")
+    #expect(schedule.totalSteps(4) == 10 && schedule.totalSteps(1) == 10)
+    let expected = [0.5, 0.75] + (0..<8).map { 1 - Double($0) / 8 }
+    for (rate, other) in zip(rates(schedule, epochs: 3, stepsPerEpoch: 4), expected) {
+      #expect(abs(rate - other) < 1e-15)
+    }
+    #expect(schedule.learningRate(epoch: 9, step: 0, stepsPerEpoch: 4) == 0)
+  }
 }

@@ -58,6 +58,52 @@ import Training
     }
   }
 
+  /// Names as other tools wrap them are those of torchvision; its own name comes first.
+  @Test func whatWrapsANameIsTakenOff() throws {
+    let folder = try TemporaryFolder(), training = try TinyTraining(Float.self), network = training.step.network
+    func tensor(_ name: String, _ value: Float) -> SafetensorsTensor {
+      SafetensorsTensor(name, shape: [4]) { [Float](repeating: value, count: 4) }
+    }
+    let file = try file(
+      folder,
+      [
+        tensor("module.backbone.bn1.weight", 2), tensor("base.bn1.bias", 3), tensor("model.bn1.running_mean", 4),
+        tensor("module.bn1.running_var", 5), tensor("bn1.running_var", 6), tensor("backboned.bn1.weight", 7),
+      ])
+    let report = try WeightsFile.load(file, into: network, training.step.parameters)
+    #expect(report.loaded == ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"])
+    #expect(report.unused == ["backboned.bn1.weight"])
+    let slot = try #require(network.layout["bn1.weight"]),
+      variance = try #require(network.statistics["bn1.running_var"])
+    #expect(slot.range.allSatisfy { training.step.parameters.values[$0] == 2 })
+    #expect(variance.range.allSatisfy { training.step.parameters.statistics[$0] == 6 })
+  }
+
+  /// Every tensor of the trunk has to have come, but those that are named.
+  @Test func aTrunkIsLoadedWholeOrNotAtAll() throws {
+    let folder = try TemporaryFolder(), path = try folder.file("w.safetensors")
+    let plain = try TinyTraining(Float.self), gated = try TinyTraining(Float.self, "model.attention=se")
+    try WeightsFile.write(plain.step.network, plain.step.parameters, to: path)
+    let network = gated.step.network
+    let report = try WeightsFile.load(try SafetensorsFile(path: path), into: network, gated.step.parameters)
+    func refusal(_ allowed: String...) -> String? {
+      message(.data) { try report.requireTrunk(of: network, allowed: allowed, path) }
+    }
+    #expect(refusal("se") == nil)
+    #expect(refusal()?.hasPrefix("\(path): has no tensor layer1.0.se.fc.0.weight (and 63 more of the trunk); ") == true)
+    #expect(refusal("s", "fc.0", "layer1.0.se")?.contains("layer1.0.se.fc.0") == false)
+    #expect(refusal("layer1", "layer2", "layer3")?.contains("no tensor layer4.0.se.fc.0.weight (and 11 more") == true)
+    // The head's own may be missing.
+    let other = try TinyTraining(Float.self, "model.head=baseline")
+    let half = try WeightsFile.load(try SafetensorsFile(path: path), into: other.step.network, other.step.parameters)
+    #expect(message(.data) { try half.requireTrunk(of: other.step.network, allowed: [], path) } == nil)
+    let wide = try TinyTraining(Float.self, "model.width=0.125")
+    let none = try WeightsFile.load(try SafetensorsFile(path: path), into: wide.step.network, wide.step.parameters)
+    #expect(
+      message(.data) { try none.requireTrunk(of: wide.step.network, allowed: [], path) }?.contains(
+        "tensor conv1.weight has shape [4, 3, 7, 7], this network needs [8, 3, 7, 7]") == true)
+  }
+
   @Test func theReportSaysWhatFitted() throws {
     let folder = try TemporaryFolder(), training = try TinyTraining(Float.self), network = training.step.network
     let before = Array(training.step.parameters.values.span)

@@ -47,6 +47,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var fusion = true
     package var lastStride = 2
     @Nullable package var weights: String?
+    package var allowMissing: [String] = []
     package init() {}
   }
 
@@ -122,9 +123,11 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Scheduling: Codable, Sendable, Equatable {
     package var epochs = 120
     package var maxSteps = 0
+    package var kind = ScheduleKind(.steps)
     package var steps = [40, 70]
     package var factor = 0.1
     package var warmupEpochs = 0
+    package var warmupSteps = 0
     package var warmupFactor = 0.01
     package init() {}
   }
@@ -161,6 +164,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Data: Codable, Sendable, Equatable {
     package enum Damaged: String, Choice { case skip, fail }
     package var augmentation = true
+    package var crop = CropChoice(.enlarge)
     package var erasing = 0.0
     package var damaged = Damaged.skip
     package var includeValidation = false

@@ -93,16 +93,13 @@ extension Configuration {
       guard let values = try Yams.compose(yaml: String(decoding: json.encode(self), as: UTF8.self)) else {
         throw Failure.internal("the configuration encodes to nothing")
       }
-      guard hasOptions else { return arranged(values, like: try Self.schema()) }
-      // Options of parts are in no schema, so they are arranged like themselves as the encoder that keeps the order has them.
+      // Options of parts are in no schema, so all is arranged like itself as the encoder that keeps the order has it.
       return arranged(values, like: try Yams.compose(yaml: YAMLEncoder().encode(self)) ?? values)
     } catch is EncodingError {
       try validate()  // names the number that is not finite
       throw Failure.internal("the configuration cannot be encoded")
     }
   }
-
-  private var hasOptions: Bool { !model.heads.isEmpty || !(model.attention.options is NoOptions) }
 
   /// The defaults as nodes whose tags tell integers from other numbers (1e+0).
   private static func schema() throws -> Node { try defaults.get() }
@@ -154,7 +151,7 @@ extension Configuration {
 
   /// `base` with the values of `user`; both `base` and `schema` have every key.
   private func merge(_ user: Node, into base: Node, schema: Node, path: String, source: String) throws -> Node {
-    guard let section = schema.mapping, var result = base.mapping else {
+    guard !ConfigurationKey.isPart(path), let section = schema.mapping, var result = base.mapping else {
       if user.mapping?.isEmpty == false && !ConfigurationKey.isPart(path) && schema.sequence == nil {
         throw unknown(path, user, source: source)
       }

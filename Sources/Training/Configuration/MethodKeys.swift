@@ -71,11 +71,18 @@ extension ConfigurationSection {
           path: "model.weights", type: "text or null", range: "the path of a safetensors file, or null",
           meaning: "A safetensors file with torchvision's names to start from; null initializes at random.", words: [],
           outOfRange: notAPath),
+        .checked(
+          "model.allowMissing", \.model.allowMissing, type: "list of texts",
+          "a list of at most 64 names of tensors, or of parts of names between dots, such as se or layer4.2",
+          "Tensors of the trunk that `model.weights` need not have; any other that is missing, or of another shape, ends the run.",
+          allows: { names, _ in
+            names.count <= 64 && names.allSatisfy { !$0.isEmpty && $0.utf8.count <= 256 }
+          }),
       ])
   }
 
   /// Every word of a choice with what it means.
-  private static func meanings<Word: CaseIterable & RawRepresentable>(_: Word.Type, _ meaning: (Word) -> String)
+  static func meanings<Word: CaseIterable & RawRepresentable>(_: Word.Type, _ meaning: (Word) -> String)
     -> String where Word.RawValue == String
   {
     Word.allCases.map { "`\($0.rawValue)`: \(meaning($0))" }.joined(separator: "; ")

@@ -1,3 +1,4 @@
+import Dataset
 import Foundation
 import Losses
 import Network
@@ -12,6 +13,12 @@ enum PartReference {
       "## Parts with options\n\nA part is a word, `bnneck`, or a word with options, `{bnneck: {shift: true}}`.\n"
     for kind in TrunkAttention.Kind.allCases where !(TrunkAttention(kind).options is NoOptions) {
       text += try section("Attention", kind.rawValue, TrunkAttention(kind).options)
+    }
+    for kind in ScheduleKind.Kind.allCases where !(ScheduleKind(kind).options is NoOptions) {
+      text += try section("Schedule", kind.rawValue, ScheduleKind(kind).options)
+    }
+    for kind in CropChoice.Kind.allCases where !(CropChoice(kind).options is NoOptions) {
+      text += try section("Crop", kind.rawValue, CropChoice(kind).options)
     }
     text += "\n### Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
     for kind in MaskChoice.Kind.allCases where kind != .none {

@@ -1,3 +1,4 @@
+import Dataset
 import Evaluation
 import Tensors
 
@@ -11,6 +12,9 @@ extension ConfigurationSection {
         .integer(
           "schedule.maxSteps", \.schedule.maxSteps, 0...mostSteps,
           "Ends the run after this many steps, within an epoch if need be; 0 for no such limit."),
+        .part(
+          "schedule.kind", ScheduleKind.self,
+          "How the rate falls after warm-up: " + meanings(ScheduleKind.Kind.self, \.meaning) + "."),
         .checked(
           "schedule.steps", \.schedule.steps, type: "list of integers",
           "a list of up to 1000 epochs in ascending order, each 1 or more and at most \(mostEpochs)",
@@ -22,6 +26,7 @@ extension ConfigurationSection {
         .integer(
           "schedule.warmupEpochs", \.schedule.warmupEpochs, 0...mostEpochs,
           "Epochs over which the rate rises linearly from `schedule.warmupFactor` of itself; 0 for no warm-up."),
+        .integer("schedule.warmupSteps", \.schedule.warmupSteps, 0...mostSteps, "Steps of warm-up, beside its epochs."),
         .number(
           "schedule.warmupFactor", \.schedule.warmupFactor, above: 0, atMost: 1,
           "The share of the learning rate that warm-up begins with."),
@@ -100,6 +105,10 @@ extension ConfigurationSection {
       "data", "How images are read and varied.",
       [
         .flag("data.augmentation", "Random crop and mirroring of training images."),
+        .part(
+          "data.crop", CropChoice.self,
+          "What of a training image is seen, with `data.augmentation`: " + meanings(CropChoice.Kind.self, \.meaning)
+            + "."),
         .checked(
           "data.erasing", \.data.erasing, type: "number", "a probability from 0 to 1",
           "Probability that a random rectangle of a training image is covered (random erasing).",

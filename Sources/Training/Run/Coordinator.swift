@@ -18,9 +18,8 @@ package final class Coordinator {
       samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
       seed: configuration.seed)
     stepsPerEpoch = sampler.batchesPerEpoch
-    let steps = stepsPerEpoch * configuration.schedule.epochs, limit = configuration.schedule.maxSteps
-    totalSteps = limit > 0 ? min(limit, steps) : steps
     schedule = Schedule(configuration)
+    totalSteps = schedule.totalSteps(stepsPerEpoch)
     self.training = training
     self.communicator = communicator
   }

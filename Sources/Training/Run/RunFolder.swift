@@ -185,7 +185,9 @@ extension Checkpoint {
   package func configuration(file: String?, settings: [String]) throws -> Configuration {
     let configuration = try Configuration.resolve(file: file, settings: settings, base: state.configuration)
     let differences = try configuration.differences(from: state.configuration)
-    if let other = differences.first(where: { $0.key.hasPrefix("model.") && $0.key != "model.weights" }) {
+    if let other = differences.first(where: {
+      $0.key.hasPrefix("model.") && !["model.weights", "model.allowMissing"].contains($0.key)
+    }) {
       throw Failure.usage(folder, "\(other.key) is \(other.old) in this checkpoint, \(other.new) was asked for")
     }
     let tensors = differences.first { $0.key == "adaptiveL2.tensors" }

@@ -75,7 +75,9 @@ package final class Trainer<E: Element> {
         try checkpoint.requireIdentities(classes)
         try checkpoint.restore(into: step)
       } else if let path = configuration.model.weights {
-        try log.report(WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters), path)
+        let report = try WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters)
+        try log.report(report, path)
+        try report.requireTrunk(of: network, allowed: configuration.model.allowMissing, path)
       }
     }
     var agreement = Agreement()
@@ -235,9 +237,10 @@ package final class Trainer<E: Element> {
   /// Hands this rank's share of a batch to the loader.
   private func submit(_ batch: AnnouncedBatch) {
     let own = Share.batch(batch.samples.count, communicator)
-    let transforms = Transforms(
+    var transforms = Transforms(
       height: configuration.input.height, width: configuration.input.width,
       erasingProbability: configuration.data.erasing)
+    transforms.crop = configuration.data.crop
     loader.submit(
       BatchRequest(
         samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },

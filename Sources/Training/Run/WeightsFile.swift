@@ -17,6 +17,37 @@ package enum WeightsFile {
     package var unused: [String] = []
     /// Tensors of both, of different shapes; the network keeps its values.
     package var mismatched: [(name: String, file: [Int], network: [Int])] = []
+
+    /// A trunk that is only in part that of the file is a mistake: every tensor of it has to have come, but those that are
+    /// named by one of `allowed`, itself or a part of its name between dots.
+    package func requireTrunk<E: Element>(of network: ReIDNetwork<E>, allowed: [String], _ path: String) throws {
+      let wanting = (missing + mismatched.map(\.name)).filter { name in
+        network.trunkTensors.contains(name) && !allowed.contains { ".\(name).".contains(".\($0).") }
+      }
+      guard let first = wanting.first else { return }
+      let shapes = mismatched.first { $0.name == first }
+      throw Failure.data(
+        path,
+        (shapes.map { "tensor \(first) has shape \($0.file), this network needs \($0.network)" }
+          ?? "has no tensor \(first)") + (wanting.count > 1 ? " (and \(wanting.count - 1) more of the trunk)" : "")
+          + "; is it another trunk (model.trunk, model.norm, model.attention)? model.allowMissing names what may be missing"
+      )
+    }
+  }
+
+  /// What other tools put before the names of a network that others wrap.
+  private static let prefixes = ["module.", "model.", "backbone.", "base."]
+
+  /// The names of a file's tensors by those that a network knows.
+  private static func names(_ file: SafetensorsFile) -> [String: String] {
+    var names: [String: String] = [:]
+    for name in file.names {
+      var bare = name[...]
+      while let prefix = prefixes.first(where: { bare.hasPrefix($0) }) { bare = bare.dropFirst(prefix.count) }
+      // Its own name comes first.
+      if names[String(bare)] == nil || bare.count == name.count { names[String(bare)] = name }
+    }
+    return names
   }
 
   /// The tensors of `buffer` by the names of `layout`, each with `prefix` before it.
@@ -48,25 +79,26 @@ package enum WeightsFile {
     _ file: SafetensorsFile, into network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>
   ) throws -> Report {
     var report = Report()
+    let names = names(file)
     for (layout, buffer) in [(network.layout, parameters.values), (network.statistics, parameters.statistics)] {
       for slot in layout.slots {
-        guard file.contains(slot.name) else {
+        guard let name = names[slot.name] else {
           report.missing.append(slot.name)
           continue
         }
-        let shape = try file.shape(slot.name)
+        let shape = try file.shape(name)
         // A linear layer published as a 1×1 convolution, or the other way round, is the same matrix.
         guard shape == slot.shape || shape.filter({ $0 != 1 }) == slot.shape.filter({ $0 != 1 }) else {
           report.mismatched.append((slot.name, shape, slot.shape))
           continue
         }
-        try read(file, slot.name, slot, into: buffer)
+        try read(file, name, slot, into: buffer)
         report.loaded.append(slot.name)
       }
     }
-    report.unused = file.names.filter {
-      network.layout[$0] == nil && network.statistics[$0] == nil && !$0.hasSuffix(".num_batches_tracked")
-    }
+    report.unused = names.filter { bare, _ in
+      network.layout[bare] == nil && network.statistics[bare] == nil && !bare.hasSuffix(".num_batches_tracked")
+    }.map(\.value).sorted()
     return report
   }
 
