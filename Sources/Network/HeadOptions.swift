@@ -23,11 +23,10 @@ package struct HeadOptions: Options {
       .value(
         "name", \.name, type: "text", "1 to 32 letters, digits and hyphens",
         "Stands before the names of its loss terms and tensors.", allows: isName),
-      .value(
-        "sources", \.sources, type: "list of words",
+      .words(
+        "sources", \.sources,
         "of stage1 to stage4 (the trunk's outputs) and level1 to level4 (the pyramid's), each once",
-        "Maps whose pooled values make the feature; an empty list is that of `model.head`.",
-        allows: { Set($0).count == $0.count }),
+        "Maps whose pooled values make the feature; an empty list is that of `model.head`."),
       .value(
         "mask", \.mask, type: "one of \(MaskChoice.words)", nil,
         "What is left out of the maps in training, counted by seed, step and position in the batch."),
@@ -41,8 +40,8 @@ package struct HeadOptions: Options {
       .word("label", \.label, "What the classes are."),
       .value(
         "losses", \.losses, type: "list of loss terms",
-        "of \(LossKind.allCases.map(\.rawValue).joined(separator: ", "))",
-        "The terms of the head's loss, each with its options.", allows: { $0.count <= 16 }),
+        "of 1 to 16 among \(LossKind.allCases.map(\.rawValue).joined(separator: ", "))",
+        "The terms of the head's loss, each with its options.", allows: { (1...16).contains($0.count) }),
       .flag("retrieve", \.retrieve, "Whether it is retrieved by; descriptors of several heads are concatenated."),
     ]
   }

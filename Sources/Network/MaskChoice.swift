@@ -38,7 +38,7 @@ package struct StripeMask: Options {
   package var height = 0.33
   package init() {}
   package static var fields: [OptionField<Self>] {
-    [.number("height", \.height, 0...1, "The share of a map's rows.")]
+    [.number("height", \.height, 0...0.9, "The share of a map's rows.")]
   }
 }
 

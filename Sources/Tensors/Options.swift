@@ -76,6 +76,30 @@ package struct OptionField<Root: Sendable>: Sendable {
       }, write: { try $1.encode($0[keyPath: place].rawValue, forKey: $2) })
   }
 
+  /// A list of words, each once.
+  package static func words<Word: RawRepresentable & CaseIterable & Hashable & Sendable>(
+    _ name: String, _ place: WritableKeyPath<Root, [Word]> & Sendable, _ range: String, _ meaning: String
+  ) -> OptionField where Word.RawValue == String {
+    let words = Word.allCases.map(\.rawValue).joined(separator: ", ")
+    return OptionField(
+      name: name, type: "list of words", range: range, meaning: meaning,
+      outOfRange: { Set($0[keyPath: place]).count == $0[keyPath: place].count ? nil : "\($0[keyPath: place])" },
+      read: { root, container, key in
+        func wrong(_ path: [any CodingKey], _ expected: String) -> DecodingError {
+          .dataCorrupted(.init(codingPath: path, debugDescription: expected))
+        }
+        guard let texts = try? container.decode([String].self, forKey: key) else {
+          throw wrong(container.codingPath + [key], "a list of words \(range)")
+        }
+        root[keyPath: place] = try texts.map { text in
+          guard let word = Word(rawValue: text) else {
+            throw wrong(container.codingPath + [key], "words among \(words)")
+          }
+          return word
+        }
+      }, write: { try $1.encode($0[keyPath: place].map(\.rawValue), forKey: $2) })
+  }
+
   /// A number as people write it: 4, not 4.0.
   private static func plain(_ number: Double) -> String { Int(exactly: number).map { "\($0)" } ?? "\(number)" }
 }
@@ -109,7 +133,9 @@ extension Options {
         throw DecodingError.dataCorrupted(
           .init(
             codingPath: container.codingPath + (container.contains(key) ? [key] : []),
-            debugDescription: "\(field.name) \(field.range ?? field.type), not \(value)"))
+            debugDescription: container.contains(key)
+              ? [field.type, field.range].compactMap { $0 }.joined(separator: " ")
+              : "\(field.name) \(field.range ?? field.type), not \(value)"))
       }
     }
   }

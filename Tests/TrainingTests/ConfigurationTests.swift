@@ -178,6 +178,19 @@ import Training
     ("schedule.steps={a: 1}", "schedule.steps is {a: 1}; expected a list such as [40, 70]"),
     ("schedule.steps=null", "schedule.steps is null; expected a list such as [40, 70]"),
     ("model.heads={name: a}", "model.heads is {name: a}; expected a list"),
+    (
+      "model.heads=[{sources: [stage4, level9]}]",
+      "model.heads[0].sources is [stage4, level9]; expected words among stage1, stage2, stage3, stage4, level1, level2, "
+        + "level3, level4"
+    ),
+    (
+      "model.heads=[{losses: []}]",
+      "model.heads[0].losses is []; expected list of loss terms of 1 to 16 among crossEntropy, triplet, focal, margin, centre, contrastive"
+    ),
+    (
+      "model.heads=[{losses: [{focal: {exponent: -1}}]}]",
+      "model.heads[0].losses[0].focal.exponent is -1; expected number from 0 to 16"
+    ),
     ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel"),
     (
       "model.attention=sa",

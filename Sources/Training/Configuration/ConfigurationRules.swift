@@ -69,6 +69,12 @@ extension Configuration {
       identities * images <= Self.mostImages, "sampling.images", images,
       "\(Self.mostImages / identities) or less with \(identities) identities: a batch has \(Self.mostImages) images at most"
     )
+    if case .pad(let options) = data.crop {
+      let most = min(input.height, input.width) - 1
+      try require(
+        options.pixels <= most, "data.crop.pad.pixels", options.pixels,
+        "\(most) or less where images are \(input.height)×\(input.width): a crop has to see some of them")
+    }
     let pixels = input.height * input.width
     try require(
       identities * images * pixels <= Self.mostPixels, "input.height", input.height,

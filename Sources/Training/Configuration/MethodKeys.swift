@@ -37,10 +37,11 @@ extension ConfigurationSection {
         .choice(
           "model.head", PaperHead.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
-        .checked(
-          "model.heads", \.model.heads, type: "list of heads", "at most 16 heads, each with a name of its own",
-          "Heads in place of the paper's, each with the options below; an empty list is the paper's head.",
-          allows: areHeads),
+        ConfigurationKey(
+          path: "model.heads", type: "list of heads", range: "at most 16 heads, each with a name of its own",
+          meaning: "Heads in place of the paper's, each with the options below; an empty list is the paper's head.",
+          words: [],
+          outOfRange: notHeads),
         .checked(
           "model.width", \.model.width, type: "number",
           "positive and leave at least 1 of 64 channels (1/128 or more), at most 4",
@@ -99,8 +100,9 @@ extension ConfigurationSection {
       || stages.last == 4 && stages.allSatisfy((1...4).contains) && isAscending(stages)
   }
 
-  @Sendable private static func areHeads(_ heads: [HeadOptions], _: Configuration) -> Bool {
-    heads.count <= 16 && Set(heads.map(\.name)).count == heads.count
+  @Sendable private static func notHeads(_ configuration: Configuration) -> String? {
+    let names = configuration.model.heads.map(\.name)
+    return names.count <= 16 && Set(names).count == names.count ? nil : names.joined(separator: ", ")
   }
 
   @Sendable private static func notAPath(_ configuration: Configuration) -> String? {
