@@ -7,7 +7,8 @@ package struct FuzzMutations {
 
   /// Sizes that overflow, that are negative, or that are nearly a power of two.
   private static let magic: [UInt64] = [
-    0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 60, (1 << 63) - 1, 1 << 63,
+    0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 60, (1 << 63) - 1,
+    1 << 63,
     .max,
   ]
 

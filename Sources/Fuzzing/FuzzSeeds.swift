@@ -7,41 +7,48 @@ import Training
 
 /// Small sound files, one or more a target, that a fuzzer begins with.
 package enum FuzzSeeds {
-  static let digestOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
   private static let image = "0000/0000_000_01_0303morning_0015_0.jpg"
 
   /// By the names of their files.
   package static func files(for target: FuzzTarget) throws -> [String: [UInt8]] {
     switch target {
     case .safetensors: ["types.safetensors": try safetensors()]
-    case .npy: ["singles.npy": npy(rows: 2, columns: 3), "doubles.npy": npy(rows: 3, columns: 1, descr: "<f8")]
+    case .npy:
+      [
+        "singles.npy": FuzzBytes.npy(rows: 2, columns: 3),
+        "doubles.npy": FuzzBytes.npy(rows: 3, columns: 1, descr: "<f8"),
+      ]
     case .labels: ["labels.csv": text("path,identity,camera\na.jpg,1,1\n\"b,\"\"c\"\".jpg\",-1,2\n")]
     case .jpeg: ["person.jpg": try jpeg()]
     case .csv:
-      ["quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"), "names.csv": text("x,y\nann,1\n-3,2\n")]
+      [
+        "quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"),
+        "names.csv": text("x,y\nann,1\n-3,2\n"),
+      ]
     case .ownData:
-      ["data.csv": text("path,identity,camera,split\na.jpg,ann,1,train\nb.jpg,bob,1,query\nc.jpg,-1,\u{2212}2,gallery\n")]
+      [
+        "data.csv": text(
+          "path,identity,camera,split\na.jpg,ann,1,train\nb.jpg,bob,1,query\nc.jpg,-1,\u{2212}2,gallery\n")
+      ]
     case .imageList: ["list.csv": text("path,identity,camera\na.jpg,1,1\nb.jpg,-1,2\n")]
     case .msmt17: ["list.txt": text("\(image) 0\n\(image)\t17\r\n")]
     case .configuration:
       [
-        "run.yaml": text("model:\n  width: 0.25\n  stages: [2, 4]\nmsgr: {lambda: 1e-3, norm: \"2\", at: [input, 1]}\nthreads: 2\n"),
+        "run.yaml": text(
+          "model:\n  width: 0.25\n  stages: [2, 4]\nmsgr: {lambda: 1e-3, norm: \"2\", at: [input, 1]}\nthreads: 2\n"),
         "alias.yaml": text("model: &m\n  weights: null\ninput: {height: 64}\n# none\nlog:\n"),
       ]
-    case .setting: ["list": text("schedule.steps=[1, 2]"), "number": text("optimizer.learningRate=1e-3"), "text": text("model.weights=a b"), "seed": text("seed=7")]
+    case .setting:
+      [
+        "list": text("schedule.steps=[1, 2]"), "number": text("optimizer.learningRate=1e-3"),
+        "text": text("model.weights=a b"), "seed": text("seed=7"),
+      ]
     case .state: ["state.json": try state()]
     case .manifest: ["manifest.json": text(manifest)]
     }
   }
 
   private static func text(_ text: String) -> [UInt8] { Array(text.utf8) }
-
-  static func npy(rows: Int, columns: Int, descr: String = "<f4") -> [UInt8] {
-    var header = "{'descr': '\(descr)', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
-    header += String(repeating: " ", count: (64 - (header.utf8.count + 11) % 64) % 64) + "\n"
-    let magic: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0, UInt8(header.utf8.count), 0]
-    return magic + text(header) + [UInt8](repeating: 0x3f, count: rows * columns * (descr == "<f4" ? 4 : 8))
-  }
 
   /// A tensor of each type, an empty one, and one without dimensions.
   private static func safetensors() throws -> [UInt8] {
@@ -80,7 +87,7 @@ package enum FuzzSeeds {
   }
 
   private static let manifest = """
-    {"files":[{"bytes":0,"name":"a","sha256":"\(digestOfNothing)"},{"bytes":6,"name":"b",\
+    {"files":[{"bytes":0,"name":"a","sha256":"\(FuzzBytes.digestOfNothing)"},{"bytes":6,"name":"b",\
     "sha256":"f34b0a0c0171e568da3225e7b77e91a904ac175100a6ae01cf5f412a154a42d0"}],"folder":"step-00000001"}
 
     """

@@ -5,7 +5,8 @@ import Dataset
 struct JPEGTarget: FuzzReader {
   static let words = [
     "\u{ff}\u{d8}", "\u{ff}\u{d9}", "\u{ff}\u{c0}", "\u{ff}\u{c1}", "\u{ff}\u{c2}", "\u{ff}\u{c4}", "\u{ff}\u{c9}",
-    "\u{ff}\u{da}", "\u{ff}\u{db}", "\u{ff}\u{dd}", "\u{ff}\u{d0}", "\u{ff}\u{e0}", "\u{ff}\u{ee}", "\u{ff}\u{fe}", "JFIF\0",
+    "\u{ff}\u{da}", "\u{ff}\u{db}", "\u{ff}\u{dd}", "\u{ff}\u{d0}", "\u{ff}\u{e0}", "\u{ff}\u{ee}", "\u{ff}\u{fe}",
+    "JFIF\0",
     "Adobe\0", "Exif\0\0",
   ]
   /// Larger images are only judged by their header here, because a decoder that fills millions of pixels is slow.

@@ -6,8 +6,12 @@ import Training
 /// A configuration file; accepted, it is written out in full and read back.
 struct ConfigurationTarget: FuzzReader {
   static let words =
-    ConfigurationKey.all.map { "\($0.path.split(separator: ".").last ?? ""): " } + ConfigurationSection.names.map { "\($0):\n" }
-    + ["null", "true", "[", "]", "{", "}", "&a ", "*a", "!!int ", "<<: ", "? ", "- ", "1e400", ".inf", ".nan", "0x10", "1:30"]
+    ConfigurationKey.all.map { "\($0.path.split(separator: ".").last ?? ""): " }
+    + ConfigurationSection.names.map { "\($0):\n" }
+    + [
+      "null", "true", "[", "]", "{", "}", "&a ", "*a", "!!int ", "<<: ", "? ", "- ", "1e400", ".inf", ".nan", "0x10",
+      "1:30",
+    ]
   private let folder: FuzzFolder
   init(_ folder: FuzzFolder) { self.folder = folder }
 
@@ -31,7 +35,8 @@ struct SettingTarget: FuzzReader {
 /// Where a run stands, as a checkpoint has it.
 struct StateTarget: FuzzReader {
   static let words = [
-    "\"version\":1", "\"step\":", "\"updates\":", "\"strengthUpdates\":", "\"lossScale\":", "\"tangentScale\":", "\"best\":",
+    "\"version\":1", "\"step\":", "\"updates\":", "\"strengthUpdates\":", "\"lossScale\":", "\"tangentScale\":",
+    "\"best\":",
     "\"mAP\":", "\"identities\":", "\"scale\":", "\"cleanSteps\":", "\"skipped\":", "\"row\":", "\"growthInterval\":",
     "\"isDynamic\":", "true", "false", "null", "1e308", "-1", "9223372036854775807", "[1,2]", "4.9e-324",
   ]
@@ -54,8 +59,9 @@ struct StateTarget: FuzzReader {
 /// A manifest of two files, one of them its own size.
 struct ManifestTarget: FuzzReader {
   static let words = [
-    "\"files\":[", "\"folder\":", "\"name\":", "\"bytes\":", "\"sha256\":", "\"a\"", "\"b\"", "\"..\"", "\"\"", "\"../a\"",
-    "\"manifest.json\"", "\"a\\u0000\"", "\"bytes\":0,", "9223372036854775807", "-1", FuzzSeeds.digestOfNothing,
+    "\"files\":[", "\"folder\":", "\"name\":", "\"bytes\":", "\"sha256\":", "\"a\"", "\"b\"", "\"..\"", "\"\"",
+    "\"../a\"",
+    "\"manifest.json\"", "\"a\\u0000\"", "\"bytes\":0,", "9223372036854775807", "-1", FuzzBytes.digestOfNothing,
   ]
   private let folder: FuzzFolder
 

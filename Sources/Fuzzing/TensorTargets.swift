@@ -33,8 +33,10 @@ struct SafetensorsTarget: FuzzReader {
 /// A feature matrix.
 struct NPYTarget: FuzzReader {
   static let words = [
-    "\u{93}NUMPY", "{'descr': '<f4', 'fortran_order': False, 'shape': (", "'descr':", "'fortran_order':", "'shape':", "'<f4'",
-    "'<f8'", "'>f4'", "True", "False", "(2, 3)", "()", "(0, 0)", "(4611686018427387904, 4)", "9223372036854775807", "-1",
+    "\u{93}NUMPY", "{'descr': '<f4', 'fortran_order': False, 'shape': (", "'descr':", "'fortran_order':", "'shape':",
+    "'<f4'",
+    "'<f8'", "'>f4'", "True", "False", "(2, 3)", "()", "(0, 0)", "(4611686018427387904, 4)", "9223372036854775807",
+    "-1",
   ]
   private let folder: FuzzFolder
   init(_ folder: FuzzFolder) { self.folder = folder }
@@ -53,7 +55,7 @@ struct LabelsTarget: FuzzReader {
 
   init(_ folder: FuzzFolder) throws {
     self.folder = folder
-    features = try folder.file("features.npy", FuzzSeeds.npy(rows: 2, columns: 2))
+    features = try folder.file("features.npy", FuzzBytes.npy(rows: 2, columns: 2))
   }
 
   func read(_ bytes: [UInt8]) throws {

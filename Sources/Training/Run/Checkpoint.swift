@@ -85,17 +85,8 @@ package struct Checkpoint {
       ? nil : "lists \(names.joined(separator: ", ")); expected \(expected.joined(separator: ", "))"
   }
 
-  private static func resolve(_ path: String) throws -> String {
-    if try !isThere(path) { throw Failure.data(path, "no such checkpoint") }
-    if try isThere("\(path)/\(Manifest.name)") { return path }
-    for folder in [path, "\(path)/checkpoints"] {
-      if let name = try CheckpointFolder(path: folder).written(in: "latest") { return "\(folder)/\(name)" }
-    }
-    throw Failure.data(path, "no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
-  }
-
   /// - Throws: `Failure.data` with the system's reason, where that is another than that there is nothing.
-  private static func isThere(_ path: String) throws -> Bool {
+  static func isThere(_ path: String) throws -> Bool {
     if access(path, F_OK) == 0 { return true }
     guard [ENOENT, ENOTDIR].contains(errno) else { throw Failure.system(.data, path, errno) }
     return false

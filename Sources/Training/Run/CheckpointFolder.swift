@@ -199,3 +199,15 @@ package struct CheckpointFolder: Sendable {
     Int(name.dropFirst("step-".count)).flatMap { Self.name($0) == name ? $0 : nil }
   }
 }
+
+extension Checkpoint {
+  /// The folder of a checkpoint that `path` means: itself, or what a `latest` in it points to.
+  static func resolve(_ path: String) throws -> String {
+    if try !isThere(path) { throw Failure.data(path, "no such checkpoint") }
+    if try isThere("\(path)/\(Manifest.name)") { return path }
+    for folder in [path, "\(path)/checkpoints"] {
+      if let name = try CheckpointFolder(path: folder).written(in: "latest") { return "\(folder)/\(name)" }
+    }
+    throw Failure.data(path, "no checkpoint in it (looked for manifest.json, latest and checkpoints/latest)")
+  }
+}
