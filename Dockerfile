@@ -22,7 +22,7 @@ RUN apt-get update -qq \
   && useradd --create-home --uid 1000 lineup \
   && install -d -o lineup -g lineup /runs
 COPY --from=build /usr/local/bin/lineup /usr/local/bin/lineup
-COPY configs /opt/lineup/configs
+COPY configs /usr/local/share/lineup/configs
 # Hosts of a job are containers: sshd listens on 2222 without privileges, with keys that are mounted in ~/.ssh (as the
 # Kubernetes MPI operator does), and mpirun's ssh goes there and asks nothing.
 COPY launch/ssh_config /etc/ssh/ssh_config.d/lineup.conf

@@ -41,6 +41,8 @@ class HeadOptions:
     name: str = "head"
     sources: list[str] = field(default_factory=list)
     mask: tuple[str, dict[str, Any]] = ("none", {})
+    bands: int = 1
+    band: int = 1
     pool: str = "average"
     neck: tuple[str, dict[str, Any]] = ("embedding", {})
     classifier: tuple[str, dict[str, Any]] = ("linear", {})
@@ -60,7 +62,7 @@ def head_options(settings: Settings) -> list[HeadOptions]:
         if unknown:
             raise SystemExit(f"model.heads: a head has no option {sorted(unknown)[0]}")
         parts = {key: part(item[key]) for key in ("mask", "neck", "classifier") if key in item}
-        plain = {key: item[key] for key in ("name", "sources", "pool", "label", "retrieve") if key in item}
+        plain = {key: item[key] for key in ("name", "sources", "bands", "band", "pool", "label", "retrieve") if key in item}
         terms = [Term(*part(value)) for value in item.get("losses", ["crossEntropy", "triplet"])]
         found.append(HeadOptions(terms, **plain, **parts))
     return found
@@ -158,6 +160,7 @@ class Head(nn.Module):
         super().__init__()
         self.sources = list(sources)
         self.mask, self.mask_options = options.mask
+        self.band, self.bands = options.band - 1, options.bands
         self.stream = STREAMS * index
         self.seed: int = settings["seed"]
         self.retrieve = options.retrieve
@@ -182,8 +185,13 @@ class Head(nn.Module):
             return masks.stripe(x, self.mask_options.get("height", 0.33), self.seed, stream, step)
         return masks.channels(x, self.mask_options.get("rate", 0.5), self.seed, stream, step)
 
+    def cut(self, x: Tensor) -> Tensor:
+        """The head's band of a map: the rows that adaptive pooling takes for one of its rows."""
+        rows = x.shape[2]
+        return x[:, :, self.band * rows // self.bands : -(-(self.band + 1) * rows // self.bands)]
+
     def forward(self, maps: dict[str, Tensor], step: int) -> HeadOutput:
-        pooled = [self.pool[s](self.masked(maps[s], index, step)) for index, s in enumerate(self.sources)]
+        pooled = [self.pool[s](self.cut(self.masked(maps[s], index, step))) for index, s in enumerate(self.sources)]
         feature = torch.cat(pooled, dim=1)
         classified = self.neck(feature)
         embedding = feature if self.is_bnneck else classified

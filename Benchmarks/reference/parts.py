@@ -65,6 +65,7 @@ HEADS = {
     "gem of levels": [*SHALLOW, *heads("pool: gem")],
     "stripe": [*ALONE, "model.lastStride=1", *heads("mask: {stripe: {height: 0.5}}")],
     "stripe of levels, max": [*SHALLOW, "seed=98765432109876", *heads("mask: stripe, pool: max")],
+    "bands": [*ALONE, "model.lastStride=1", *heads("name: a", "name: b, bands: 2", "name: c, bands: 3, band: 2, mask: channels")],
     "channels": [*ALONE, *heads("mask: {channels: {rate: 0.3}}, sources: [stage3, stage4]")],
     "channels of levels, gem": [*SHALLOW, *heads("mask: channels, pool: gem")],
     "masks of two heads": [*SHALLOW, *heads("name: a, mask: channels", "name: b, mask: {stripe: {height: 0.4}}, pool: max")],
@@ -81,6 +82,7 @@ HEADS = {
     "circle, bnneck": [
         *ALONE, *heads(COSINE_BNNECK + ", losses: [{margin: {kind: circle, scale: 8, margin: 0.02, weight: 2}}]")],
     "contrastive": [*ALONE, *heads("losses: [crossEntropy, {contrastive: {margin: 6}}]")],
+    "weighted triplet": [*ALONE, *heads("losses: [crossEntropy, {weightedTriplet: {weight: 0.5}}]")],
     "contrastive, bnneck": [*ALONE, *heads("neck: bnneck, losses: [{contrastive: {margin: 2, weight: 0.5}}]")],
     "focal": [*ALONE, *heads("losses: [focal]")],
     "focal 0.5": [*ALONE, *heads("losses: [{focal: {exponent: 0.5, weight: 3}}]")],

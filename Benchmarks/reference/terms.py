@@ -42,6 +42,8 @@ class Term:
             return triplet(embedding, classes, self.number("margin", 0.3), bool(self.options.get("soft", False)))
         if self.kind == "contrastive":
             return contrastive(embedding, classes, self.number("margin", 1))
+        if self.kind == "weightedTriplet":
+            return weighted_triplet(embedding, classes)
         if self.kind == "focal":
             return focal(logits, classes, self.number("exponent", 2))
         if self.kind == "margin":
@@ -69,6 +71,16 @@ def triplet(embedding: Tensor, classes: Tensor, margin: float, soft: bool = Fals
     if soft:
         return torch.logaddexp(difference, torch.zeros_like(difference)).mean()
     return F.relu(difference + margin).mean()
+
+
+def weighted_triplet(embedding: Tensor, classes: Tensor) -> Tensor:
+    """AGW, Ye et al., 2022: softplus of the softmax-weighted farthest positives less the nearest negatives; d >= 1e-6."""
+    squared = (embedding[:, None, :] - embedding[None, :, :]).square().sum(dim=2)
+    distance = squared.clamp(min=1e-12).sqrt()
+    same = classes[:, None] == classes[None, :]
+    far = torch.softmax(distance.masked_fill(~same, -math.inf), dim=1)
+    near = torch.softmax((-distance).masked_fill(same, -math.inf), dim=1)
+    return F.softplus((far * distance).sum(dim=1) - (near * distance).sum(dim=1)).mean()
 
 
 def contrastive(embedding: Tensor, classes: Tensor, margin: float) -> Tensor:

@@ -2,7 +2,7 @@ import Tensors
 
 /// The terms there are.
 package enum LossKind: String, CaseIterable, Sendable {
-  case crossEntropy, triplet, focal, margin, centre, contrastive
+  case crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet
 
   fileprivate var type: any (LossTerm & Options).Type {
     switch self {
@@ -12,6 +12,7 @@ package enum LossKind: String, CaseIterable, Sendable {
     case .margin: Margin.self
     case .centre: Centre.self
     case .contrastive: Contrastive.self
+    case .weightedTriplet: WeightedTriplet.self
     }
   }
 }

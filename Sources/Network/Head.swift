@@ -1,13 +1,14 @@
 import Layers
 import Tensors
 
-/// A head: maps, masked in training, and pooled one after the other into a feature; a neck, and a classifier.
+/// A head: maps, masked in training, or a band of them, pooled one after the other into a feature; a neck, and a classifier.
 package final class Head<E: Element> {
   package typealias A = E.Accumulator
   /// What is pooled, in the order of the feature.
   package let sources: [MapSource]
   fileprivate let pools: [any Pool<E>]
-  fileprivate let masks: [RandomMask<E>]
+  /// What a source's map passes on its way to the pool.
+  fileprivate let layers: [[any Layer<E>]]
   /// The parameters of the pools, and of the neck and all behind it.
   fileprivate let poolRange: Range<Int>, range: Range<Int>
   package let neck: any Neck<A>
@@ -29,7 +30,11 @@ package final class Head<E: Element> {
     let prefix = architecture.heads.isEmpty ? "" : "heads.\(options.name).",
       classes = architecture.classes(options.label)
     let sources = sources
-    masks = (options.mask.maskKind.map { kind in sources.indices.map { RandomMask(kind, stream: stream + $0) } }) ?? []
+    layers = sources.indices.map { index in
+      let mask = options.mask.maskKind.map { RandomMask<E>($0, stream: stream + index) as any Layer<E> }
+      let band: (any Layer<E>)? = options.bands > 1 ? Band(options.band - 1, of: options.bands) : nil
+      return [mask, band].compactMap { $0 }
+    }
     (pools, poolRange) = builder.recorded { builder in
       sources.map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", &builder) }
     }
@@ -78,18 +83,19 @@ package final class Head<E: Element> {
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
     let feature = feature(images, run)
-    var masked: [any Passes<E>] = [], pooled: [any PoolPasses<E>] = [], first = 0
+    var passed: [[any Passes<E>]] = [], pooled: [any PoolPasses<E>] = [], first = 0
     for (index, source) in sources.enumerated() {
       var map = maps(source)
-      if !masks.isEmpty {
-        let passes = try masks[index].forward(map, run)
-        masked.append(passes)
-        map = passes.y
-      }
+      passed.append(
+        try layers[index].map { layer in
+          let passes = try layer.forward(map, run)
+          map = passes.y
+          return passes
+        })
       pooled.append(pools[index].forward(map.value, into: feature, first: first, run))
       first += map.shape.channels
     }
-    return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), images, masked, pooled)
+    return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), images, passed, pooled)
   }
 }
 
@@ -97,15 +103,16 @@ package final class Head<E: Element> {
 package final class HeadPasses<E: Element> {
   package typealias A = E.Accumulator
   private let head: Head<E>, neck: any NeckPasses<A>, images: Int
-  /// Of each source, where the head has a mask; and of each source.
-  private let masked: [any Passes<E>], pooled: [any PoolPasses<E>]
+  /// Of each source: of its layers in their order, and of its pool.
+  private let passed: [[any Passes<E>]], pooled: [any PoolPasses<E>]
   /// In a backward pass, behind the neck's.
   private var arrived: (featureBar: Tensor<A>, pass: BackwardPass)?
 
   fileprivate init(
-    _ head: Head<E>, _ neck: any NeckPasses<A>, _ images: Int, _ masked: [any Passes<E>], _ pooled: [any PoolPasses<E>]
+    _ head: Head<E>, _ neck: any NeckPasses<A>, _ images: Int, _ passed: [[any Passes<E>]],
+    _ pooled: [any PoolPasses<E>]
   ) {
-    (self.head, self.neck, self.images, self.masked, self.pooled) = (head, neck, images, masked, pooled)
+    (self.head, self.neck, self.images, self.passed, self.pooled) = (head, neck, images, passed, pooled)
   }
 
   package var outputs: HeadOutputs<A> { neck.outputs }
@@ -116,7 +123,7 @@ package final class HeadPasses<E: Element> {
     feature.zero()
     for (index, source) in head.sources.enumerated() {
       guard var dot = dots(source) else { continue }
-      if !masked.isEmpty { dot = try masked[index].forwardTangent(dot, adding: nil, run) }
+      for passes in passed[index] { dot = try passes.forwardTangent(dot, adding: nil, run) }
       pooled[index].forwardTangent(dot, into: feature, run)
     }
     return try neck.forwardTangent(feature, run.accumulating)
@@ -137,10 +144,17 @@ package final class HeadPasses<E: Element> {
   ) throws -> Gradient<E>? {
     guard let index = head.sources.firstIndex(of: source) else { return nil }
     let (featureBar, pass) = after("the backward pass of the neck", arrived)
-    guard !masked.isEmpty else {
-      return pooled[index].backward(featureBar, adding: addend, target: target, pass, run)
+    let layers = passed[index]
+    /// What finishes the gradient of the map that layer `place` reads: the first one reads the source itself.
+    func ending(_ place: Int) -> (addend: Tensor<E>?, target: GradientTarget<E>) {
+      place == 0 ? (addend, target) : (nil, layers[place - 1].y.target)
     }
-    let maskedBar = pooled[index].backward(featureBar, adding: nil, target: masked[index].y.target, pass, run)
-    return try masked[index].backward(maskedBar, adding: addend, target: target, pass, run)
+    let top = ending(layers.count)
+    var bar = pooled[index].backward(featureBar, adding: top.addend, target: top.target, pass, run)
+    for (place, passes) in layers.enumerated().reversed() {
+      let end = ending(place)
+      bar = try passes.backward(bar, adding: end.addend, target: end.target, pass, run)
+    }
+    return bar
   }
 }

@@ -8,6 +8,8 @@ package struct HeadOptions: Options {
   /// Maps whose pooled values make the feature, one after the other; none: those of `model.head`.
   package var sources: [MapSource] = []
   package var mask = MaskChoice(.none)
+  /// Of `bands` horizontal bands of equal height, from 1 on.
+  package var band = 1, bands = 1
   package var pool = PoolKind.average
   package var neck = NeckChoice(.embedding)
   package var classifier = ClassifierChoice(.linear)
@@ -30,6 +32,9 @@ package struct HeadOptions: Options {
       .value(
         "mask", \.mask, type: "one of \(MaskChoice.words)", nil,
         "What is left out of the maps in training, counted by seed, step and position in the batch."),
+      .integer(
+        "bands", \.bands, 1...16, "n: how many horizontal bands the maps are cut into, such as parts of a body."),
+      .integer("band", \.band, 1...16, "Which of them the head sees, from the top; at most `bands`."),
       .word("pool", \.pool, "From a map to a row of the feature."),
       .value(
         "neck", \.neck, type: "one of \(NeckChoice.words)", nil,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Foundation
 import Storage
 import Tensors
 import Training
@@ -14,13 +15,14 @@ struct Config: RankCommand {
   var key: String?
   @Flag(name: .long, help: "Print the resolved configuration as YAML.") var yaml = false
   @Flag(name: .long, help: "Print docs/configuration.md.") var markdown = false
+  @Flag(name: .long, help: "List the recipes that --config knows by name.") var recipes = false
   @OptionGroup var options: ConfigurationOptions
 
   private var isResolved: Bool { options.config != nil || !options.set.isEmpty }
 
   func validate() throws {
-    if [yaml, markdown, key != nil].count(where: { $0 }) > 1 {
-      throw ValidationError("a key, --yaml and --markdown go one at a time")
+    if [yaml, markdown, recipes, key != nil].count(where: { $0 }) > 1 {
+      throw ValidationError("a key, --yaml, --markdown and --recipes go one at a time")
     }
     if markdown && isResolved { throw ValidationError("--markdown is of the defaults: no --config or --set") }
   }
@@ -32,6 +34,11 @@ struct Config: RankCommand {
   }
 
   private func text() throws -> String {
+    if recipes {
+      let width = (Recipes.names.map(\.count).max() ?? 0) + 2
+      return Recipes.summaries.map { $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + $0.summary + "\n" }
+        .joined()
+    }
     if markdown { return try ConfigurationReference.markdown() }
     if yaml { return try options.resolve().yaml() }
     return try ConfigurationReference(isResolved ? options.resolve() : nil).text(key)

@@ -6,8 +6,15 @@ import Training
 
 /// `--config` and `--set`, wherever a configuration is needed.
 struct ConfigurationOptions: ParsableArguments {
-  @Option(name: .long, help: ArgumentHelp("A YAML file with any part of the configuration.", valueName: "file"))
-  var config: String?
+  @Option(
+    name: .customLong("config"),
+    help: ArgumentHelp(
+      "A YAML file with any part of the configuration, or the name of a recipe (lineup config --recipes).",
+      valueName: "file"))
+  private var named: String?
+
+  /// The file that `--config` means.
+  var config: String? { named.map(Recipes.path) }
 
   @Option(
     name: .long, parsing: .singleValue,
@@ -17,6 +24,7 @@ struct ConfigurationOptions: ParsableArguments {
   /// `--set key value` is a usual slip; without this, it is the value that would be complained of as a stray argument.
   func validate() throws {
     do {
+      if let named { try Recipes.require(named) }
       for setting in set { _ = try Configuration.Setting(setting) }
     } catch {
       throw ValidationError("\(error)")

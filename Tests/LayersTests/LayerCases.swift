@@ -42,6 +42,7 @@ enum LayerCases {
       PoolCase(kind: .average, shape: Shape(1, 3, 4, 5)),
       PoolCase(kind: .max, shape: Shape(1, 5, 3, 6)), PoolCase(kind: .max, shape: Shape(1, 1, 1, 4)),
       PoolCase(kind: .generalizedMean, shape: Shape(1, 5, 3, 6)),
+      BandCase(index: 1, count: 3, shape: Shape(1, 7, 2, 5)), BandCase(index: 0, count: 2, shape: Shape(1, 6, 3, 18)),
       MaskCase(kind: .stripe(height: 0.34), shape: Shape(1, 6, 3, 5)),
       MaskCase(kind: .channels(rate: 0.4), shape: Shape(1, 2, 3, 21)),
       MaskCase(kind: .channels(rate: 0.4), shape: Shape(1, 3, 2, 7), isActivation: true),

@@ -216,6 +216,21 @@ struct MaskCase: LayerCase {
   }
 }
 
+/// A band of a stored map.
+struct BandCase: LayerCase {
+  let index: Int, count: Int, shape: Shape
+
+  var name: String { "band \(index) of \(count) of \(shape)" }
+  var inputs: [Shape] { [shape] }
+  var isLinear: Bool { true }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    BuiltLayer(
+      layout: ParameterLayout(), statistics: ParameterLayout(), pack: { _, _ in },
+      run: { inputs, run in try passes(Band(index, of: count), inputs[0], run) })
+  }
+}
+
 /// Nearest upsampling.
 struct UpsampleCase: LayerCase {
   let shape: Shape, height: Int, width: Int

@@ -84,6 +84,20 @@ import Testing
           }
         }
       },
+      Case(testDescription: "weighted triplet", term: WeightedTriplet()) { _, embeddings, _ in
+        let rows = labels.indices.map { Array(embeddings[$0 * length..<($0 + 1) * length]) }
+        func mean(_ anchor: Int, _ others: [Int], _ sign: Double) -> Double {
+          let d = others.map { other in
+            max(1e-6, zip(rows[anchor], rows[other]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot())
+          }
+          return d.reduce(0) { $0 + $1 * exp(sign * $1) } / d.reduce(0) { $0 + exp(sign * $1) }
+        }
+        return rows.indices.reduce(0) { sum, a in
+          let same = rows.indices.filter { labels[$0] == labels[a] },
+            others = rows.indices.filter { labels[$0] != labels[a] }
+          return sum + log(1 + exp(mean(a, same, 1) - mean(a, others, -1))) / Double(rows.count)
+        }
+      },
       Case(testDescription: "length, of docs/extending.md", term: Length()) { _, embeddings, _ in
         embeddings.reduce(0) { $0 + $1 * $1 } / (2 * Double(labels.count))
       },

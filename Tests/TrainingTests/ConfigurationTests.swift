@@ -185,7 +185,7 @@ import Training
     ),
     (
       "model.heads=[{losses: []}]",
-      "model.heads[0].losses is []; expected list of loss terms of 1 to 16 among crossEntropy, triplet, focal, margin, centre, contrastive"
+      "model.heads[0].losses is []; expected list of loss terms of 1 to 16 among crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet"
     ),
     (
       "model.heads=[{losses: [{focal: {exponent: -1}}]}]",

@@ -34,6 +34,13 @@ import Training
       head("pool: max, mask: {stripe: {height: 0.5}}, losses: [crossEntropy, {centre: {weight: 0.1}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("mask: {channels: {rate: 0.3}}")),
     Case(
+      "model.trunk=resnet18", "model.head=baseline", "model.lastStride=1",
+      head("bands: 3, band: 2, mask: channels, pool: gem")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      "model.heads=[{name: a}, {name: upper, sources: [stage3, stage4], bands: 2}]"),
+    Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, weightedTriplet]")),
+    Case(
       "model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, {contrastive: {margin: 6}}]")),
     Case(
       "model.trunk=resnet18", "model.head=baseline",

@@ -17,13 +17,33 @@ extension CommandTests {
       #expect(try Command.succeed(["config", "--yaml", "--config", file]).output == yaml)
     }
 
+    /// Every recipe is found by its name, from any folder, says what it is, and is a configuration.
+    @Test func findsRecipesByName() throws {
+      let list = try Command.succeed(["config", "--recipes"]).output.split(separator: "\n")
+      let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../configs")
+        .path
+      let files = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }
+      #expect(list.count == files.count && list.count > 20)
+      for line in list {
+        let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+        #expect(words.count == 2 && files.contains(words[0] + ".yaml"), "\(line)")
+        #expect(try !Command.succeed(["config", "--yaml", "--config", words[0]]).output.isEmpty)
+      }
+      #expect(try Command.succeed(["config", "model.width", "--config", "quickstart"]).output.contains("0.25"))
+    }
+
     @Test func refuses() throws {
       for (arguments, words) in [
         (["sampling.image"], "unknown key sampling.image; did you mean sampling.images?"),
         (["--set", "threads", "3"], "--set threads: expected key=value"),
         (["--set", "sampling.image=4"], "did you mean sampling.images?"),
         (["threads", "--yaml"], "one at a time"), (["--markdown", "--set", "threads=3"], "--markdown"),
-        (["--config", "/dev/zero"], "not a regular file"),
+        (["--config", "/dev/zero"], "not a regular file"), (["--recipes", "--yaml"], "one at a time"),
+        (
+          ["--config", "quickstar"],
+          "no recipe of this name; lineup config --recipes lists them; did you mean quickstart?"
+        ),
+        (["--config", "none.yaml"], "none.yaml: no such configuration file"),
       ] {
         let outcome = try Command.run(["config"] + arguments, timeout: 30)
         #expect(outcome.code == 64 && outcome.output.isEmpty, "\(arguments)")

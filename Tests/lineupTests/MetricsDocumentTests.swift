@@ -15,7 +15,7 @@ extension CommandTests {
         ["train", "--data", data, "--output", scratch("run")] + Tiny.training
           + Tiny.settings(
             "schedule.epochs=1", "evaluation.everyEpochs=1", "evaluation.rerank=true", "msgr.lambda=0.01",
-            "adaptiveL2.enabled=true"))
+            "optimizer.clipNorm=10", "adaptiveL2.enabled=true"))
       let lines = try RunFiles(path: scratch("run")).metrics()
       let steps = lines.filter { $0["loss"] != nil }, evaluations = lines.filter { $0["loss"] == nil }
       #expect(steps.count == 8 && evaluations.count == 1)

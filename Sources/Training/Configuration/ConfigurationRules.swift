@@ -37,6 +37,7 @@ extension Configuration {
     for (index, head) in model.heads.enumerated() {
       let path = "model.heads[\(index)]", terms = head.losses.map(\.term)
       let names = terms.map(\.name)
+      try require(head.band <= head.bands, "\(path).band", head.band, "\(head.bands) or less (bands)")
       try require(Set(names).count == names.count, "\(path).losses", names.joined(separator: ", "), "each term once")
       for source in head.sources where source.isLevel {
         try require(
