@@ -1,0 +1,104 @@
+/// Colours of a whole image, bit by bit as Pillow computes them for RGB: `Image.convert`, `Image.point`, `ImageEnhance`, and
+/// torchvision's `adjust_hue` for Pillow's images.
+extension RGBImage {
+  /// The luminance of ITU-R 601, rounded: what Pillow's mode L has.
+  package static func luminance(_ red: UInt8, _ green: UInt8, _ blue: UInt8) -> UInt8 {
+    UInt8(truncatingIfNeeded: (Int32(red) * 19595 + Int32(green) * 38470 + Int32(blue) * 7471 + 0x8000) >> 16)
+  }
+
+  /// All three channels its luminance.
+  package mutating func removeColor() { eachPixel { r, g, b in (r, g, b) = Self.gray(r, g, b) } }
+
+  private static func gray(_ red: UInt8, _ green: UInt8, _ blue: UInt8) -> (UInt8, UInt8, UInt8) {
+    let gray = luminance(red, green, blue)
+    return (gray, gray, gray)
+  }
+
+  /// `factor` 0 is black, 1 the image.
+  package mutating func adjustBrightness(_ factor: Double) { look(up: Self.blend(0, factor)) }
+
+  /// `factor` 0 is the mean luminance everywhere, 1 the image.
+  package mutating func adjustContrast(_ factor: Double) {
+    var sum = 0
+    eachPixel { r, g, b in sum += Int(Self.luminance(r, g, b)) }
+    look(up: Self.blend(UInt8(Double(sum) / Double(width * height) + 0.5), factor))
+  }
+
+  /// `factor` 0 is gray, 1 the image.
+  package mutating func adjustSaturation(_ factor: Double) {
+    let factor = Float(factor)
+    eachPixel { r, g, b in
+      let gray = Self.luminance(r, g, b)
+      (r, g, b) = (Self.blend(gray, r, factor), Self.blend(gray, g, factor), Self.blend(gray, b, factor))
+    }
+  }
+
+  /// Each of 256 values, blended with `start`.
+  private static func blend(_ start: UInt8, _ factor: Double) -> [UInt8] {
+    (0...255).map { blend(start, $0, Float(factor)) }
+  }
+
+  /// `Image.blend`: on from `start` to `end`, `factor` of the way, cut off and clipped; in single precision.
+  static func blend(_ start: UInt8, _ end: UInt8, _ factor: Float) -> UInt8 {
+    UInt8(max(0, min(255, Float(start) + factor * Float(Int32(end) - Int32(start)))))
+  }
+
+  /// Another hue for every colour, `turn` of the circle away; saturation and value stay. Hues are rounded to 1/255.
+  package mutating func turnHue(_ turn: Double) {
+    let shift = UInt8(truncatingIfNeeded: Int(turn * 255))
+    eachPixel { r, g, b in
+      let high = max(r, g, b), low = min(r, g, b)
+      if high == low { return }
+      let range = Float(high - low)
+      let (toRed, toGreen, toBlue) = (Float(high - r) / range, Float(high - g) / range, Float(high - b) / range)
+      let sextant =
+        r == high
+        ? toBlue - toGreen : g == high ? Float(2 + Double(toRed - toBlue)) : Float(4 + Double(toGreen - toRed))
+      let circle = Double(sextant) / 6 + 1
+      let hue = UInt8(Double(Float(circle >= 1 ? circle - 1 : circle)) * 255) &+ shift
+      (r, g, b) = Self.color(hue, saturation: UInt8(Double(range / Float(high)) * 255), value: high)
+    }
+  }
+
+  private static func color(_ hue: UInt8, saturation: UInt8, value: UInt8) -> (UInt8, UInt8, UInt8) {
+    if saturation == 0 { return (value, value, value) }
+    let place = Double(hue) * 6 / 255, sextant = place.rounded(.down)
+    let share = Double(Float(saturation) / 255), part = Double(Float(place - sextant)), value = Double(value)
+    func level(_ factor: Double) -> UInt8 { UInt8(Float(value * factor).rounded(.toNearestOrAwayFromZero)) }
+    let high = UInt8(value), low = level(1 - share)
+    let falling = level(1 - share * part), rising = level(1 - share * (1 - part))
+    return switch Int(sextant) % 6 {
+    case 0: (high, rising, low)
+    case 1: (falling, high, low)
+    case 2: (low, high, rising)
+    case 3: (low, falling, high)
+    case 4: (rising, low, high)
+    default: (high, low, falling)
+    }
+  }
+
+  // MARK: - Passes over an image
+
+  @inline(__always)
+  private mutating func eachPixel(_ change: (inout UInt8, inout UInt8, inout UInt8) -> Void) {
+    pixels.withUnsafeMutableBufferPointer { pixels in
+      var place = 0
+      while place < pixels.count {
+        var (red, green, blue) = (pixels[place], pixels[place + 1], pixels[place + 2])
+        change(&red, &green, &blue)
+        (pixels[place], pixels[place + 1], pixels[place + 2]) = (red, green, blue)
+        place += 3
+      }
+    }
+  }
+
+  /// `table` has what each of 256 values becomes, in all channels.
+  mutating func look(up table: [UInt8]) {
+    precondition(table.count == 256)
+    pixels.withUnsafeMutableBufferPointer { pixels in
+      table.withUnsafeBufferPointer { table in
+        for place in pixels.indices { pixels[place] = table[Int(pixels[place])] }
+      }
+    }
+  }
+}
