@@ -39,42 +39,52 @@ extension RGBImage {
   }
 
   /// `Image.blend`: on from `start` to `end`, `factor` of the way, cut off and clipped; in single precision.
+  @inline(__always)
   static func blend(_ start: UInt8, _ end: UInt8, _ factor: Float) -> UInt8 {
-    UInt8(max(0, min(255, Float(start) + factor * Float(Int32(end) - Int32(start)))))
+    let value = Float(start) + factor * Float(Int32(end) - Int32(start))
+    return UInt8(truncatingIfNeeded: Int32(max(0, min(255, value))))
   }
 
   /// Another hue for every colour, `turn` of the circle away; saturation and value stay. Hues are rounded to 1/255.
   package mutating func turnHue(_ turn: Double) {
     let shift = UInt8(truncatingIfNeeded: Int(turn * 255))
-    eachPixel { r, g, b in
-      let high = max(r, g, b), low = min(r, g, b)
-      if high == low { return }
-      let range = Float(high - low)
-      let (toRed, toGreen, toBlue) = (Float(high - r) / range, Float(high - g) / range, Float(high - b) / range)
-      let sextant =
-        r == high
-        ? toBlue - toGreen : g == high ? Float(2 + Double(toRed - toBlue)) : Float(4 + Double(toGreen - toRed))
-      let circle = Double(sextant) / 6 + 1
-      let hue = UInt8(Double(Float(circle >= 1 ? circle - 1 : circle)) * 255) &+ shift
-      (r, g, b) = Self.color(hue, saturation: UInt8(Double(range / Float(high)) * 255), value: high)
+    Self.hues.withUnsafeBufferPointer { hues in
+      eachPixel { r, g, b in
+        let high = max(max(r, g), b), low = min(min(r, g), b)
+        if high == low { return }
+        let range = Float(high - low), saturation = Int32(range / Float(high) * 255)
+        if saturation == 0 {
+          (r, g, b) = (high, high, high)
+          return
+        }
+        let (toRed, toGreen, toBlue) = (Float(high - r) / range, Float(high - g) / range, Float(high - b) / range)
+        // Single and double precision where Pillow has them.
+        let sextant =
+          r == high
+          ? toBlue - toGreen
+          : g == high
+            ? Float(2 + Double(toRed) - Double(toBlue)) : Float(4 + Double(toGreen) - Double(toRed))
+        let circle = Double(sextant) / 6 + 1
+        let hue = hues[Int(UInt8(Float(circle >= 1 ? circle - 1 : circle) * 255) &+ shift)]
+        let share = Float(saturation) / 255, value = Float(high)
+        @inline(__always) func level(_ factor: Float) -> UInt8 { UInt8(value * factor + 0.5) }
+        let bottom = level(1 - share), falling = level(1 - share * hue.part), rising = level(1 - share * (1 - hue.part))
+        switch hue.sextant {
+        case 0: (r, g, b) = (high, rising, bottom)
+        case 1: (r, g, b) = (falling, high, bottom)
+        case 2: (r, g, b) = (bottom, high, rising)
+        case 3: (r, g, b) = (bottom, falling, high)
+        case 4: (r, g, b) = (rising, bottom, high)
+        default: (r, g, b) = (high, bottom, falling)
+        }
+      }
     }
   }
 
-  private static func color(_ hue: UInt8, saturation: UInt8, value: UInt8) -> (UInt8, UInt8, UInt8) {
-    if saturation == 0 { return (value, value, value) }
-    let place = Double(hue) * 6 / 255, sextant = place.rounded(.down)
-    let share = Double(Float(saturation) / 255), part = Double(Float(place - sextant)), value = Double(value)
-    func level(_ factor: Double) -> UInt8 { UInt8(Float(value * factor).rounded(.toNearestOrAwayFromZero)) }
-    let high = UInt8(value), low = level(1 - share)
-    let falling = level(1 - share * part), rising = level(1 - share * (1 - part))
-    return switch Int(sextant) % 6 {
-    case 0: (high, rising, low)
-    case 1: (falling, high, low)
-    case 2: (low, high, rising)
-    case 3: (low, falling, high)
-    case 4: (rising, low, high)
-    default: (high, low, falling)
-    }
+  /// Between which two pure colours each hue is, and how far on.
+  private static let hues: [(sextant: Int, part: Float)] = (0...255).map {
+    let place = Double($0) * 6 / 255, sextant = place.rounded(.down)
+    return (Int(sextant) % 6, Float(place - sextant))
   }
 
   // MARK: - Passes over an image
