@@ -43,18 +43,19 @@ static void start(struct reading *reading) {
   reading->info = reading->png ? png_create_info_struct(reading->png) : NULL;
   if (!reading->info) leave(reading, LINEUP_IMAGE_INTERNAL, "out of memory, or another libpng than it was built with");
   png_set_read_fn(reading->png, reading, read_bytes);
-  // The bound is on pixels, below. Profiles and texts are neither unpacked nor kept.
+  // The bounds are below. Profiles and texts are neither unpacked nor kept.
   png_set_user_limits(reading->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_keep_unknown_chunks(reading->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(reading->png, reading->info);
 
   const uint32_t width = png_get_image_width(reading->png, reading->info);
   const uint32_t height = png_get_image_height(reading->png, reading->info);
-  if ((uint64_t)width * height > LINEUP_IMAGE_MAX_PIXELS) {
-    char text[LINEUP_IMAGE_MESSAGE_BYTES];
-    snprintf(text, sizeof text, "%u x %u pixels, and more than %d are refused", width, height, LINEUP_IMAGE_MAX_PIXELS);
-    leave(reading, LINEUP_IMAGE_REFUSED, text);
-  }
+  const int isLong = width > LINEUP_PNG_MAX_SIDE || height > LINEUP_PNG_MAX_SIDE;
+  if (!isLong && (uint64_t)width * height <= LINEUP_IMAGE_MAX_PIXELS) return;
+  char text[LINEUP_IMAGE_MESSAGE_BYTES];
+  snprintf(text, sizeof text, "%u x %u pixels, and more than %d%s are refused", width, height,
+           isLong ? LINEUP_PNG_MAX_SIDE : LINEUP_IMAGE_MAX_PIXELS, isLong ? " a side" : "");
+  leave(reading, LINEUP_IMAGE_REFUSED, text);
 }
 
 // A row of 16-bit gray, most significant byte first, as RGB in its place.

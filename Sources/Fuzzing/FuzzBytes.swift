@@ -1,5 +1,5 @@
 /// Bytes that seeds and targets have in common.
-enum FuzzBytes {
+package enum FuzzBytes {
   static let digestOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
   static func npy(rows: Int, columns: Int, descr: String = "<f4") -> [UInt8] {
@@ -27,7 +27,7 @@ enum FuzzBytes {
   }
 
   /// The same with the sums that a PNG's chunks should have, as far as there are whole chunks.
-  static func withSums(_ png: [UInt8]) -> [UInt8] {
+  package static func withSums(_ png: [UInt8]) -> [UInt8] {
     var png = png, place = 8
     while place + 12 <= png.count {
       let end = place + 8 + png[place..<(place + 4)].reduce(0) { $0 << 8 | Int($1) }

@@ -11,7 +11,9 @@ import Testing
   @Test func operationsAreThoseOfPillow() throws {
     let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Augmentations.txt")
     let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
-    let images = [formulaImage(width: 31, height: 64), soft(width: 40, height: 22), formulaImage(width: 48, height: 24)]
+    let images = [
+      formulaImage(width: 31, height: 64), soft(width: 40, height: 22), formulaImage(width: 48, height: 24),
+    ]
     #expect(lines.count == 56)
     for line in lines {
       let fields = line.split(separator: " ").map(String.init)
@@ -60,7 +62,9 @@ import Testing
   @Test func imagesTooSmallForAnOperationStayWhole() {
     for (width, height) in [(1, 1), (2, 7), (9, 2)] {
       var image = formulaImage(width: width, height: height)
-      for name in ["gray", "equalize", "autocontrast", "sharpness", "shear", "hue", "contrast"] { operate(name, 0.3, &image) }
+      for name in ["gray", "equalize", "autocontrast", "sharpness", "shear", "hue", "contrast"] {
+        operate(name, 0.3, &image)
+      }
       operate("rotate", 10, &image)
       #expect(image.pixels.count == width * height * 3)
     }
@@ -112,7 +116,8 @@ import Testing
       expected.removeColor()
       for place in 0..<512 {
         let rgb = Array(a[(place * 3)..<(place * 3 + 3)]), seen = Array(b[(place * 3)..<(place * 3 + 3)])
-        #expect(seen == Array(expected.pixels[(place * 3)..<(place * 3 + 3)]) || seen == rgb && rgb == ImageNet.meanColor)
+        #expect(
+          seen == Array(expected.pixels[(place * 3)..<(place * 3 + 3)]) || seen == rgb && rgb == ImageNet.meanColor)
       }
     }
     for (a, b) in zip(outputs(usual, image, count: 50), outputs(noisy, image, count: 50)) {
@@ -134,6 +139,25 @@ import Testing
     policy.probability = 1
     #expect((250..<400).contains(changed { $0.autoAugment = .reid(policy) }))
     #expect((250..<400).contains(changed { $0.autoAugment = .imagenet(policy) }))
+  }
+
+  /// Every outcome of the policy for re-identification, and no other.
+  @Test func thePolicyDoesItsPairs() {
+    let image = formulaImage(width: 16, height: 32)
+    func after(_ steps: [(String, Double)]) -> [UInt8] {
+      var image = image
+      for (name, value) in steps { operate(name, value, &image) }
+      return image.pixels
+    }
+    let equalized = ("equalize", 0.0), slope = 0.3 * 5 / 9
+    let outcomes = [
+      [], [equalized], [equalized, equalized], [("posterize", 5)], [("posterize", 6), equalized],
+      [equalized, ("posterize", 5)], [("shear", slope), equalized], [("shear", -slope), equalized],
+    ].map(after)
+    var policy = PolicyOptions(), transforms = plain
+    policy.probability = 1
+    transforms.autoAugment = .reid(policy)
+    #expect(Set(outputs(transforms, image, count: 600)) == Set(outcomes))
   }
 
   /// With one amount alone, every result is that operation's with a factor in its range.
@@ -206,7 +230,8 @@ import Testing
 
   @Test func patchesArePartsOfTheOtherImage() throws {
     let white = RGBImage(width: 16, height: 32, pixels: Array(repeating: 255, count: 1536))
-    let donor = formulaImage(width: 16, height: 32), colors = Set((0..<512).map { Array(donor.pixels[($0 * 3)..<($0 * 3 + 3)]) })
+    let donor = formulaImage(width: 16, height: 32),
+      colors = Set((0..<512).map { Array(donor.pixels[($0 * 3)..<($0 * 3 + 3)]) })
     var transforms = plain
     transforms.patchProbability = 0.5
     var sources: Set<Int> = [], patched = 0
@@ -250,7 +275,8 @@ import Testing
           let own = (rank * 12 / ranks)..<((rank + 1) * 12 / ranks)
           let loader = BatchLoader(threads: threads, seed: 9)
           var request = BatchRequest(
-            samples: Array(samples[own]), positions: own.map { 36 + $0 }, epoch: 2, transforms: transforms, augment: true)
+            samples: Array(samples[own]), positions: own.map { 36 + $0 }, epoch: 2, transforms: transforms,
+            augment: true)
           request.donors = samples
           loader.submit(request)
           return try loader.next().pixels

@@ -22,6 +22,8 @@ enum {
   LINEUP_IMAGE_MAX_PIXELS = 100000000,
   /// Files of more scans than this are refused: a small file of many scans can take hours to decode.
   LINEUP_JPEG_MAX_SCANS = 500,
+  /// PNGs wider or higher are refused: libpng holds rows of up to 8 bytes a pixel. (A JPEG has 65535 at most.)
+  LINEUP_PNG_MAX_SIDE = 65535,
 };
 
 enum {

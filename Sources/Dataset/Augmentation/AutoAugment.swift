@@ -8,7 +8,7 @@ package enum AutoAugment: PartChoice {
     package var meaning: String {
       switch self {
       case .none: "nothing"
-      case .reid: "ImageNet's policy without what turns or inverts a person (fast-reid)"
+      case .reid: "those pairs of ImageNet's policy that equalize, posterize or shear (fast-reid)"
       case .imagenet: "ImageNet's policy (Cubuk et al., 2019)"
       }
     }

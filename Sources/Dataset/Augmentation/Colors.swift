@@ -65,9 +65,12 @@ extension RGBImage {
           : g == high
             ? Float(2 + Double(toRed) - Double(toBlue)) : Float(4 + Double(toGreen) - Double(toRed))
         let circle = Double(sextant) / 6 + 1
-        let hue = hues[Int(UInt8(Float(circle >= 1 ? circle - 1 : circle) * 255) &+ shift)]
+        let place = UInt8(truncatingIfNeeded: Int32(Float(circle >= 1 ? circle - 1 : circle) * 255))
+        let hue = hues[Int(place &+ shift)]
         let share = Float(saturation) / 255, value = Float(high)
-        @inline(__always) func level(_ factor: Float) -> UInt8 { UInt8(value * factor + 0.5) }
+        @inline(__always) func level(_ factor: Float) -> UInt8 {
+          UInt8(truncatingIfNeeded: Int32(value * factor + 0.5))
+        }
         let bottom = level(1 - share), falling = level(1 - share * hue.part), rising = level(1 - share * (1 - hue.part))
         switch hue.sextant {
         case 0: (r, g, b) = (high, rising, bottom)

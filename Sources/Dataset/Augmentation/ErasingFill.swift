@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 
 /// `data.erasingFill`: what an erased rectangle is covered with.
-package enum ErasingFill: String, CaseIterable, Codable, Sendable {
+package enum ErasingFill: String, CaseIterable, Sendable {
   case mean, color, noise
 
   package var meaning: String {
@@ -16,7 +16,7 @@ package enum ErasingFill: String, CaseIterable, Codable, Sendable {
   /// Colours have the mean and deviation of ImageNet's channels, rounded to 8 bits and so cut off at black and white. 64 bits
   /// are drawn for each.
   func cover(_ hole: Rectangle, of image: inout RGBImage, _ random: inout CounterRandom) {
-    let width = image.width, once = self == .color ? random.next() : 0
+    let width = image.width, mean = ImageNet.meanColor, once = self == .color ? random.next() : 0
     image.pixels.withUnsafeMutableBufferPointer { pixels in
       Self.levels.withUnsafeBufferPointer { levels in
         for y in hole.top..<(hole.top + hole.height) {
@@ -25,7 +25,7 @@ package enum ErasingFill: String, CaseIterable, Codable, Sendable {
             for channel in 0..<3 {
               pixels[(y * width + x) * 3 + channel] =
                 self == .mean
-                ? ImageNet.meanColor[channel] : levels[channel << 16 | Int(bits >> (16 * channel) & 0xFFFF)]
+                ? mean[channel] : levels[channel << 16 | Int(bits >> (16 * channel) & 0xFFFF)]
             }
           }
         }
