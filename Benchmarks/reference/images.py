@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)
@@ -61,11 +61,11 @@ def classes_of(identities: list[int], known: list[int] | None = None) -> Tensor:
 
 
 def load_pixels(paths: list[str], height: int, width: int) -> Tensor:
-    """Normalized pixels (B, 3, height, width) in float64: decoded, resized bilinearly in 8 bits where needed."""
+    """Normalized pixels (B, 3, height, width) in float64: decoded and turned upright, resized bilinearly in 8 bits where needed."""
     batch = np.empty((len(paths), 3, height, width))
     for index, path in enumerate(paths):
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            image = ImageOps.exif_transpose(file).convert("RGB")
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         pixels = np.asarray(image, dtype=np.float64) / 255

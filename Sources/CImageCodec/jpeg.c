@@ -20,7 +20,7 @@ struct failing {
 
 static void leave(struct failing *failing, int status, const char *message) {
   failing->status = status;
-  snprintf(failing->message, LINEUP_JPEG_MESSAGE_BYTES, "%s", message);
+  snprintf(failing->message, LINEUP_IMAGE_MESSAGE_BYTES, "%s", message);
   longjmp(failing->out, 1);
 }
 
@@ -28,7 +28,7 @@ static void on_error(j_common_ptr info) {
   struct failing *failing = (struct failing *)info->err;
   char text[JMSG_LENGTH_MAX];
   failing->manager.format_message(info, text);
-  leave(failing, failing->manager.msg_code == JERR_OUT_OF_MEMORY ? LINEUP_JPEG_INTERNAL : LINEUP_JPEG_DAMAGED, text);
+  leave(failing, failing->manager.msg_code == JERR_OUT_OF_MEMORY ? LINEUP_IMAGE_INTERNAL : LINEUP_IMAGE_DAMAGED, text);
 }
 
 // Level -1 is a warning: libjpeg would go on with gray or smeared pixels. Two of them concern metadata only.
@@ -61,9 +61,9 @@ struct decoding {
 
 static void on_progress(j_common_ptr info) {
   if (((j_decompress_ptr)info)->input_scan_number <= LINEUP_JPEG_MAX_SCANS) return;
-  char text[LINEUP_JPEG_MESSAGE_BYTES];
+  char text[LINEUP_IMAGE_MESSAGE_BYTES];
   snprintf(text, sizeof text, "more than %d scans, which is refused", LINEUP_JPEG_MAX_SCANS);
-  leave((struct failing *)info->err, LINEUP_JPEG_REFUSED, text);
+  leave((struct failing *)info->err, LINEUP_IMAGE_REFUSED, text);
 }
 
 static void start(struct decoding *decoding, const uint8_t *bytes, size_t length) {
@@ -73,24 +73,24 @@ static void start(struct decoding *decoding, const uint8_t *bytes, size_t length
   jpeg_mem_src(&decoding->info, bytes, length);
   jpeg_read_header(&decoding->info, TRUE);
 
-  char text[LINEUP_JPEG_MESSAGE_BYTES];
+  char text[LINEUP_IMAGE_MESSAGE_BYTES];
   uint64_t pixels = (uint64_t)decoding->info.image_width * decoding->info.image_height;
-  if (pixels > LINEUP_JPEG_MAX_PIXELS) {
+  if (pixels > LINEUP_IMAGE_MAX_PIXELS) {
     snprintf(text, sizeof text, "%u x %u pixels, and more than %d are refused", decoding->info.image_width,
-             decoding->info.image_height, LINEUP_JPEG_MAX_PIXELS);
-    leave(&decoding->failing, LINEUP_JPEG_REFUSED, text);
+             decoding->info.image_height, LINEUP_IMAGE_MAX_PIXELS);
+    leave(&decoding->failing, LINEUP_IMAGE_REFUSED, text);
   }
   switch (decoding->info.jpeg_color_space) {
     case JCS_GRAYSCALE: case JCS_YCbCr: case JCS_RGB:
       decoding->info.out_color_space = JCS_RGB;
       break;
     case JCS_CMYK: case JCS_YCCK:
-      leave(&decoding->failing, LINEUP_JPEG_REFUSED, "a CMYK image; only gray and RGB are read");
+      decoding->info.out_color_space = JCS_CMYK;
       break;
     default:
-      snprintf(text, sizeof text, "an image of %d unknown channels; only gray and RGB are read",
+      snprintf(text, sizeof text, "an image of %d unknown channels; only gray, RGB and CMYK are read",
                decoding->info.num_components);
-      leave(&decoding->failing, LINEUP_JPEG_REFUSED, text);
+      leave(&decoding->failing, LINEUP_IMAGE_REFUSED, text);
   }
 }
 
@@ -100,7 +100,19 @@ static int read_header_guarded(
   start(decoding, bytes, length);
   *width = (int)decoding->info.image_width;
   *height = (int)decoding->info.image_height;
-  return LINEUP_JPEG_OK;
+  return LINEUP_IMAGE_OK;
+}
+
+// A row of inverted inks as RGB: light − ink · light / 255, rounded as Pillow rounds it.
+static void mix_inks(const uint8_t *inks, uint8_t *pixels, size_t width) {
+  for (size_t x = 0; x < width; x++) {
+    const unsigned light = inks[4 * x + 3];
+    for (int c = 0; c < 3; c++) {
+      const unsigned product = (255u - inks[4 * x + c]) * light + 128;
+      const unsigned ink = ((product >> 8) + product) >> 8;
+      pixels[3 * x + c] = (uint8_t)(light - ink);
+    }
+  }
 }
 
 static int decode_guarded(
@@ -109,15 +121,21 @@ static int decode_guarded(
   start(decoding, bytes, length);
   jpeg_start_decompress(&decoding->info);
   const size_t stride = (size_t)decoding->info.output_width * 3;
-  if (decoding->info.output_components != 3 || stride * decoding->info.output_height != capacity)
-    leave(&decoding->failing, LINEUP_JPEG_INTERNAL, "the pixel buffer does not fit the image");
+  const int components = decoding->info.output_components;
+  if ((components != 3 && components != 4) || stride * decoding->info.output_height != capacity)
+    leave(&decoding->failing, LINEUP_IMAGE_INTERNAL, "the pixel buffer does not fit the image");
+  // libjpeg releases it with the image.
+  JSAMPARRAY inks = components == 4
+    ? decoding->info.mem->alloc_sarray((j_common_ptr)&decoding->info, JPOOL_IMAGE, decoding->info.output_width * 4, 1)
+    : NULL;
   while (decoding->info.output_scanline < decoding->info.output_height) {
     JSAMPROW row = pixels + stride * decoding->info.output_scanline;
-    jpeg_read_scanlines(&decoding->info, &row, 1);
+    jpeg_read_scanlines(&decoding->info, inks ? inks : &row, 1);
+    if (inks) mix_inks(inks[0], row, decoding->info.output_width);
   }
   // Reads on to the end marker, so that a file cut short is noticed.
   jpeg_finish_decompress(&decoding->info);
-  return LINEUP_JPEG_OK;
+  return LINEUP_IMAGE_OK;
 }
 
 int lineup_jpeg_read_header(const uint8_t *bytes, size_t length, int *width, int *height, char *message) {
@@ -156,7 +174,7 @@ static struct encoding *encoding_of(j_compress_ptr info) { return (struct encodi
 static void grow(struct encoding *encoding, size_t used) {
   size_t capacity = encoding->capacity ? encoding->capacity * 2 : 16384;
   uint8_t *larger = realloc(encoding->bytes, capacity);
-  if (!larger) leave(&encoding->failing, LINEUP_JPEG_INTERNAL, "out of memory");
+  if (!larger) leave(&encoding->failing, LINEUP_IMAGE_INTERNAL, "out of memory");
   encoding->bytes = larger;
   encoding->capacity = capacity;
   encoding->destination.next_output_byte = larger + used;
@@ -195,7 +213,7 @@ static int encode_guarded(struct encoding *encoding, const uint8_t *pixels, int 
     jpeg_write_scanlines(&encoding->info, &row, 1);
   }
   jpeg_finish_compress(&encoding->info);
-  return LINEUP_JPEG_OK;
+  return LINEUP_IMAGE_OK;
 }
 
 int lineup_jpeg_encode(
@@ -206,13 +224,13 @@ int lineup_jpeg_encode(
   memset(&encoding, 0, sizeof encoding);
   prepare(&encoding.failing, message);
   if (width < 1 || height < 1 || width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION) {
-    snprintf(message, LINEUP_JPEG_MESSAGE_BYTES, "a JPEG cannot have %d x %d pixels", width, height);
-    return LINEUP_JPEG_INTERNAL;
+    snprintf(message, LINEUP_IMAGE_MESSAGE_BYTES, "a JPEG cannot have %d x %d pixels", width, height);
+    return LINEUP_IMAGE_INTERNAL;
   }
   encoding.info.err = &encoding.failing.manager;
   int status = encode_guarded(&encoding, pixels, width, height, quality);
   jpeg_destroy_compress(&encoding.info);
-  if (status != LINEUP_JPEG_OK) {
+  if (status != LINEUP_IMAGE_OK) {
     free(encoding.bytes);
     return status;
   }

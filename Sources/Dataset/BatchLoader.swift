@@ -18,6 +18,8 @@ package struct BatchRequest: Sendable {
   package var positions: [Int]
   package var epoch: Int
   package var transforms: Transforms
+  /// The images that patches may come from, the same ones on all ranks: those of the whole batch.
+  package var donors: [Sample] = []
   /// The training transform; otherwise the evaluation's.
   package var augment: Bool
   /// Every image mirrored after its transform: the second pass of flip-averaged features.
@@ -216,25 +218,54 @@ private final class LoaderQueue: @unchecked Sendable {
   }
 
   private func decode(_ index: Int, of request: BatchRequest) -> Decoded {
-    let path = request.samples[index].path
-    let bytes: [UInt8], image: RGBImage
+    let transforms = request.transforms, position = request.positions[index], image: RGBImage
+    switch read(request.samples[index].path) {
+    case .success(let whole): image = whole
+    case .failure(let problem): return problem.decoded
+    }
+    var pixels: [UInt8]
+    if request.augment {
+      var patch: (Patch, RGBImage)?
+      let count = request.donors.count
+      if let place = transforms.patch(among: count, seed: seed, epoch: request.epoch, position: position) {
+        switch read(request.donors[place.source].path) {
+        case .success(let donor): patch = (place, donor)
+        // Counted where it is an image of the batch; here there is nothing to cut out.
+        case .failure(.damaged): break
+        case .failure(let problem): return problem.decoded
+        }
+      }
+      pixels = transforms.augmented(image, seed: seed, epoch: request.epoch, position: position, patch: patch)
+    } else {
+      pixels = transforms.evaluation(image)
+    }
+    if request.flipAll { Mirror.rows(&pixels, width: transforms.width) }
+    return .pixels(pixels)
+  }
+
+  private enum Problem: Error {
+    case damaged(Failure), unreadable(Failure)
+
+    var decoded: Decoded {
+      switch self {
+      case .damaged(let failure): .damaged(failure)
+      case .unreadable(let failure): .unreadable(failure)
+      }
+    }
+  }
+
+  private func read(_ path: String) -> Result<RGBImage, Problem> {
+    let bytes: [UInt8]
     do {
       bytes = try ImageCodec.read(path)
     } catch {
-      return .unreadable(error)
+      return .failure(.unreadable(error))
     }
     do {
-      image = try ImageCodec.decode(bytes: bytes, path: path)
+      return .success(try ImageCodec.decode(bytes: bytes, path: path))
     } catch {
-      return .damaged(error as? Failure ?? .internal("\(path): \(error)"))
+      return .failure(.damaged(error as? Failure ?? .internal("\(path): \(error)")))
     }
-    let transforms = request.transforms
-    var pixels =
-      request.augment
-      ? transforms.augmented(image, seed: seed, epoch: request.epoch, position: request.positions[index])
-      : transforms.evaluation(image)
-    if request.flipAll { Mirror.rows(&pixels, width: transforms.width) }
-    return .pixels(pixels)
   }
 
   private func assemble(_ job: Work) throws -> ImageBatch {

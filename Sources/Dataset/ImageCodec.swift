@@ -23,15 +23,18 @@ package struct RGBImage: Sendable, Equatable {
   }
 }
 
-/// JPEG files to `RGBImage` and back, through libjpeg; the pixels equal those that Pillow decodes.
+/// JPEG and PNG files to `RGBImage`, and back to JPEG, through libjpeg and libpng. What is in a file decides, not its name.
 ///
-/// Every error of reading is a `Failure.data("<path>: <reason>")`; a file cut short or otherwise damaged is an error, even
-/// where libjpeg would make up the rest of the picture. The Exif orientation is not applied.
+/// The pixels equal those of Pillow's `ImageOps.exif_transpose(Image.open(path)).convert("RGB")`: inks and gray are made RGB,
+/// alpha is dropped, and the Exif orientation is applied. Every error of reading is a `Failure.data("<path>: <reason>")`; a
+/// file cut short or otherwise damaged is an error, even where the library would make up the rest of the picture.
 package enum ImageCodec {
-  /// Larger files are not images that fit `LINEUP_JPEG_MAX_PIXELS`.
+  static let pngSignature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+
+  /// Larger files are not images that fit `LINEUP_IMAGE_MAX_PIXELS`.
   package static let largestFile = 1 << 28
 
-  /// Reads and decodes the JPEG file at `path`.
+  /// Reads and decodes the file at `path`.
   package static func decode(path: String) throws -> RGBImage {
     try decode(bytes: read(path), path: path)
   }
@@ -41,16 +44,20 @@ package enum ImageCodec {
     try InputFile.read(path, limit: largestFile)
   }
 
-  /// Decodes a JPEG in memory; `path` is for the errors.
+  /// Decodes an image in memory; `path` is for the errors.
   package static func decode(bytes: [UInt8], path: String) throws -> RGBImage {
+    let isPNG = bytes.starts(with: pngSignature)
+    let readHeader = isPNG ? lineup_png_read_header : lineup_jpeg_read_header
+    let decode = isPNG ? lineup_png_decode : lineup_jpeg_decode
     var width: CInt = 0, height: CInt = 0
-    try check(path) { lineup_jpeg_read_header(bytes, bytes.count, &width, &height, $0) }
+    try check(path) { readHeader(bytes, bytes.count, &width, &height, $0) }
     let count = Int(width) * Int(height) * 3
     let pixels = try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      try check(path) { lineup_jpeg_decode(bytes, bytes.count, buffer.baseAddress, count, $0) }
+      try check(path) { decode(bytes, bytes.count, buffer.baseAddress, count, $0) }
       initialized = count
     }
-    return RGBImage(width: Int(width), height: Int(height), pixels: pixels)
+    let stored = RGBImage(width: Int(width), height: Int(height), pixels: pixels)
+    return Orientation(ofFile: bytes).applied(to: stored)
   }
 
   /// The JPEG of `image` at `quality` 1...100; `path` is for the errors.
@@ -71,13 +78,13 @@ package enum ImageCodec {
     try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
   }
 
-  /// The one door to the C functions: a status that is not OK becomes a `Failure` with libjpeg's message.
+  /// The one door to the C functions: a status that is not OK becomes a `Failure` with the library's message.
   private static func check(_ path: String, _ call: (UnsafeMutablePointer<CChar>) -> CInt) throws {
-    var message = [CChar](repeating: 0, count: Int(LINEUP_JPEG_MESSAGE_BYTES))
+    var message = [CChar](repeating: 0, count: Int(LINEUP_IMAGE_MESSAGE_BYTES))
     let status = message.withUnsafeMutableBufferPointer { call($0.baseAddress!) }
-    guard status != CInt(LINEUP_JPEG_OK) else { return }
+    guard status != CInt(LINEUP_IMAGE_OK) else { return }
     let text = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let kind: Failure.Kind = status == CInt(LINEUP_JPEG_INTERNAL) ? .internal : .data
+    let kind: Failure.Kind = status == CInt(LINEUP_IMAGE_INTERNAL) ? .internal : .data
     throw Failure(kind, "\(path): \(text)")
   }
 }

@@ -4,8 +4,8 @@ import Tensors
 
 /// The images of a folder.
 enum ImageFolder {
-  /// The names of the JPEG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
-  /// that cannot be read here (PNG, …) are an error rather than silently missing.
+  /// The names of the JPEG and PNG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
+  /// that cannot be read here (WebP, …) are an error rather than silently missing.
   static func names(in folder: String) throws -> [String] {
     guard InputFile.isFolder(folder) else { throw Failure.data(folder, "no such folder") }
     let all: [String]
@@ -17,13 +17,13 @@ enum ImageFolder {
     var names: [String] = []
     for name in all where !name.hasPrefix(".") {
       switch name.split(separator: ".", omittingEmptySubsequences: false).last.map({ $0.lowercased() }) ?? "" {
-      case "jpg", "jpeg": names.append(name)
-      case "png", "bmp", "gif", "tif", "tiff", "webp":
-        throw Failure.data(joinPath(folder, name), "only JPEG images (*.jpg, *.jpeg) are read")
+      case "jpg", "jpeg", "png": names.append(name)
+      case "bmp", "gif", "tif", "tiff", "webp":
+        throw Failure.data(joinPath(folder, name), "only JPEG and PNG images (*.jpg, *.jpeg, *.png) are read")
       default: break
       }
     }
-    if names.isEmpty { throw Failure.data(folder, "no image (*.jpg) in it") }
+    if names.isEmpty { throw Failure.data(folder, "no image (*.jpg, *.png) in it") }
     return names.sorted()
   }
 

@@ -32,7 +32,7 @@ package enum ImageList {
     try AtomicFiles.write(text, to: path)
   }
 
-  /// Every JPEG of `folder` itself, in the order of the names. Identity and camera are those of a Market-1501 name
+  /// Every image of `folder` itself, in the order of the names. Identity and camera are those of a Market-1501 name
   /// (junk stays, as −1), and −1 where the name tells none.
   package static func images(inFolder folder: String) throws -> [Sample] {
     try ImageFolder.names(in: folder).map { file in

@@ -1,6 +1,6 @@
 /// One image of a data set, with what is known about it.
 package struct Sample: Sendable, Equatable, Hashable, Codable {
-  /// The JPEG file, as it can be opened.
+  /// The image file, as it can be opened.
   package let path: String
   /// The person (or vehicle); −1 unknown or junk, 0 a distractor in Market-1501's layout.
   package let identity: Int

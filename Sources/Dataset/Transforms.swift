@@ -8,9 +8,16 @@ package struct Transforms: Sendable, Equatable {
   package var crop = CropChoice(.enlarge)
   /// How often a training image is mirrored.
   package var flipProbability = 0.5
-  /// How often a rectangle of a training image is covered with ImageNet's mean colour (Zhong et al., "Random erasing
-  /// data augmentation", AAAI 2020: 2–40 % of the area, height to width 0.3–3.33).
+  package var autoAugment = AutoAugment(.none)
+  package var colorJitter = ColorJitter(.none)
+  /// How often a training image is made gray (Pillow's mode L).
+  package var grayProbability = 0.0
+  /// How often a part of another training image is put on a training image.
+  package var patchProbability = 0.0
+  /// How often a rectangle of a training image is covered (Zhong et al., "Random erasing data augmentation", AAAI 2020:
+  /// 2–40 % of the area, height to width 0.3–3.33).
   package var erasingProbability = 0.0
+  package var erasingFill = ErasingFill.mean
 
   package init(height: Int, width: Int, erasingProbability: Double = 0) {
     precondition(height > 0 && width > 0)
@@ -24,25 +31,54 @@ package struct Transforms: Sendable, Equatable {
     Resampling.resize(image, width: width, height: height).pixels
   }
 
-  /// For training: cropped, perhaps mirrored, perhaps erased.
+  /// For training: cropped, perhaps mirrored, then in this order perhaps each of a policy's operations, jittered colours, gray,
+  /// a patch and a rectangle erased.
   ///
-  /// A function of the image and (seed, epoch, position) alone, `position` being the image's place in the epoch's
+  /// A function of the image, `patch` and (seed, epoch, position) alone, `position` being the image's place in the epoch's
   /// sequence of all ranks, so that it does not matter which rank or thread does it. Drawn in the order crop (where it
-  /// is not certain), top, left (where there is a choice), mirror, erase, and then the attempts for a rectangle.
-  package func augmented(_ image: RGBImage, seed: UInt64, epoch: Int, position: Int) -> [UInt8] {
-    var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .augmentation)
-    var pixels = cropped(image, &random)
+  /// is not certain), top, left (where there is a choice), mirror, erase, and then the attempts for a rectangle. Everything else
+  /// has a stream of random numbers of its own, so that turning one on changes none of the others.
+  ///
+  /// - Parameter patch: that of `patch(among:seed:epoch:position:)`, with the image it is from.
+  package func augmented(
+    _ image: RGBImage, seed: UInt64, epoch: Int, position: Int, patch: (place: Patch, donor: RGBImage)? = nil
+  ) -> [UInt8] {
+    func stream(_ purpose: CounterRandom.Purpose) -> CounterRandom {
+      CounterRandom(seed: seed, epoch: epoch, position: position, purpose: purpose)
+    }
+    var random = stream(.augmentation)
+    var image = RGBImage(width: width, height: height, pixels: cropped(image, &random))
     let flips = random.uniform() < flipProbability
     let erases = random.uniform() < erasingProbability
-    if flips { Mirror.rows(&pixels, width: width) }
-    if erases, let hole = hole(&random) {
-      for y in hole.top..<(hole.top + hole.height) {
-        for x in hole.left..<(hole.left + hole.width) {
-          for channel in 0..<3 { pixels[(y * width + x) * 3 + channel] = ImageNet.meanColor[channel] }
-        }
-      }
+    if flips { Mirror.rows(&image.pixels, width: width) }
+    if autoAugment.kind != .none {
+      var random = stream(.policy)
+      autoAugment.apply(to: &image, &random)
     }
-    return pixels
+    if colorJitter.kind != .none {
+      var random = stream(.color)
+      colorJitter.apply(to: &image, &random)
+    }
+    if grayProbability > 0 {
+      var random = stream(.gray)
+      if random.uniform() < grayProbability { image.removeColor() }
+    }
+    if let patch {
+      patch.place.put(Resampling.resize(patch.donor, width: width, height: height), on: &image)
+    }
+    if erases, let hole = Rectangle.drawn(within: height, width, area: 0.02...0.4, aspect: 0.3, &random) {
+      var random = stream(.erasure)
+      erasingFill.cover(hole, of: &image, &random)
+    }
+    return image.pixels
+  }
+
+  /// The patch that the image at `position` gets from one of `count` others; nil where it gets none.
+  package func patch(among count: Int, seed: UInt64, epoch: Int, position: Int) -> Patch? {
+    guard patchProbability > 0, count > 0 else { return nil }
+    var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .patch)
+    guard random.uniform() < patchProbability else { return nil }
+    return Patch.drawn(among: count, within: height, width, &random)
   }
 
   /// A part of the image, of the size of the input.
@@ -84,19 +120,5 @@ package struct Transforms: Sendable, Equatable {
       pixels += image.pixels[start..<(start + width * 3)]
     }
     return pixels
-  }
-
-  /// The rectangle to erase: of a hundred attempts the first that fits; nil where none does.
-  private func hole(_ random: inout CounterRandom) -> (top: Int, left: Int, height: Int, width: Int)? {
-    for _ in 0..<100 {
-      let area = random.uniform(0.02, 0.4) * Double(height * width)
-      let aspect = random.uniform(0.3, 1 / 0.3)
-      let rows = Int((area * aspect).squareRoot().rounded())
-      let columns = Int((area / aspect).squareRoot().rounded())
-      guard rows > 0, columns > 0, rows < height, columns < width else { continue }
-      let top = random.integer(below: height - rows + 1), left = random.integer(below: width - columns + 1)
-      return (top, left, rows, columns)
-    }
-    return nil
   }
 }

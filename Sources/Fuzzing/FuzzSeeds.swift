@@ -20,6 +20,7 @@ package enum FuzzSeeds {
       ]
     case .labels: ["labels.csv": text("path,identity,camera\na.jpg,1,1\n\"b,\"\"c\"\".jpg\",-1,2\n")]
     case .jpeg: ["person.jpg": try jpeg()]
+    case .png: png()
     case .csv:
       [
         "quoted.csv": text("\u{FEFF}path,identity\r\n\"a \"\"b\"\".jpg\", 0007\r\n\r\nc.jpg,7.0\r\n"),
@@ -73,6 +74,25 @@ package enum FuzzSeeds {
     (synthesizer.width, synthesizer.height) = (16, 32)
     let dataset = try synthesizer.write(to: "\(folder.path)/people")
     return try ImageCodec.read(dataset.train[0].path)
+  }
+
+  /// Colours with alpha, a palette with transparency, 16-bit gray; one has an orientation.
+  private static func png() -> [String: [UInt8]] {
+    let exif = Array("MM\0*\0\0\0\u{8}\0\u{1}\u{1}\u{12}\0\u{3}\0\0\0\u{1}\0\u{6}\0\0\0\0\0\0".utf8)
+    func rows(_ count: Int, _ bytes: Int) -> [UInt8] {
+      // Each begins with one of the five filters.
+      (0..<count * (bytes + 1)).map { (place: Int) -> UInt8 in
+        let (row, column) = place.quotientAndRemainder(dividingBy: bytes + 1)
+        return UInt8(column == 0 ? row % 5 : (row * 31 + column * 7) % 256)
+      }
+    }
+    let palette: [(String, [UInt8])] = [("PLTE", (0..<12).map { $0 * 20 }), ("tRNS", [0, 128])]
+    return [
+      "alpha.png": FuzzBytes.png(width: 4, height: 6, bits: 8, kind: 6, rows: rows(6, 16), before: [("eXIf", exif)]),
+      "palette.png": FuzzBytes.png(
+        width: 8, height: 2, bits: 2, kind: 3, rows: [0, 0x1B, 0xE4, 2, 0, 0], before: palette),
+      "gray16.png": FuzzBytes.png(width: 3, height: 4, bits: 16, kind: 0, rows: rows(4, 6)),
+    ]
   }
 
   private static func state() throws -> [UInt8] {

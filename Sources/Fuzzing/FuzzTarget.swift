@@ -9,7 +9,7 @@ import Training
 /// A reader may refuse, with a `Failure`, or accept; anything else is a finding: a trap, another error, an accepted value
 /// that is not what it must be.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, npy, labels, jpeg, csv, ownData, imageList, msmt17, configuration, setting, state, manifest
+  case safetensors, npy, labels, jpeg, png, csv, ownData, imageList, msmt17, configuration, setting, state, manifest
 
   /// Longer inputs are not made: what a reader does with more of the same is a matter of memory, not of cases.
   package static let longestInput = 4096
@@ -20,6 +20,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .safetensors: SafetensorsTarget.words.map { Array($0.utf8) }
     case .npy: Self.latin(NPYTarget.words)
     case .jpeg: Self.latin(JPEGTarget.words)
+    case .png: Self.latin(PNGTarget.words)
     case .labels, .csv, .ownData, .imageList: CSVTarget.words.map { Array($0.utf8) }
     case .msmt17: MSMT17Target.words.map { Array($0.utf8) }
     case .configuration, .setting: ConfigurationTarget.words.map { Array($0.utf8) }
@@ -39,6 +40,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .npy: NPYTarget(folder)
     case .labels: try LabelsTarget(folder)
     case .jpeg: JPEGTarget()
+    case .png: PNGTarget()
     case .csv: CSVTarget(folder)
     case .ownData: try OwnDataTarget(folder)
     case .imageList: try ImageListTarget(folder)
@@ -98,7 +100,7 @@ extension FuzzTarget {
       let file = try SafetensorsFile(path: path)
       for name in file.names { _ = try file.values(name) }
     case .npy: _ = try NPY.read(path)
-    case .jpeg: _ = try ImageCodec.decode(path: path)
+    case .jpeg, .png: _ = try ImageCodec.decode(path: path)
     case .csv: _ = try CSVTable(path: path)
     case .ownData: _ = try ReIDDataset.open(at: path)
     case .imageList: _ = try ImageList.read(path: path)

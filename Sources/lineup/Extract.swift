@@ -11,7 +11,7 @@ struct Extract: RankCommand {
     abstract: "Write a checkpoint's features of all images of a folder: FILE.npy, and FILE.csv with their names.")
 
   @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
-  @Option(name: .long, help: "A folder of JPEGs, or a CSV path,identity,camera.") var images: String
+  @Option(name: .long, help: "A folder of JPEG or PNG images, or a CSV path,identity,camera.") var images: String
   @Option(name: .long, help: "FILE.npy: float32, one row an image.") var output: String
   @OptionGroup var options: ConfigurationOptions
 

@@ -91,13 +91,10 @@ import Testing
     #expect(error.message == "huge.jpg: 20000 x 20000 pixels, and more than 100000000 are refused")
   }
 
-  @Test func inkColorsAreRefused() {
-    let four = header(width: 8, height: 8, components: 4)
-    let error = failure { _ = try ImageCodec.decode(bytes: four, path: "ink.jpg") }
-    #expect(error.message == "ink.jpg: a CMYK image; only gray and RGB are read")
+  @Test func otherChannelsAreRefused() {
     let pair = header(width: 8, height: 8, components: 2)
     let two = failure { _ = try ImageCodec.decode(bytes: pair, path: "two.jpg") }
-    #expect(two.message == "two.jpg: an image of 2 unknown channels; only gray and RGB are read")
+    #expect(two.message == "two.jpg: an image of 2 unknown channels; only gray, RGB and CMYK are read")
   }
 
   @Test func grayBecomesRGBAndManyScansAreRefused() throws {

@@ -10,7 +10,7 @@ import Testing
       "bounding_box_train/0000_c2s1_000002_00.jpg", "bounding_box_train/-1_c2s1_000003_00.jpg",
       "bounding_box_train/Thumbs.db", "bounding_box_train/.0009_c1s1_000001_00.jpg", "query/0007_c3s2_000004_00.jpeg",
       "query/0000_c3s2_000009_00.jpg", "bounding_box_test/0007_c1s1_000005_00.jpg",
-      "bounding_box_test/0000_c12s1_000006_00.jpg", "bounding_box_test/-1_c1s1_000007_00.jpg")
+      "bounding_box_test/0000_c12s1_000006_00.PNG", "bounding_box_test/-1_c1s1_000007_00.jpg")
   }
 
   @Test(arguments: [
@@ -32,7 +32,7 @@ import Testing
         #expect(data.query == [Sample(path: base + "/query/0007_c3s2_000004_00.jpeg", identity: 7, camera: 3)])
         #expect(
           data.gallery == [
-            Sample(path: base + "/bounding_box_test/0000_c12s1_000006_00.jpg", identity: 0, camera: 12),
+            Sample(path: base + "/bounding_box_test/0000_c12s1_000006_00.PNG", identity: 0, camera: 12),
             Sample(path: base + "/bounding_box_test/0007_c1s1_000005_00.jpg", identity: 7, camera: 1),
           ])
         #expect(
@@ -57,16 +57,18 @@ import Testing
 
       try touch(folder, "bounding_box_train/notes.txt")
       let empty = failure { _ = try ReIDDataset.open(at: folder) }
-      #expect(empty.message == "\(folder)/bounding_box_train: no image (*.jpg) in it")
+      #expect(empty.message == "\(folder)/bounding_box_train: no image (*.jpg, *.png) in it")
       try touch(folder, "bounding_box_train/0001_c1.jpg")
       let query = failure { _ = try ReIDDataset.open(at: folder) }
       #expect(query.message == "\(folder)/query: no such folder")
       try touch(folder, "query/person.jpg")
       let name = failure { _ = try ReIDDataset.open(at: folder) }
       #expect(name.message.hasPrefix("\(folder)/query/person.jpg: the name does not tell identity and camera"))
-      try touch(folder, "bounding_box_train/0001_c1.png")
+      try touch(folder, "bounding_box_train/0001_c1.webp")
       let kind = failure { _ = try ReIDDataset.open(at: folder) }
-      #expect(kind.message == "\(folder)/bounding_box_train/0001_c1.png: only JPEG images (*.jpg, *.jpeg) are read")
+      #expect(
+        kind.message
+          == "\(folder)/bounding_box_train/0001_c1.webp: only JPEG and PNG images (*.jpg, *.jpeg, *.png) are read")
     }
   }
 

@@ -57,3 +57,10 @@ func smoothImage(width: Int, height: Int, tone: Int = 0) -> RGBImage {
   }
   return RGBImage(width: width, height: height, pixels: pixels)
 }
+
+/// FNV-1a of 64 bits, as in the programs that made golden digests.
+func digest(_ bytes: [UInt8]) -> String {
+  let value = bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+  let text = String(value, radix: 16)
+  return String(repeating: "0", count: 16 - text.count) + text
+}

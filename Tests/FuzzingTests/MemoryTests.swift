@@ -6,7 +6,8 @@ import Testing
 /// What a reader takes at its peak, measured in a process of its own.
 @Suite struct MemoryTests {
   /// Beside the test bundle, in the folder of the build's products.
-  private static let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+  private static let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    .deletingLastPathComponent()
     .appendingPathComponent("lineup-fuzz")
 
   /// KiB, and what the reader said.
@@ -20,7 +21,10 @@ import Testing
     process.waitUntilExit()
     #expect(process.terminationReason == .exit && process.terminationStatus == 0, "\(target), \(path): it ended")
     let parts = text.split(separator: ",", maxSplits: 1)
-    return (Int(text.prefix { $0.isNumber }) ?? .max, parts.count == 2 ? parts[1].trimmingCharacters(in: .whitespacesAndNewlines) : text)
+    return (
+      Int(text.prefix { $0.isNumber }) ?? .max,
+      parts.count == 2 ? parts[1].trimmingCharacters(in: .whitespacesAndNewlines) : text
+    )
   }
 
   private func file(_ folder: TemporaryFolder, _ name: String, _ bytes: [UInt8], size: Int? = nil) throws -> String {
@@ -41,7 +45,8 @@ import Testing
 
   /// Little is taken for a file that only says it is large.
   private func expectRefused(
-    _ target: FuzzTarget, _ path: String, _ reason: String, mebibytes: Int = 8, sourceLocation: SourceLocation = #_sourceLocation
+    _ target: FuzzTarget, _ path: String, _ reason: String, mebibytes: Int = 8,
+    sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let (peak, said) = try read(target, path)
     #expect(said.hasPrefix("refused") && said.contains(reason), "\(said)", sourceLocation: sourceLocation)
@@ -71,7 +76,7 @@ import Testing
       let start = npy(descr, "(\(rows), 1)")
       try expectRefused(.npy, file(folder, "b", start, size: start.count + tera), "memory")
     }
-    for target in [FuzzTarget.csv, .ownData, .imageList, .state, .configuration, .jpeg] {
+    for target in [FuzzTarget.csv, .ownData, .imageList, .state, .configuration, .jpeg, .png] {
       try expectRefused(target, file(folder, "c", [], size: tera), "more than")
     }
   }
@@ -79,10 +84,13 @@ import Testing
   @Test func imagesThatClaimToBeLarge() throws {
     let folder = try TemporaryFolder()
     for (name, bytes) in try Corpus.files(.jpeg) {
-      guard let frame = bytes.indices.dropLast(9).first(where: { bytes[$0] == 0xff && 0xc0...0xc2 ~= bytes[$0 + 1] }) else { continue }
+      guard let frame = bytes.indices.dropLast(9).first(where: { bytes[$0] == 0xff && 0xc0...0xc2 ~= bytes[$0 + 1] })
+      else { continue }
       func claiming(_ size: Int) -> [UInt8] {
         var claim = bytes
-        for place in [frame + 5, frame + 7] { (claim[place], claim[place + 1]) = (UInt8(size >> 8), UInt8(size & 0xff)) }
+        for place in [frame + 5, frame + 7] {
+          (claim[place], claim[place + 1]) = (UInt8(size >> 8), UInt8(size & 0xff))
+        }
         return claim
       }
       try expectRefused(.jpeg, file(folder, name, claiming(65500)), "pixels")
@@ -91,11 +99,30 @@ import Testing
     }
   }
 
+  @Test func pngsThatClaimToBeLarge() throws {
+    let folder = try TemporaryFolder()
+    for (name, bytes) in try Corpus.files(.png) {
+      func claiming(_ width: Int, _ height: Int) -> [UInt8] {
+        var claim = bytes
+        for (place, side) in [(16, width), (20, height)] {
+          claim.replaceSubrange(place..<(place + 4), with: (0..<4).map { UInt8(side >> (24 - 8 * $0) & 0xFF) })
+        }
+        return FuzzBytes.withSums(claim)
+      }
+      try expectRefused(.png, file(folder, name, claiming(65500, 65500)), "pixels")
+      try expectRefused(.png, file(folder, name, claiming(100_000_000, 1)), "more than 65535 a side")
+      // Below the limit, and the data is that of a small image.
+      try expectRefused(.png, file(folder, name, claiming(9999, 9999)), "png", mebibytes: 64)
+    }
+  }
+
   @Test func largeFilesTakeTheirSizeTwice() throws {
     let folder = try TemporaryFolder(), size = 32 << 20
     func expectTwice(_ target: FuzzTarget, _ path: String) throws {
-      let (peak, said) = try read(target, path), bytes = try FileManager.default.attributesOfItem(atPath: path)[.size] as! Int
-      #expect(said == "accepted" && peak << 10 < 2 * bytes + 16 << 20, "\(target): \(peak) KiB for \(bytes >> 10): \(said)")
+      let (peak, said) = try read(target, path),
+        bytes = try FileManager.default.attributesOfItem(atPath: path)[.size] as! Int
+      #expect(
+        said == "accepted" && peak << 10 < 2 * bytes + 16 << 20, "\(target): \(peak) KiB for \(bytes >> 10): \(said)")
     }
     let header = #"{"a":{"dtype":"F32","shape":[\#(size / 4)],"data_offsets":[0,\#(size)]}}"#
     try expectTwice(.safetensors, file(folder, "a", safetensors(header), size: 8 + header.utf8.count + size))

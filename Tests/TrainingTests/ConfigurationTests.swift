@@ -202,6 +202,15 @@ import Training
       "model.attention={se: {ratio: 4}}",
       "model.attention.se.ratio is 4; expected an option among reduction, this one is unknown"
     ),
+    ("data.colorJitter.uniform.hue=0.6", "data.colorJitter.uniform.hue is 0.6; expected number from 0 to 0.5"),
+    (
+      "data.colorJitter={uniform: {hues: 0.1}}",
+      "data.colorJitter.uniform.hues is 0.1; expected an option among probability, brightness, contrast, saturation, hue, "
+        + "this one is unknown"
+    ),
+    ("data.autoAugment.reid.probability=2", "data.autoAugment.reid.probability is 2; expected number from 0 to 1"),
+    ("data.autoAugment=cifar", "data.autoAugment is cifar; expected one of none, reid, imagenet"),
+    ("data.erasingFill=black", "data.erasingFill is black; expected one of mean, color, noise"),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
     ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
     ("model.head=resnet", "model.head is resnet; expected one of msfl, baseline"),
@@ -276,6 +285,7 @@ import Training
     ("evaluation.everyEpochs=-1", "evaluation.everyEpochs"), ("evaluation.batch=0", "evaluation.batch"),
     ("checkpoint.everyEpochs=-1", "checkpoint.everyEpochs"), ("checkpoint.everySteps=-1", "checkpoint.everySteps"),
     ("checkpoint.keep=0", "checkpoint.keep"), ("data.erasing=1.5", "probability from 0 to 1"),
+    ("data.grayscale=-0.1", "probability from 0 to 1"), ("data.patch=2", "probability from 0 to 1"),
     ("data.loaderThreads=0", "data.loaderThreads"), ("log.everySteps=0", "log.everySteps"), ("threads=-1", "threads"),
     ("msgr.at=[]", "msgr.at"), ("msgr.at=[1, 1]", "each once"), ("msgr.lambda=-1", "msgr.lambda is -1.0"),
     ("adaptiveL2.amplitude=0", "above 0"), ("adaptiveL2.tensors=[bias,bias]", "each once"),

@@ -187,7 +187,12 @@ package struct Configuration: Codable, Sendable, Equatable {
     package enum Damaged: String, Choice { case skip, fail }
     package var augmentation = true
     package var crop = CropChoice(.enlarge)
+    package var autoAugment = AutoAugment(.none)
+    package var colorJitter = ColorJitter(.none)
+    package var grayscale = 0.0
+    package var patch = 0.0
     package var erasing = 0.0
+    package var erasingFill = ErasingFill.mean
     package var damaged = Damaged.skip
     package var includeValidation = false
     package var loaderThreads = 1
@@ -224,3 +229,4 @@ extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension IdentitySampler.Scheme: Choice {}
 extension DistanceMetric: Choice {}
+extension ErasingFill: Choice {}

@@ -23,6 +23,12 @@ enum PartReference {
     for kind in CropChoice.Kind.allCases where !(CropChoice(kind).options is NoOptions) {
       text += try section("Crop", kind.rawValue, CropChoice(kind).options)
     }
+    for kind in AutoAugment.Kind.allCases where !(AutoAugment(kind).options is NoOptions) {
+      text += try section("AutoAugment", kind.rawValue, AutoAugment(kind).options)
+    }
+    for kind in ColorJitter.Kind.allCases where !(ColorJitter(kind).options is NoOptions) {
+      text += try section("Color jitter", kind.rawValue, ColorJitter(kind).options)
+    }
     text += "\n### Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
     for kind in MaskChoice.Kind.allCases where kind != .none {
       text += try section("Mask", kind.rawValue, MaskChoice(kind).options)

@@ -119,15 +119,32 @@ extension ConfigurationSection {
     Self(
       "data", "How images are read and varied.",
       [
-        .flag("data.augmentation", "Random crop and mirroring of training images."),
+        .flag(
+          "data.augmentation", "Random crop and mirroring of training images, and what the following keys add to them."),
         .part(
           "data.crop", CropChoice.self,
           "What of a training image is seen, with `data.augmentation`: " + meanings(CropChoice.Kind.self, \.meaning)
             + "."),
-        .checked(
-          "data.erasing", \.data.erasing, type: "number", "a probability from 0 to 1",
-          "Probability that a random rectangle of a training image is covered (random erasing).",
-          allows: { value, _ in (0...1).contains(value) }),
+        .part(
+          "data.autoAugment", AutoAugment.self,
+          "What a training image goes through after crop and mirror: " + meanings(AutoAugment.Kind.self, \.meaning)
+            + "."
+        ),
+        .part(
+          "data.colorJitter", ColorJitter.self,
+          "Colours of a training image after that: " + meanings(ColorJitter.Kind.self, \.meaning) + "."),
+        probability(
+          "data.grayscale", \.data.grayscale, "Probability that a training image loses its colours after that."),
+        probability(
+          "data.patch", \.data.patch,
+          "Probability that a random part of another image of the batch is then put on a training image (torchreid's random patch)."
+        ),
+        probability(
+          "data.erasing", \.data.erasing,
+          "Probability that a random rectangle of a training image is covered (random erasing)."),
+        .choice(
+          "data.erasingFill", ErasingFill.self,
+          "What such a rectangle is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
         .choice(
           "data.damaged", Configuration.Data.Damaged.self,
           "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."
@@ -135,6 +152,12 @@ extension ConfigurationSection {
         .flag("data.includeValidation", "Whether MSMT17's validation images are trained on."),
         .integer("data.loaderThreads", \.data.loaderThreads, 1...256, "Threads of one rank that decode images."),
       ])
+  }
+
+  private static func probability(
+    _ path: String, _ place: ConfigurationKey.Place<Double>, _ meaning: String
+  ) -> ConfigurationKey {
+    .checked(path, place, type: "number", "a probability from 0 to 1", meaning) { value, _ in (0...1).contains(value) }
   }
 
   static var log: Self {

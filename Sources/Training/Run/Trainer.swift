@@ -240,15 +240,18 @@ package final class Trainer<E: Element> {
   /// Hands this rank's share of a batch to the loader.
   private func submit(_ batch: AnnouncedBatch) {
     let own = Share.batch(batch.samples.count, communicator)
-    var transforms = Transforms(
-      height: configuration.input.height, width: configuration.input.width,
-      erasingProbability: configuration.data.erasing)
-    transforms.crop = configuration.data.crop
-    loader.submit(
-      BatchRequest(
-        samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },
-        epoch: batch.epoch, transforms: transforms, augment: configuration.data.augmentation,
-        onDamage: configuration.data.damaged == .skip ? .skip : .fail))
+    let data = configuration.data
+    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
+    transforms.crop = data.crop
+    (transforms.autoAugment, transforms.colorJitter) = (data.autoAugment, data.colorJitter)
+    (transforms.grayProbability, transforms.patchProbability) = (data.grayscale, data.patch)
+    (transforms.erasingProbability, transforms.erasingFill) = (data.erasing, data.erasingFill)
+    var request = BatchRequest(
+      samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },
+      epoch: batch.epoch, transforms: transforms, augment: data.augmentation,
+      onDamage: data.damaged == .skip ? .skip : .fail)
+    if data.patch > 0 { request.donors = batch.samples.map { dataset.train[$0] } }
+    loader.submit(request)
   }
 
   private func record(
