@@ -74,17 +74,17 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   private func run(
     _ pass: Work.Pass, _ operand: Operand<E>, _ taps: Taps, _ epilogue: Epilogue<E>, _ context: Context<E>
   ) -> Sums {
-    let working = after("packing", working), out = epilogue.out.shape, kernels = context.kernels
+    let working = working, out = epilogue.out.shape, kernels = context.kernels
     let lines = TapLines(operand, taps, out, context)
     context.workers.work.move(.activations, operand.bytes)
-    context.workers.work.move(.weights, working.bytes)
+    context.workers.work.move(.weights, packedBytes)
     let multiplyAdds = geometry.multiplyAdds(pass == .backwardData ? out : operand.shape)
     return record(pass, multiplyAdds, context) {
       RowStore.run(epilogue, lines: out.images * out.height, columns: out.width, context) { line, rows in
         lines.withLines(of: line) { sources in
           kernels.depthwise(
-            lines: sources, kernel: taps.kernel, from: taps.columns, columns: out.width, weights: working.pointer,
-            channels: channels, into: rows)
+            lines: sources, kernel: taps.kernel, from: taps.columns, columns: out.width,
+            weights: after("packing", working).pointer, channels: channels, into: rows)
         }
         return channels
       }

@@ -72,6 +72,10 @@ typedef struct {
   // sums (float64, channels) += x at `count` pixels: those listed, or with pixels NULL those from `first` on
   void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels,
                      double *sums);
+  // out (A, count × channels) = or += factors (A, one a channel) · x (A)
+  void (*weigh)(const void *x, const void *factors, size_t count, size_t channels, int accumulate, void *out);
+  // sums (float64, channels) += Σ over `count` rows of x · y (A), or with y NULL of x, each Σ an A
+  void (*sum_products)(const void *x, const void *y, size_t count, size_t channels, double *sums);
   // 3×3, stride 2, padding 1 over one row of outputs of one image of activations; index = winning tap 0…8
   void (*max_pool)(const lineup_operand *image, size_t first, size_t height, size_t width, size_t channels,
                    size_t row, void *out, uint8_t *index);

@@ -24,6 +24,12 @@ extension Configuration {
       model.head == .baseline || model.lateral || model.topDown || !model.fusion, "model.fusion", model.fusion,
       "false without model.lateral and model.topDown: there is no pyramid to put bottlenecks on")
     try require(
+      model.norm == .batch || model.trunk.isResNet, "model.norm", model.norm.rawValue,
+      "batch where model.trunk is \(model.trunk.rawValue): it has norms of its own")
+    try require(
+      model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
+      "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")
+    try require(
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")
   }
