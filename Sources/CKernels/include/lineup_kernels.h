@@ -93,6 +93,12 @@ typedef struct {
   // sums (A, [kernel][kernel][channels]) += Σ over columns of pixel · gradient (A, columns × channels)
   void (*depthwise_weights)(const void *const *lines, size_t kernel, const int32_t *from, size_t columns,
                             const void *gradient, size_t channels, void *sums);
+  // The same 3×3 with stride 1 and padding 1 over `rows` rows of an image, of as many columns: x (A) is the first of them; the row
+  // above it stands before it, and that below the last one behind, where there is one
+  void (*depthwise3)(const void *x, int above, int below, size_t rows, size_t columns, const void *weights,
+                     size_t channels, void *out);
+  void (*depthwise3_weights)(const void *x, int above, int below, size_t rows, size_t columns, const void *gradient,
+                             size_t channels, void *sums);
   // Σ|x|, Σx², max|x| (NaN if there is one) and how many are 0, to magnitudes[0…3]; returns where the first of
   // the largest (or of the NaN) stands
   size_t (*magnitudes)(const void *x, size_t count, double *magnitudes);
