@@ -31,6 +31,8 @@ enum LayerCases {
       DepthwiseCase(channels: 33, stride: 2, height: 6, width: 5),
       DepthwiseCase(channels: 5, stride: 1, height: 1, width: 3),
       DepthwiseCase(channels: 6, stride: 1, height: 6, width: 5, units: 2),
+      // several bands of rows an image, the last one shorter
+      DepthwiseCase(channels: 9, stride: 1, height: 13, width: 50),
       DepthwiseCase(channels: 19, stride: 2, height: 9, width: 7, units: 1, isActivated: true),
       DepthwiseCase(channels: 19, stride: 2, height: 14, width: 11, units: 2, isActivated: true),
       BatchNormCase(channels: 5), BatchNormCase(channels: 37),
