@@ -27,7 +27,7 @@ LIMIT = 1e-7
 CASES = {
     "the paper's head": [],
     "flip": ["evaluation.flip=true"],
-    **{name: parts.TRUNKS[name] for name in ("ibn-a, resnet18", "se, resnet18", "pixelChannel")},
+    **{name: parts.TRUNKS[name] for name in ("ibn-a, resnet18", "se, resnet18", "pixelChannel", "osnet", "osnetAin")},
     **{name: parts.HEADS[name] for name in ("max", "gem", "stripe", "channels of levels, gem", "bnneck with shift")},
     "three heads, two retrieved by": parts.HEADS["camera, every part"],
 }

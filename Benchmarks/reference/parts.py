@@ -34,6 +34,14 @@ TRUNKS = {
     "pixel": ["model.attention=pixel"],
     "pixel, resnet18": [*SHALLOW, "model.attention=pixel"],
     "pixelChannel": ["model.attention=pixelChannel"],
+    "osnet": ["model.trunk=osnet"],
+    "osnet, baseline": ["model.trunk=osnet", "model.head=baseline"],
+    "osnet, odd": ["model.trunk=osnet", "model.head=baseline", "model.width=0.17"],
+    "osnet, se": ["model.trunk=osnet", "model.attention=se"],
+    "osnet, pixel": ["model.trunk=osnet", "model.attention=pixel"],
+    "osnetAin": ["model.trunk=osnetAin"],
+    "osnetAin, eca": ["model.trunk=osnetAin", "model.head=baseline", "model.attention=eca"],
+    "osnetAin, pixelChannel": ["model.trunk=osnetAin", "model.attention=pixelChannel"],
     "pixelChannel, ibn-a, resnet34": ["model.trunk=resnet34", "model.norm=ibn-a", "model.attention=pixelChannel"],
 }
 
@@ -103,13 +111,13 @@ HEADS = {
 
 # MSGR at the input and all stages.
 PLACED = {
-    **{name: TRUNKS[name] for name in ("resnet18", "ibn-a", "se", "pixel, resnet18", "pixelChannel, ibn-a, resnet34")},
+    **{name: TRUNKS[name] for name in ("resnet18", "ibn-a", "se", "pixel, resnet18", "pixelChannel, ibn-a, resnet34", "osnet", "osnetAin")},
     **{name: HEADS[name] for name in ("max", "gem", "stripe", "channels of levels, gem", "camera, every part")},
 }
 # MSGR at one place.
 SINGLE = {name: HEADS[name] for name in ("heads on levels 2 and 4", "camera, every part")}
 # MSGR with the other norms.
-NORMED = {name: PLACED[name] for name in ("ibn-a", "se", "pixel, resnet18", "camera, every part")}
+NORMED = {name: PLACED[name] for name in ("ibn-a", "se", "pixel, resnet18", "camera, every part", "osnetAin")}
 
 # Tensors of every kind, for adaptive L2.
 EVERY_TENSOR = ["model.norm=ibn-a", "model.attention=se", "model.stages=[2,4]", *HEADS["camera, every part"][2:]]

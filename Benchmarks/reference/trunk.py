@@ -1,4 +1,4 @@
-"""What turns images into maps: ResNet-18, 34, 50 and 101 as torchvision has them, with IBN-a and attention.
+"""What turns images into maps: ResNet-18, 34, 50 and 101 as torchvision has them, with IBN-a, OSNet, and attention.
 
 Written from the papers, not from Lineup's code; tensor names are torchvision's, and for what it has not, Lineup's.
 """
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import osnet
 from settings import Settings, part
 
 REDUCTION = 16  # of squeeze-and-excitation, the authors'
@@ -148,6 +149,7 @@ class Bottleneck(nn.Module):
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
+PIXEL = ("pixel", "pixelChannel")
 KINDS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
@@ -161,10 +163,17 @@ class Trunk(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        attention, options = part(settings["model.attention"])
+        self.is_osnet: bool = settings["model.trunk"] in ("osnet", "osnetAin")
+        if self.is_osnet:
+            osnet.members(
+                self, lambda full: scaled(full, settings["model.width"]), settings["model.trunk"] == "osnetAin",
+                lambda block, channels: gate_channels(block, attention, options, channels), gated,
+                lambda channels: PixelGate(channels, attention == "pixelChannel") if attention in PIXEL else None)
+            return
         block, blocks = KINDS[settings["model.trunk"]]
         base = [scaled(c, settings["model.width"]) for c in (64, 128, 256, 512)]
         strides = (1, 2, 2, settings["model.lastStride"])
-        attention, options = part(settings["model.attention"])
         self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base[0])
         channels = base[0]
@@ -175,13 +184,15 @@ class Trunk(nn.Module):
                 first = stride if index == 0 else 1
                 layers.add_module(str(index), block(channels, inner, first, mixed, (attention, options)))
                 channels = block.expansion * inner
-            if attention in ("pixel", "pixelChannel"):
+            if attention in PIXEL:
                 layers.add_module("gate", PixelGate(channels, attention == "pixelChannel"))
             setattr(self, f"layer{stage}", layers)
         self.channels = {s: block.expansion * base[s - 1] for s in range(1, 5)}
 
     def maps(self, x: Tensor) -> dict[int, Tensor]:
         """Images (B, 3, H, W) to the stage outputs c1..c4."""
+        if self.is_osnet:
+            return osnet.maps(self, x)
         y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
         maps: dict[int, Tensor] = {}
         for stage in range(1, 5):

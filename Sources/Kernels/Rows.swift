@@ -62,6 +62,21 @@ extension Kernels {
     elementwise.pointee.sum_pixels(x, pixels, 0, pixels.count, channels, sums)
   }
 
+  /// out = factor·x, or with `accumulates` out += factor·x: rows of accumulators, a factor a channel.
+  package func weigh(
+    _ x: UnsafePointer<A>, by factors: UnsafePointer<A>, _ count: Int, channels: Int, accumulates: Bool,
+    into out: UnsafeMutablePointer<A>
+  ) {
+    elementwise.pointee.weigh(x, factors, count, channels, accumulates ? 1 : 0, out)
+  }
+
+  /// sums (a number a channel) += Σ x·y, or with y nil Σ x, over rows of accumulators, themselves summed in the accumulator.
+  package func sumProducts(
+    _ x: UnsafePointer<A>, _ y: UnsafePointer<A>?, _ count: Int, channels: Int, into sums: UnsafeMutablePointer<Double>
+  ) {
+    elementwise.pointee.sum_products(x, y, count, channels, sums)
+  }
+
   /// RGB bytes → (value / 255 − mean) / deviation, both of three.
   package func normalize(
     _ rgb: UnsafePointer<UInt8>, pixels: Int, mean: [Double], deviation: [Double], into x: UnsafeMutablePointer<E>

@@ -43,6 +43,23 @@ extension Kernels {
     elementwise.pointee.depthwise(lines, kernel, from, columns, weights, channels, out)
   }
 
+  /// The same 3×3 with stride 1 and padding 1, over `rows` rows of an image. x: the first of them; the row above it stands
+  /// before it, where `above`, and the one below the last behind, where `below`.
+  package func depthwise(
+    _ x: UnsafePointer<A>, above: Bool, below: Bool, rows: Int, columns: Int, weights: UnsafePointer<A>, channels: Int,
+    into out: UnsafeMutablePointer<A>
+  ) {
+    elementwise.pointee.depthwise3(x, above ? 1 : 0, below ? 1 : 0, rows, columns, weights, channels, out)
+  }
+
+  /// sums (3 × 3 × channels) += Σ over these pixels of pixel · gradient.
+  package func depthwiseWeights(
+    _ x: UnsafePointer<A>, above: Bool, below: Bool, rows: Int, columns: Int, gradient: UnsafePointer<A>, channels: Int,
+    into sums: UnsafeMutablePointer<A>
+  ) {
+    elementwise.pointee.depthwise3_weights(x, above ? 1 : 0, below ? 1 : 0, rows, columns, gradient, channels, sums)
+  }
+
   /// sums (kernel × kernel × channels) += Σ over columns of pixel · gradient (columns × channels).
   package func depthwiseWeights(
     lines: UnsafePointer<UnsafeRawPointer?>, kernel: Int, from: [Int32], columns: Int, gradient: UnsafePointer<A>,

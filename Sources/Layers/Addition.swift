@@ -1,8 +1,8 @@
 import Tensors
 
-/// y = a + b, element by element; both n×h×w×c, a as it is read. Precision: summed in the accumulator, rounded once. Collectives: none.
+/// y = a + b, element by element; both n×h×w×c, a as it is read; without b, a as it is read, written. Precision: summed in the accumulator, rounded once. Collectives: none.
 package enum Addition<E: Element> {
-  package static func forward(_ a: Operand<E>, _ b: Tensor<E>, _ context: Context<E>) -> Tensor<E> {
+  package static func forward(_ a: Operand<E>, _ b: Tensor<E>?, _ context: Context<E>) -> Tensor<E> {
     let shape = a.shape, view = a.view(.exact), kernels = context.kernels
     var epilogue = Epilogue(out: context.tensor(shape))
     epilogue.addend = b

@@ -8,8 +8,9 @@ import Tensors
 ///     x̄[i, j] = Σ w[t, u]∘ȳ[(i + p − t)/s, (j + p − u)/s]                        where these are whole
 ///     W̄[t, u] += Σ x[s·i + t − p, s·j + u − p]∘ȳ[i, j]                          (+ ẋ∘ȳ₁, the second term of a tangent)
 ///
-/// There is no GEMM to it: a line of results is computed from k lines of what it reads, each read once for every tap row
-/// with what is pending on it; the two directions differ in the table of which pixel a tap sees (`Taps`).
+/// There is no GEMM to it. 3×3 with stride 1 is the matter of `DepthwiseBands`. Otherwise a line of results is computed from k
+/// lines of what it reads, each read once for every tap row with what is pending on it; the two directions differ in the
+/// table of which pixel a tap sees (`Taps`).
 ///
 /// Precision: operands as stored and weights rounded to storage (to bfloat16 neither: nothing would be gained), products and
 /// sums in the accumulator in the order of the taps. W̄ is summed in the accumulator over a group of four images, in float64
@@ -20,7 +21,7 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   package let geometry: Geometry
   package let weight: ParameterLayout.Slot
   private let name: String
-  /// The working weights, [kernel row][kernel column][channel].
+  /// The working weights, [kernel row][kernel column][channel], and behind them those of the kernel turned by half a turn.
   private var working: Buffer<A>?
 
   /// Tensor `<name>.weight`, channels × 1 × kernel × kernel.
@@ -37,31 +38,39 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   private var channels: Int { geometry.inputs }
 
   package func pack(_ values: Buffer<A>, backward: Bool, _ context: Context<E>) {
-    let working = working ?? Buffer<A>(count: weight.count)
+    let working = working ?? Buffer<A>(count: 2 * weight.count)
     self.working = working
     context.workers.work.move(.weights, weight.count * MemoryLayout<A>.size + working.bytes)
     guard !context.workers.isRehearsal else { return }
-    for i in 0..<weight.count { working[i] = A(E(values[weight.range.lowerBound + i])) }
+    for i in 0..<weight.count {
+      let value = A(E(values[weight.range.lowerBound + i])), tap = i / channels
+      working[i] = value
+      working[weight.count + (weight.count / channels - 1 - tap) * channels + i % channels] = value
+    }
   }
+
+  /// Whether `DepthwiseBands` is for it.
+  private var hasBands: Bool { geometry.kernel == 3 && geometry.stride == 1 }
 
   package func forward(_ x: Operand<E>, _ parameters: Parameters<A>, _ epilogue: Epilogue<E>, _ context: Context<E>)
     -> Sums
   {
-    run(.forward, x, forwardTaps(x.shape, epilogue.out.shape), epilogue, context)
+    run(.forward, x, epilogue, context) { forwardTaps(x.shape, epilogue.out.shape) }
   }
 
   package func forwardTangent(_ xDot: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
-    run(.tangent, xDot, forwardTaps(xDot.shape, epilogue.out.shape), epilogue, context)
+    run(.tangent, xDot, epilogue, context) { forwardTaps(xDot.shape, epilogue.out.shape) }
   }
 
   package func backwardData(_ yBar: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     let (stride, padding) = (geometry.stride, geometry.padding)
     precondition(yBar.shape == geometry.outputShape(epilogue.out.shape))
-    let taps = Taps(geometry.kernel, from: yBar.shape, to: epilogue.out.shape) { input, tap in
-      let output = input + padding - tap
-      return output % stride == 0 ? output / stride : -1
+    return run(.backwardData, yBar, epilogue, context) {
+      Taps(geometry.kernel, from: yBar.shape, to: epilogue.out.shape) { input, tap in
+        let output = input + padding - tap
+        return output % stride == 0 ? output / stride : -1
+      }
     }
-    return run(.backwardData, yBar, taps, epilogue, context)
   }
 
   private func forwardTaps(_ input: Shape, _ output: Shape) -> Taps {
@@ -72,19 +81,27 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
 
   /// Σ over taps of w∘operand, finished by the epilogue.
   private func run(
-    _ pass: Work.Pass, _ operand: Operand<E>, _ taps: Taps, _ epilogue: Epilogue<E>, _ context: Context<E>
+    _ pass: Work.Pass, _ operand: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>, _ taps: () -> Taps
   ) -> Sums {
-    let working = after("packing", working), out = epilogue.out.shape, kernels = context.kernels
-    let lines = TapLines(operand, taps, out, context)
+    let working = working, out = epilogue.out.shape, kernels = context.kernels
     context.workers.work.move(.activations, operand.bytes)
-    context.workers.work.move(.weights, working.bytes)
+    context.workers.work.move(.weights, packedBytes)
     let multiplyAdds = geometry.multiplyAdds(pass == .backwardData ? out : operand.shape)
+    if hasBands {
+      let weights = working.map { $0.pointer + (pass == .backwardData ? weight.count : 0) }
+      return record(pass, multiplyAdds, context) {
+        let sums = DepthwiseBands(operand, kernels).run(weights, epilogue, context)
+        withExtendedLifetime((operand, working)) {}
+        return sums
+      }
+    }
+    let taps = taps(), lines = TapLines(operand, taps, out, context)
     return record(pass, multiplyAdds, context) {
       RowStore.run(epilogue, lines: out.images * out.height, columns: out.width, context) { line, rows in
         lines.withLines(of: line) { sources in
           kernels.depthwise(
-            lines: sources, kernel: taps.kernel, from: taps.columns, columns: out.width, weights: working.pointer,
-            channels: channels, into: rows)
+            lines: sources, kernel: taps.kernel, from: taps.columns, columns: out.width,
+            weights: after("packing", working).pointer, channels: channels, into: rows)
         }
         return channels
       }
@@ -95,31 +112,26 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
     _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)?,
     into gradients: ParameterGradients, _ context: Context<E>
   ) {
-    let output = yBar.shape, taps = forwardTaps(x.shape, output), kernels = context.kernels
-    let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
-    let terms = operands.map { (lines: TapLines($0.x, taps, output, context), gradient: $0.yBar.view(.exact)) }
+    let output = yBar.shape, operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let size = WeightGradients.groupImages, groups = (output.images + size - 1) / size
-    let sums = Buffer<A>(count: groups * weight.count), count = output.width * channels, channels = channels
+    let sums = Buffer<A>(count: groups * weight.count), kernels = context.kernels
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
     context.workers.work.move(.weights, groups * (2 * sums.bytes + 2 * weight.count * MemoryLayout<Double>.size))
-    context.workers.reserveScratch(bytes: count * MemoryLayout<A>.size)
     record(.backwardWeights, operands.count * geometry.multiplyAdds(x.shape), context) {
-      context.workers.parallelFor(groups) { group, worker in
-        let rows = context.workers.scratch(worker).assumingMemoryBound(to: A.self),
-          sum = sums.pointer + group * weight.count
-        for image in group * size..<min(output.images, (group + 1) * size) {
-          for term in terms {
-            for line in image * output.height..<(image + 1) * output.height {
-              kernels.read(
-                term.gradient, image: image, pixel: line * output.width, output.width, channels: channels, into: rows)
-              term.lines.withLines(of: line) { sources in
-                kernels.depthwiseWeights(
-                  lines: sources, kernel: taps.kernel, from: taps.columns, columns: output.width, gradient: rows,
-                  channels: channels, into: sum)
-              }
+      if hasBands {
+        let terms = operands.map { (bands: DepthwiseBands($0.x, kernels), gradient: $0.yBar.view(.exact)) }
+        context.workers.reserveScratch(bytes: terms[0].bands.scratchBytes)
+        context.workers.parallelFor(groups) { group, worker in
+          for image in group * size..<min(output.images, (group + 1) * size) {
+            for term in terms {
+              term.bands.addWeights(
+                image..<image + 1, term.gradient, into: sums.pointer + group * weight.count,
+                context.workers.scratch(worker))
             }
           }
         }
+      } else {
+        addWeights(operands, size, groups, into: sums, context)
       }
       guard !context.workers.isRehearsal else { return }
       for group in 0..<groups {
@@ -129,6 +141,34 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
       }
     }
     withExtendedLifetime(operands) {}
+  }
+
+  /// W̄ of each group of images, line by line.
+  private func addWeights(
+    _ operands: [(x: Operand<E>, yBar: Operand<E>)], _ size: Int, _ groups: Int, into sums: Buffer<A>,
+    _ context: Context<E>
+  ) {
+    let output = operands[0].yBar.shape, taps = forwardTaps(operands[0].x.shape, output), kernels = context.kernels
+    let terms = operands.map { (lines: TapLines($0.x, taps, output, context), gradient: $0.yBar.view(.exact)) }
+    let channels = channels
+    context.workers.reserveScratch(bytes: output.width * channels * MemoryLayout<A>.size)
+    context.workers.parallelFor(groups) { group, worker in
+      let rows = context.workers.scratch(worker).assumingMemoryBound(to: A.self),
+        sum = sums.pointer + group * weight.count
+      for image in group * size..<min(output.images, (group + 1) * size) {
+        for term in terms {
+          for line in image * output.height..<(image + 1) * output.height {
+            kernels.read(
+              term.gradient, image: image, pixel: line * output.width, output.width, channels: channels, into: rows)
+            term.lines.withLines(of: line) { sources in
+              kernels.depthwiseWeights(
+                lines: sources, kernel: taps.kernel, from: taps.columns, columns: output.width, gradient: rows,
+                channels: channels, into: sum)
+            }
+          }
+        }
+      }
+    }
   }
 
   /// Counts the multiply-adds of a pass and times it.

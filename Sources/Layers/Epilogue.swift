@@ -67,6 +67,10 @@ package struct Epilogue<E: Element> {
   /// Sums over these `parts`, each of `terms` × channels and of one image, in the order of the images. Zero in a rehearsal,
   /// which has none.
   func sums(_ partial: Buffer<Double>?, parts: Int) -> Sums {
+    withExtendedLifetime(partial) { sums(partial?.pointer, parts: parts) }
+  }
+
+  func sums(_ partial: UnsafeMutablePointer<Double>?, parts: Int) -> Sums {
     guard hasSums else { return .none }
     let channels = out.shape.channels, sets = sumsImages ? out.shape.images : 1
     guard let partial, sets > 0 else { return Sums(terms: 3, channels: channels, sets: sets) }

@@ -90,6 +90,13 @@ package final class Norm<E: Element> {
     self.init(name, parts, channels: channels, instanceChannels: instanceChannels)
   }
 
+  /// Instance norm (Ulyanov et al., 2016) of all channels, each image by itself.
+  package convenience init(_ layout: inout ParameterLayout, instance name: String, channels: Int) {
+    var none = ParameterLayout()
+    let part = Part(&layout, &none, name, channels: channels, isBatch: false)
+    self.init(name, [part], channels: channels, instanceChannels: channels)
+  }
+
   /// What its tensors begin with.
   package let name: String
 

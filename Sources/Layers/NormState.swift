@@ -29,6 +29,10 @@ package struct NormCoefficients<A: Element> {
     (a, b, c, self.imageStride) = (Buffer(count: count), Buffer(count: count), Buffer(count: count), imageStride)
   }
 
+  init(a: Buffer<A>, b: Buffer<A>, c: Buffer<A>, imageStride: Int) {
+    (self.a, self.b, self.c, self.imageStride) = (a, b, c, imageStride)
+  }
+
   /// All three times `factor`.
   func scaled(by factor: Double) -> NormCoefficients {
     let result = NormCoefficients(sets: 1, channels: a.count, imageStride: imageStride)

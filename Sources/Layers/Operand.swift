@@ -26,6 +26,13 @@ package struct Operand<E: Element> {
     return Operand(x, .affine(a: factors, b: Buffer(count: channels)))
   }
 
+  /// scale·x + shift; `imageStride` from one image's numbers to the next one's.
+  static func affine(
+    _ x: Tensor<E>, scale: Buffer<E.Accumulator>, shift: Buffer<E.Accumulator>, imageStride: Int
+  ) -> Operand {
+    Operand(x, .affine(a: scale, b: shift), imageStride: imageStride)
+  }
+
   /// scale·z + shift
   package static func normalized(_ z: Tensor<E>, _ state: NormState<E.Accumulator>) -> Operand {
     Operand(z, .affine(a: state.scale, b: state.shift), imageStride: state.imageStride)

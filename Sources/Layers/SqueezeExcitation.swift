@@ -20,6 +20,12 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
     expand = Convolution(&layout, name + ".fc.2", inputs: hidden, outputs: channels, bias: true, linear: true)
   }
 
+  /// As 1×1 convolutions with names of their own, `<reduce>.weight`, `<reduce>.bias`, `<expand>.weight`, `<expand>.bias`.
+  package init(_ layout: inout ParameterLayout, reduce: String, expand: String, channels: Int, hidden: Int) {
+    self.reduce = Convolution(&layout, reduce, inputs: channels, outputs: hidden, bias: true)
+    self.expand = Convolution(&layout, expand, inputs: hidden, outputs: channels, bias: true)
+  }
+
   /// `hidden` by the options.
   package convenience init(
     _ layout: inout ParameterLayout, _ name: String, channels: Int, _ options: SqueezeExcitationOptions

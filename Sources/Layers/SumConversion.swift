@@ -42,11 +42,19 @@ enum SumConversion {
 
   /// Σ of `parts` rows of `count` float64 in `partial`, on the grid of `rounding`; as many consecutive rows in each of `sets`.
   static func totals(_ partial: Buffer<Double>, parts: Int, sets: Int = 1, count: Int, rounding: Double) -> [Double] {
+    withExtendedLifetime(partial) {
+      totals(partial.pointer, parts: parts, sets: sets, count: count, rounding: rounding)
+    }
+  }
+
+  static func totals(_ partial: UnsafePointer<Double>, parts: Int, sets: Int = 1, count: Int, rounding: Double)
+    -> [Double]
+  {
     precondition(parts % sets == 0)
     var sums = [Double](repeating: 0, count: sets * count)
     sums.withUnsafeMutableBufferPointer { sums in
       for part in 0..<parts {
-        let row = partial.pointer + part * count, sum = sums.baseAddress! + part / (parts / sets) * count
+        let row = partial + part * count, sum = sums.baseAddress! + part / (parts / sets) * count
         for i in 0..<count { sum[i] += (row[i] + rounding) - rounding }
       }
     }

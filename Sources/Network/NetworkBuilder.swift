@@ -32,6 +32,13 @@ package struct NetworkBuilder<E: Element> {
     return layer
   }
 
+  /// A depthwise 3×3 with stride 1.
+  package mutating func depthwise(_ name: String, _ channels: Int) -> DepthwiseConvolution<E> {
+    let layer = DepthwiseConvolution<E>(&parameters, name, channels: channels)
+    maps.append((layer, false))
+    return layer
+  }
+
   /// The maps of a gate, which computes in the accumulator, are packed with the others.
   package mutating func pack(_ gate: (any ChannelGate<E.Accumulator>)?) { accumulatorMaps += gate?.maps ?? [] }
 
@@ -58,6 +65,11 @@ package struct NetworkBuilder<E: Element> {
   /// Instance norm of the first half of the channels, batch norm of the others.
   package mutating func mixedNorm(_ name: String, _ channels: Int) -> Norm<E> {
     Norm(&parameters, &statistics, name, channels: channels, instanceChannels: channels / 2)
+  }
+
+  /// Instance norm.
+  package mutating func instanceNorm(_ name: String, _ channels: Int) -> Norm<E> {
+    Norm(&parameters, instance: name, channels: channels)
   }
 
   /// The layout for a layer that computes in the accumulator.

@@ -16,7 +16,7 @@ package final class ReIDNetwork<E: Element> {
   package init(_ architecture: Architecture) {
     var builder = NetworkBuilder<E>(architecture)
     self.architecture = architecture
-    trunk = ResNet.trunk(&builder)
+    trunk = Self.trunk(&builder)
     trunkTensors = Set((builder.parameters.slots + builder.statistics.slots).map(\.name))
     pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
     let maps = Self.maps(trunk, pyramid)
@@ -25,6 +25,17 @@ package final class ReIDNetwork<E: Element> {
     accumulatorMaps = builder.accumulatorMaps
     layout = builder.parameters
     statistics = builder.statistics
+  }
+
+  private static func trunk(_ builder: inout NetworkBuilder<E>) -> Trunk<E> {
+    switch builder.architecture.trunk {
+    case .resnet18: ResNet.trunk(&builder, [2, 2, 2, 2], isDeep: false)
+    case .resnet34: ResNet.trunk(&builder, [3, 4, 6, 3], isDeep: false)
+    case .resnet50: ResNet.trunk(&builder, [3, 4, 6, 3], isDeep: true)
+    case .resnet101: ResNet.trunk(&builder, [3, 4, 23, 3], isDeep: true)
+    case .osnet: OSNet.trunk(&builder, instanceNorms: false)
+    case .osnetAin: OSNet.trunk(&builder, instanceNorms: true)
+    }
   }
 
   /// The channels of the maps that heads can read.

@@ -8,7 +8,8 @@ import Tensors
 /// | 18, 34 | two 3×3 each: 2, 2, 2, 2 or 3, 4, 6, 3 | 64, 128, 256, 512 |
 /// | 50, 101 | bottlenecks: 3, 4, 6, 3 or 3, 4, 23, 3 | 256, 512, 1024, 2048 |
 enum ResNet<E: Element> {
-  static func trunk(_ builder: inout NetworkBuilder<E>) -> Trunk<E> {
+  /// `depths`: blocks a stage; `isDeep`: they are bottlenecks.
+  static func trunk(_ builder: inout NetworkBuilder<E>, _ depths: [Int], isDeep: Bool) -> Trunk<E> {
     let architecture = builder.architecture
     let stemChannels = architecture.channels(64)
     let (unit, range) = builder.recorded { builder in
@@ -16,7 +17,6 @@ enum ResNet<E: Element> {
         builder.convolution("conv1", 3, stemChannels, kernel: 7, stride: 2, readsImages: true),
         builder.norm("bn1", stemChannels))
     }
-    let (depths, isDeep) = shape(architecture.trunk)
     var stages: [[Trunk<E>.Recorded]] = [], channels: [Int] = []
     var inputs = stemChannels
     for (index, depth) in depths.enumerated() {
@@ -45,16 +45,6 @@ enum ResNet<E: Element> {
     }
     return Trunk(
       stem: .init(name: "stem", layer: PooledStem(unit), range: range), stages: stages, channels: channels)
-  }
-
-  /// Blocks a stage, and whether they are bottlenecks.
-  private static func shape(_ kind: TrunkKind) -> (depths: [Int], isDeep: Bool) {
-    switch kind {
-    case .resnet18: ([2, 2, 2, 2], false)
-    case .resnet34: ([3, 4, 6, 3], false)
-    case .resnet50: ([3, 4, 6, 3], true)
-    case .resnet101: ([3, 4, 23, 3], true)
-    }
   }
 }
 

@@ -1,47 +1,62 @@
 import Layers
 import Tensors
 
-/// A residual block: units one after the other, the last without a ReLU of its own, joined with a shortcut.
+/// A residual block: layers one after the other, the last a unit without a ReLU of its own, joined with a shortcut.
 ///
 ///     y = max(0, unit_k(… unit₁(x)) + shortcut),  shortcut = x or n_d(W_d∗x)
 ///
 /// Saved for the backward pass: x, the raw z of every unit and y. Nothing else is written. A recording backward pass adds
-/// the gradients of the normalizations, a tangent pass ẋ and every ż.
+/// the gradients of the normalizations, a tangent pass ẋ and every ż. What stands between the first and the last unit may be
+/// other layers.
 package final class ResidualBlock<E: Element>: Layer {
-  private let units: [NormalizedConvolution<E>]
+  private let first: NormalizedConvolution<E>, inner: [any Layer<E>], last: NormalizedConvolution<E>
   private let downsample: NormalizedConvolution<E>?
 
-  package init(_ units: [NormalizedConvolution<E>], downsample: NormalizedConvolution<E>? = nil) {
-    precondition(!units.isEmpty && units.last?.isActivated == false && downsample?.isActivated != true)
-    (self.units, self.downsample) = (units, downsample)
+  package init(
+    _ first: NormalizedConvolution<E>, _ inner: [any Layer<E>], _ last: NormalizedConvolution<E>,
+    downsample: NormalizedConvolution<E>? = nil
+  ) {
+    precondition(!last.isActivated && downsample?.isActivated != true)
+    (self.first, self.inner, self.last, self.downsample) = (first, inner, last, downsample)
+  }
+
+  /// Two units or more.
+  package convenience init(_ units: [NormalizedConvolution<E>], downsample: NormalizedConvolution<E>? = nil) {
+    precondition(units.count >= 2)
+    self.init(units[0], Array(units[1..<units.count - 1]), units[units.count - 1], downsample: downsample)
   }
 
   /// x has to be stored as it is.
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    var passes: [UnitPasses<E>] = [], current = x
-    for unit in units {
-      passes.append(try unit.pass(current, run))
-      current = passes[passes.count - 1].y
+    let first = try self.first.pass(x, run)
+    var inner: [any Passes<E>] = [], current = first.y
+    for layer in self.inner {
+      let passes = try layer.forward(current, run)
+      inner.append(passes)
+      current = passes.y
     }
-    let side = try downsample?.pass(x, run), last = passes[passes.count - 1]
+    let last = try self.last.pass(current, run), side = try downsample?.pass(x, run)
     let shortcut: ResidualJoin<E>.Shortcut = side.map { .normalized($0.normalized) } ?? .identity(x.value.tensor)
     let y = ResidualJoin.forward(last.normalized, shortcut, run.context)
     let target = ResidualJoin.target(y: y, last.normalized, shortcut)
-    return ResidualPasses(units: passes, downsample: side, y: Feature(.plain(y), target))
+    return ResidualPasses(first, inner, last, downsample: side, y: Feature(.plain(y), target))
   }
 }
 
 private final class ResidualPasses<E: Element>: Passes {
   let y: Feature<E>
-  private let units: [UnitPasses<E>], downsample: UnitPasses<E>?
+  private let first: UnitPasses<E>, inner: [any Passes<E>], last: UnitPasses<E>, downsample: UnitPasses<E>?
 
-  init(units: [UnitPasses<E>], downsample: UnitPasses<E>?, y: Feature<E>) {
-    (self.units, self.downsample, self.y) = (units, downsample, y)
+  init(
+    _ first: UnitPasses<E>, _ inner: [any Passes<E>], _ last: UnitPasses<E>, downsample: UnitPasses<E>?, y: Feature<E>
+  ) {
+    (self.first, self.inner, self.last, self.downsample, self.y) = (first, inner, last, downsample, y)
   }
 
   func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) throws -> Operand<E> {
-    var current = xDot
-    for unit in units { current = try unit.forwardTangent(current, run) }
+    var current = try first.forwardTangent(xDot, run)
+    for layer in inner { current = try layer.forwardTangent(current, adding: nil, run) }
+    current = try last.forwardTangent(current, run)
     let side = try downsample?.forwardTangent(xDot, run)
     return .plain(
       ResidualJoin.forwardTangent(y: y.value.tensor, current, shortcut: side ?? xDot, adding: v, run.context))
@@ -51,12 +66,12 @@ private final class ResidualPasses<E: Element>: Passes {
   func backward(
     _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
   ) throws -> Gradient<E> {
-    var zBar = try units[units.count - 1].backward(yBar, pass, run)
-    for index in units.indices.dropFirst().reversed() {
-      let below = units[index - 1]
-      let gradient = try units[index].dataGradient(zBar, target: below.y.target, run)
-      zBar = try below.backward(gradient, pass, run)
+    let below = [first.y.target] + inner.map { $0.y.target }
+    var gradient = try last.backward(yBar, target: below[inner.count], pass, run)
+    for index in inner.indices.reversed() {
+      gradient = try inner[index].backward(gradient, adding: nil, target: below[index], pass, run)
     }
+    let zBar = try first.backward(gradient, pass, run)
     let shortcutBar: Tensor<E>
     if let downsample {
       let gradient = Gradient(tensor: yBar.tensor, sums: yBar.sums.ofSecondNorm)
@@ -65,10 +80,13 @@ private final class ResidualPasses<E: Element>: Passes {
       precondition(addend == nil, "the input of an identity block has no other reader")
       shortcutBar = yBar.tensor
     }
-    return try units[0].dataGradient(zBar, adding: shortcutBar, target: target, run)
+    return try first.dataGradient(zBar, adding: shortcutBar, target: target, run)
   }
 
-  var storedTangents: [Tensor<E>] { (units + [downsample].compactMap { $0 }).flatMap { $0.storedTangents } }
+  var storedTangents: [Tensor<E>] {
+    first.storedTangents + inner.flatMap { $0.storedTangents } + last.storedTangents
+      + (downsample?.storedTangents ?? [])
+  }
 }
 
 extension NetworkBuilder {

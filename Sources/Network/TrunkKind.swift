@@ -1,5 +1,18 @@
 /// The trunks there are.
-package enum TrunkKind: String, CaseIterable, Sendable { case resnet18, resnet34, resnet50, resnet101 }
+package enum TrunkKind: String, CaseIterable, Sendable {
+  case resnet18, resnet34, resnet50, resnet101, osnet, osnetAin
+
+  /// What is published under the names of its tensors.
+  package var meaning: String {
+    switch self {
+    case .resnet18, .resnet34, .resnet50, .resnet101: "ResNet, torchvision's tensor names"
+    case .osnet: "OSNet, torchreid's tensor names"
+    case .osnetAin: "OSNet-AIN, torchreid's tensor names"
+    }
+  }
+  /// Whether `model.norm` and `model.lastStride` are for it.
+  package var isResNet: Bool { self != .osnet && self != .osnetAin }
+}
 
 /// What normalizes in a trunk.
 package enum TrunkNorm: String, CaseIterable, Sendable {

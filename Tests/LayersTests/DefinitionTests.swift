@@ -140,6 +140,49 @@ import Testing
     ) { means, p in linear(linear(means, p[0], p[1]).map { max(0, $0) }, p[2], p[3]).map(sigmoid) }
   }
 
+  /// y = Σ_t σ(W₂·max(0, W₁·m(x_t) + b₁) + b₂)∘x_t, one gate for all streams.
+  @Test func unifiedGate() {
+    let channels = shape.channels, hidden = 3, count = shape.area * channels
+    var layout = ParameterLayout()
+    let gate = SqueezeExcitation<Double>(&layout, reduce: "fc1", expand: "fc2", channels: channels, hidden: hidden)
+    #expect(layout.slots.map(\.name) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"])
+    #expect(layout["fc1.weight"]?.shape == [hidden, channels, 1, 1])
+    let run = run(layout, ParameterLayout(), normals(layout.count, seed: 8)), values = run.parameters.values
+    for map in gate.maps { map.pack(values, backward: false, context) }
+    let streams = (0..<3).map { normals(shape.count, seed: 10 + UInt64($0)) }
+    let y = UnifiedGate<Double>(gate).forward(streams.map { .plain(tensor($0, shape, context)) }, run).y
+    let p = layout.slots.map { $0.range.map { values[$0] } }
+    var expected = [Double](repeating: 0, count: shape.count)
+    for x in streams {
+      for image in 0..<shape.images {
+        let means = (0..<channels).map { channel(x, image, $0).reduce(0, +) / Double(shape.area) }
+        let inner = (0..<hidden).map { k in
+          max(0, means.indices.reduce(p[1][k]) { $0 + p[0][$1 * hidden + k] * means[$1] })
+        }
+        let g = (0..<channels).map { c in
+          sigmoid(inner.indices.reduce(p[3][c]) { $0 + p[2][$1 * channels + c] * inner[$1] })
+        }
+        for i in image * count..<(image + 1) * count { expected[i] += g[i % channels] * x[i] }
+      }
+    }
+    #expect(relativeError(y.value.tensor.array, expected) < 1e-13)
+  }
+
+  /// A last odd row and column are left out, and their gradient is 0.
+  @Test func windowAverage() {
+    let odd = Shape(2, 5, 3, 2), x = normals(odd.count, seed: 9)
+    let y = WindowAverage.forward(.plain(tensor(x, odd, context)), context)
+    var expected: [Double] = []
+    for (image, row, c) in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)] {
+      func at(_ i: Int, _ j: Int) -> Double { x[((image * 5 + 2 * row + i) * 3 + j) * 2 + c] }
+      expected.append((at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1)) / 4)
+    }
+    #expect(y.shape == Shape(2, 2, 1, 2) && relativeError(y.array, expected) < 1e-15)
+    let ones = tensor([Double](repeating: 4, count: y.shape.count), y.shape, context)
+    let bar = WindowAverage.backward(ones, odd, .plain, context).tensor.array
+    #expect(bar == (0..<odd.count).map { $0 / 6 % 5 < 4 && $0 / 2 % 3 < 2 ? 1 : 0 })
+  }
+
   @Test(arguments: [0, 1, 5]) func efficientChannelAttention(_ kernel: Int) throws {
     let channels = shape.channels
     var options = ChannelConvolutionOptions()

@@ -65,6 +65,47 @@ import Testing
     #expect(abs(Double(multiplyAdds) / 1e9 - 4.1) < 0.1)
   }
 
+  /// A Lite 3×3 of c channels has c² + 9c weights; what is published for the network is 2.2 M parameters and 979 M
+  /// multiply-adds.
+  private func osnet(width: Int) -> (parameters: Int, multiplyAdds: Int) {
+    let channels = [64, 256, 384, 512].map { $0 * width / 4 }
+    var parameters = channels[0] * (147 + 2), total = 128 * 64 * 147 * channels[0], area = 64 * 32
+    for stage in 1...3 {
+      let c = channels[stage], inner = c / 4, hidden = max(1, inner / 16)
+      if stage > 1 {
+        let before = channels[stage - 1]
+        parameters += before * before + 2 * before
+        total += area * before * before
+        area /= 4
+      }
+      for block in 0..<2 {
+        let inputs = block == 0 ? channels[stage - 1] : c, light = inner * inner + 9 * inner
+        parameters += inputs * inner + 2 * inner + 10 * (light + 2 * inner) + inner * c + 2 * c
+        parameters += 2 * inner * hidden + hidden + inner
+        total += area * (inputs * inner + 10 * light + inner * c) + 4 * 2 * inner * hidden
+        if block == 0 {
+          parameters += inputs * c + 2 * c
+          total += area * inputs * c
+        }
+      }
+    }
+    return (parameters + channels[3] * channels[3] + 2 * channels[3], total + area * channels[3] * channels[3])
+  }
+
+  @Test(arguments: [TrunkKind.osnet, .osnetAin]) func omniScale(_ kind: TrunkKind) {
+    for width in 1...4 {
+      let (parameters, multiplyAdds) = counts { ($0.head, $0.trunk, $0.width) = (.baseline, kind, Double(width) / 4) }
+      let (trunk, work) = osnet(width: width), features = 128 * width
+      #expect(parameters == trunk + 2 * features + 512 * features + 512 && multiplyAdds == work + 512 * features)
+    }
+    let (parameters, multiplyAdds) = osnet(width: 4)
+    // torchreid prints 2,193,616 and 978,878,352: with an embedding of 512·512 weights, biases and a batch norm, with the gates
+    // that four streams share counted four times, and with the additions of biases, those of gates and embedding.
+    let gates = [64, 96, 128].map { 2 * (2 * $0 * ($0 / 16) + $0 / 16 + $0) }.reduce(0, +)
+    #expect(parameters + 512 * 512 + 3 * 512 + 3 * gates == 2_193_616)
+    #expect(multiplyAdds + 512 * 512 + 4 * 2 * (64 + 4 + 96 + 6 + 128 + 8) + 512 == 978_878_352)
+  }
+
   @Test func shapesOfTheStages() throws {
     let rows = try ReIDNetwork<Float>(Architecture(identities: 10)).inventory(height: 256, width: 128).rows
     func output(_ name: String) -> Shape? { rows.first { $0.name == name }?.output }

@@ -72,6 +72,10 @@ typedef struct {
   // sums (float64, channels) += x at `count` pixels: those listed, or with pixels NULL those from `first` on
   void (*sum_pixels)(const void *x, const uint32_t *pixels, size_t first, size_t count, size_t channels,
                      double *sums);
+  // out (A, count × channels) = or += factors (A, one a channel) · x (A)
+  void (*weigh)(const void *x, const void *factors, size_t count, size_t channels, int accumulate, void *out);
+  // sums (float64, channels) += Σ over `count` rows of x · y (A), or with y NULL of x, each Σ an A
+  void (*sum_products)(const void *x, const void *y, size_t count, size_t channels, double *sums);
   // 3×3, stride 2, padding 1 over one row of outputs of one image of activations; index = winning tap 0…8
   void (*max_pool)(const lineup_operand *image, size_t first, size_t height, size_t width, size_t channels,
                    size_t row, void *out, uint8_t *index);
@@ -89,6 +93,12 @@ typedef struct {
   // sums (A, [kernel][kernel][channels]) += Σ over columns of pixel · gradient (A, columns × channels)
   void (*depthwise_weights)(const void *const *lines, size_t kernel, const int32_t *from, size_t columns,
                             const void *gradient, size_t channels, void *sums);
+  // The same 3×3 with stride 1 and padding 1 over `rows` rows of an image, of as many columns: x (A) is the first of them; the row
+  // above it stands before it, and that below the last one behind, where there is one
+  void (*depthwise3)(const void *x, int above, int below, size_t rows, size_t columns, const void *weights,
+                     size_t channels, void *out);
+  void (*depthwise3_weights)(const void *x, int above, int below, size_t rows, size_t columns, const void *gradient,
+                             size_t channels, void *sums);
   // Σ|x|, Σx², max|x| (NaN if there is one) and how many are 0, to magnitudes[0…3]; returns where the first of
   // the largest (or of the NaN) stands
   size_t (*magnitudes)(const void *x, size_t count, double *magnitudes);

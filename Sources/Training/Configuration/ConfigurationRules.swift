@@ -28,6 +28,12 @@ extension Configuration {
         descent.momentum > 0 || !descent.nesterov, "optimizer.kind.sgd.nesterov", true, "false without momentum")
     }
     try require(
+      model.norm == .batch || model.trunk.isResNet, "model.norm", model.norm.rawValue,
+      "batch where model.trunk is \(model.trunk.rawValue): it has norms of its own")
+    try require(
+      model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
+      "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")
+    try require(
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")
   }

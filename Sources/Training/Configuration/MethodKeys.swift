@@ -27,7 +27,9 @@ extension ConfigurationSection {
       "A trunk with the multi-scale head of the paper (MSFL) or without, the paper's ablations, and heads of other kinds.",
       [
         .choice(
-          "model.trunk", TrunkKind.self, "What turns images into maps of four stages; torchvision's tensor names."),
+          "model.trunk", TrunkKind.self,
+          "What turns images into maps of four stages: " + meanings(TrunkKind.self, \.meaning)
+            + ". `model.width` 0.25, 0.5, 0.75 and 1 are OSNet's published sizes."),
         .choice(
           "model.norm", TrunkNorm.self, "What normalizes in the trunk: " + meanings(TrunkNorm.self, \.meaning) + "."),
         .part(
@@ -65,11 +67,13 @@ extension ConfigurationSection {
         ),
         .checked(
           "model.lastStride", \.model.lastStride, type: "integer", "1 or 2",
-          "Stride of the backbone's last stage; 1 doubles its map's height and width.",
+          "Stride of a ResNet's last stage; 1 doubles its map's height and width.",
           allows: { value, _ in (1...2).contains(value) }),
         ConfigurationKey(
           path: "model.weights", type: "text or null", range: "the path of a safetensors file, or null",
-          meaning: "A safetensors file with torchvision's names to start from; null initializes at random.", words: [],
+          meaning:
+            "A safetensors file to start from, with torchvision's names, or torchreid's for OSNet; null initializes at random.",
+          words: [],
           outOfRange: notAPath),
         .checked(
           "model.allowMissing", \.model.allowMissing, type: "list of texts",

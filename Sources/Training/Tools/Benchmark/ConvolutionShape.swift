@@ -9,6 +9,8 @@ package struct ConvolutionShape: Codable, Hashable, Sendable, CustomStringConver
   /// Channels.
   package let inputs: Int, outputs: Int
   package let kernel: Int, stride: Int, padding: Int
+  /// 1, or as many as channels: each is convolved by itself.
+  package let groups: Int
   /// Whether it reads the images: nothing is pending on them, and a plain step does not take their gradient.
   package let readsImages: Bool
 
@@ -18,6 +20,7 @@ package struct ConvolutionShape: Codable, Hashable, Sendable, CustomStringConver
   /// 64×32  256 → 64  3×3 /2
   package var description: String {
     "\(height)×\(width)  \(inputs) → \(outputs)  \(kernel)×\(kernel)" + (stride > 1 ? " /\(stride)" : "")
+      + (groups > 1 ? " depthwise" : "")
   }
 }
 
@@ -29,14 +32,15 @@ package struct CountedConvolution: Sendable {
 
 extension ReIDNetwork {
   /// The distinct convolutions of a step on images of height × width, in the order of the forward pass. Without the necks'
-  /// linear layers.
+  /// linear layers, and those of gates, which read means.
   package func convolutions(height: Int, width: Int) throws -> [CountedConvolution] {
     var list: [CountedConvolution] = []
-    for use in try inventory(height: height, width: width).uses where use.weight.kind == .convolution {
+    for use in try inventory(height: height, width: width).uses
+    where use.weight.kind == .convolution && (use.input.area > 1 || use.geometry.kernel > 1) {
       let shape = ConvolutionShape(
         height: use.input.height, width: use.input.width, inputs: use.geometry.inputs, outputs: use.geometry.outputs,
         kernel: use.geometry.kernel, stride: use.geometry.stride, padding: use.geometry.padding,
-        readsImages: readsImages(use.weight))
+        groups: use.geometry.groups, readsImages: readsImages(use.weight))
       if let index = list.firstIndex(where: { $0.shape == shape }) {
         list[index].count += 1
       } else {

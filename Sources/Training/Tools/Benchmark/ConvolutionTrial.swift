@@ -10,7 +10,7 @@ import Tensors
 ///
 /// The first convolution of a block, which in a step reads a stored tensor, is measured like the others.
 struct ConvolutionTrial<E: Element> {
-  private let convolution: Convolution<E>
+  private let convolution: any LinearMap<E>
   private let parameters: Parameters<E.Accumulator>
   private let gradients: ParameterGradients
   private let context: Context<E>
@@ -26,10 +26,13 @@ struct ConvolutionTrial<E: Element> {
     var layout = ParameterLayout()
     var statistics = ParameterLayout()
     let below = Norm<E>(&layout, &statistics, "below", channels: shape.inputs)
-    convolution = Convolution(
-      &layout, "convolution", inputs: shape.inputs, outputs: shape.outputs, kernel: shape.kernel,
-      stride: shape.stride,
-      padding: shape.padding)
+    convolution =
+      shape.groups > 1
+      ? DepthwiseConvolution(
+        &layout, "convolution", channels: shape.inputs, kernel: shape.kernel, stride: shape.stride)
+      : Convolution(
+        &layout, "convolution", inputs: shape.inputs, outputs: shape.outputs, kernel: shape.kernel,
+        stride: shape.stride, padding: shape.padding)
     let above = Norm<E>(&layout, &statistics, "above", channels: shape.outputs)
     parameters = Parameters(layout: layout, statistics: statistics)
     gradients = ParameterGradients(count: layout.count)
@@ -37,11 +40,11 @@ struct ConvolutionTrial<E: Element> {
 
     let noise = Noise<E>()
     let input = shape.input(images)
-    let output = convolution.outputShape(input)
-    multiplyAdds = convolution.multiplyAdds(input)
+    let output = convolution.geometry.outputShape(input)
+    multiplyAdds = convolution.geometry.multiplyAdds(input)
     // He's initialization: y is about as large as x.
-    let deviation = (2 / Double(shape.kernel * shape.kernel * shape.inputs)).squareRoot()
-    for index in convolution.weight.range {
+    let deviation = (2 / Double(shape.kernel * shape.kernel * shape.inputs / shape.groups)).squareRoot()
+    for index in convolution.slots[0].range {
       parameters.values[index] = E.Accumulator(deviation * Double(noise[index]))
     }
     for norm in [below, above] { for index in norm.scale.range { parameters.values[index] = 1 } }
