@@ -97,10 +97,10 @@ package enum FuzzSeeds {
 
   private static func state() throws -> [UInt8] {
     let scale = DynamicScale(initial: 32768, growthInterval: 100, isDynamic: true)
-    let state = Checkpoint.State(
-      step: 40, updates: 39, strengthUpdates: 3, lossScale: scale, tangentScale: scale,
-      best: Checkpoint.State.Best(mAP: 0.5, step: 20), identities: [1, 2, 7],
+    var state = Checkpoint.State(
+      step: 40, updates: 39, lossScale: scale, best: Checkpoint.State.Best(mAP: 0.5, step: 20), identities: [1, 2, 7],
       configuration: Configuration())
+    (state.strengthUpdates, state.averagedUpdates, state.frozenUpdates, state.tangentScale) = (3, 39, 2, scale)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     return Array(try encoder.encode(state))

@@ -51,33 +51,3 @@ extension Kernels {
   /// How many are Inf or NaN.
   package func nonfinite(_ x: UnsafePointer<Double>, _ count: Int) -> Int { elementwise.pointee.nonfinite(x, count) }
 }
-
-/// One update of Adam (Kingma and Ba, 2015) with its bias corrections worked in.
-package struct AdamUpdate: Sendable {
-  /// Gradients are multiplied by it.
-  package let scale: Double
-  /// L2: g ← scale·g + decay·w. Decoupled: w ← (1 − shrink)·w.
-  package let decay: Double, shrink: Double
-  package let beta1: Double, beta2: Double
-  /// w ← w − rate · m / (√v · root + epsilon), rate = learning rate / (1 − β₁ᵗ), root = 1/√(1 − β₂ᵗ)
-  package let rate: Double, root: Double, epsilon: Double
-
-  package init(
-    scale: Double, decay: Double, shrink: Double, beta1: Double, beta2: Double, rate: Double, root: Double,
-    epsilon: Double
-  ) {
-    (self.scale, self.decay, self.shrink) = (scale, decay, shrink)
-    (self.beta1, self.beta2, self.rate, self.root, self.epsilon) = (beta1, beta2, rate, root, epsilon)
-  }
-}
-
-extension Kernels where E.Accumulator == E {
-  /// Parameters w, their moments m and v, from gradients g.
-  package func adam(
-    _ w: UnsafeMutablePointer<E>, _ g: UnsafePointer<Double>, m: UnsafeMutablePointer<E>, v: UnsafeMutablePointer<E>,
-    _ count: Int, _ u: AdamUpdate
-  ) {
-    elementwise.pointee.adam(
-      w, g, m, v, count, u.scale, u.decay, u.shrink, u.beta1, u.beta2, u.rate, u.root, u.epsilon)
-  }
-}

@@ -72,6 +72,7 @@ struct CheckpointedJob {
       return try images(configuration, checkpoint, &agreement)
     }
     try agreement.settle(communicator)
+    if checkpoint.isAveraged { log.info("\(checkpoint.folder): the average of its weights") }
     // Other settings than those of the training may be wanted, but never unnoticed.
     let sections = ["input.", "precision.", "evaluation."]
     for (key, old, new) in try configuration.differences(from: checkpoint.state.configuration)

@@ -48,6 +48,25 @@ import Testing
     #expect(firsts[0] != firsts[1])
   }
 
+  /// P, K, and the batches of an epoch counted by hand: with K = 2 the identities have 1 1 1 2 2 3 3 4 4 groups.
+  @Test(arguments: [(2, 2, 10), (4, 2, 5), (6, 2, 3), (9, 2, 1), (1, 3, 14), (3, 1, 15)])
+  func randomIdentityGivesAnImageAtMostOnce(p: Int, k: Int, batches: Int) throws {
+    let sampler = try sampler(p, k, .randomIdentity)
+    #expect(sampler.batchesPerEpoch == batches)
+    var seen = [Int](repeating: 0, count: samples.count)
+    for epoch in 0..<60 {
+      let drawn = (0..<batches).flatMap { sampler.batch(epoch: epoch, index: $0) }
+      let uses = Dictionary(grouping: drawn, by: { $0 }).mapValues(\.count)
+      #expect(uses.allSatisfy { $1 == 1 || samples[$0].identity / 10 < k })
+      for image in uses.keys { seen[image] += 1 }
+    }
+    // Those that are left out differ from epoch to epoch.
+    #expect(seen.allSatisfy { $0 > 0 })
+    let first = (0..<batches).map { sampler.batch(epoch: 0, index: $0) }
+    #expect(first != (0..<batches).map { sampler.batch(epoch: 1, index: $0) })
+    #expect(first.reversed() == (0..<batches).reversed().map { sampler.batch(epoch: 0, index: $0) })
+  }
+
   @Test func paperSchemeDrawsTheOthersEvenly() throws {
     let sampler = try sampler(3, 1, .paper)
     var counts: [Int: Int] = [:]

@@ -105,4 +105,59 @@ import Testing
     checkAdam(Float.self)
     checkAdam(Double.self)
   }
+
+  /// AMSGrad, and gradient descent with and without momentum, against the same arithmetic in float64; the average too.
+  private func checkUpdates<A: Element>(_: A.Type) where A.Accumulator == A {
+    let (beta1, beta2, rate, root, epsilon) = (0.9, 0.5, 3e-2, 1.3, 1e-8)
+    for (name, kernels) in elementwiseTables(A.self) {
+      for count in [1, 17, 200] {
+        let memory = Memory(seed: UInt64(count))
+        let start: [A] = memory.normals(count), ones = [Double](repeating: 1, count: count)
+        func fresh(_ values: [A]) -> UnsafeMutablePointer<A> { memory.place(values + [5]) }
+        let zeros = [A](repeating: 0, count: count)
+        var expected = [[Double]](repeating: start.map { Double($0) }, count: 4)
+        var (mx, vx, largest, momentum) = (
+          ones.map { _ in 0.0 }, ones.map { _ in 0.0 }, ones.map { _ in 0.0 }, ones.map { _ in 0.0 }
+        )
+        let (w, m, v, x) = (fresh(start), fresh(zeros), fresh(zeros), fresh(zeros))
+        let (plain, heavy, ahead, average) = (fresh(start), fresh(start), fresh(start), fresh(start))
+        let (m1, m2) = (fresh(zeros), fresh(zeros))
+        var momentumAhead = momentum
+        for t in 1...4 {
+          let g: [Double] = memory.normals(count, deviation: 8 / Double(t)), gradients = memory.place(g)
+          kernels.amsgrad(w, gradients, m, v, x, count, 0.5, 0.1, 0.01, beta1, beta2, rate, root, epsilon)
+          kernels.sgd(plain, gradients, nil, count, 0.5, 0.1, 0.01, 0.9, 0, rate)
+          kernels.sgd(heavy, gradients, m1, count, 0.5, 0.1, 0.01, 0.9, 0, rate)
+          kernels.sgd(ahead, gradients, m2, count, 0.5, 0.1, 0.01, 0.9, 1, rate)
+          for i in 0..<count {
+            func gradient(_ k: Int) -> Double { 0.5 * g[i] + 0.1 * expected[k][i] }
+            mx[i] = beta1 * mx[i] + (1 - beta1) * gradient(0)
+            vx[i] = beta2 * vx[i] + (1 - beta2) * gradient(0) * gradient(0)
+            largest[i] = max(largest[i], vx[i])
+            momentum[i] = 0.9 * momentum[i] + gradient(2)
+            momentumAhead[i] = 0.9 * momentumAhead[i] + gradient(3)
+            let moves = [
+              mx[i] / (largest[i].squareRoot() * root + epsilon), gradient(1), momentum[i],
+              gradient(3) + 0.9 * momentumAhead[i],
+            ]
+            for k in 0..<4 { expected[k][i] = 0.99 * expected[k][i] - rate * moves[k] }
+          }
+        }
+        for (found, expected) in zip([w, plain, heavy, ahead], expected) {
+          #expect(disagreements(found.array(count), expected, magnitudes: ones, steps: 64).isEmpty, "\(name), \(count)")
+          #expect(found[count] == 5, "\(name) wrote behind the range")
+        }
+        // Squared gradients fall from step to step: the largest is not the last.
+        #expect(disagreements(x.array(count), largest, magnitudes: largest, steps: 64).isEmpty && largest != vx)
+        kernels.average(w, count, 0.25, average)
+        let mean = (0..<count).map { Double(start[$0]) + 0.25 * (Double(w[$0]) - Double(start[$0])) }
+        #expect(disagreements(average.array(count), mean, magnitudes: ones, steps: 8).isEmpty && average[count] == 5)
+      }
+    }
+  }
+
+  @Test func otherUpdates() {
+    checkUpdates(Float.self)
+    checkUpdates(Double.self)
+  }
 }

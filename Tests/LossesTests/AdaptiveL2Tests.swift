@@ -130,7 +130,7 @@ import Testing
     func updated(_ gradients: [Double], decay: Double) -> [Float] {
       let w = weights(Float.self), m = Buffer<Float>(count: count), v = Buffer<Float>(count: count)
       let update = AdamUpdate(
-        scale: 1 / scale, decay: decay, shrink: 0, beta1: 0.9, beta2: 0.999, rate: 1e-2, root: 30, epsilon: 1e-8)
+        Decay(scale: 1 / scale, l2: decay, shrink: 0), beta1: 0.9, beta2: 0.999, rate: 1e-2, root: 30, epsilon: 1e-8)
       kernels.adam(w.pointer, gradients, m: m.pointer, v: v.pointer, count, update)
       return ["conv1.weight", "conv2.weight", "fc.weight"].flatMap { network[$0]!.range.map { w[$0] } }
     }

@@ -23,11 +23,11 @@ import Training
     #expect(checkpoint.folder == path && checkpoint.state == first.state(3))
     try checkpoint.restore(into: second.step)
     #expect(second.everything == first.everything)
-    #expect(second.step.adam.steps == 3 && second.step.lossScale == first.step.lossScale)
+    #expect(second.step.optimizer.steps == 3 && second.step.lossScale == first.step.lossScale)
     #expect(second.step.tangentScale == first.step.tangentScale)
     _ = try first.run(3)
     _ = try second.run(3)
-    #expect(second.everything == first.everything && second.step.adam.steps == 4)
+    #expect(second.everything == first.everything && second.step.optimizer.steps == 4)
 
     let (network, parameters) = try checkpoint.network(E.self)
     #expect(network.architecture == first.step.network.architecture)
@@ -45,6 +45,43 @@ import Training
     try roundTrip(Float16.self, both)
     try roundTrip(Float.self, both)
     try roundTrip(Float16.self, ["adaptiveL2.enabled=true", "adaptiveL2.trained=false"])
+  }
+
+  @Test(arguments: [
+    ["optimizer.kind=sgd"], ["optimizer.kind={sgd: {momentum: 0}}"],
+    ["optimizer.kind=amsgrad", "adaptiveL2.enabled=true"],
+    ["average.decay=0.9", "optimizer.clipNorm=0.5"],
+  ])
+  func anyOptimizerAndTheAverageAreRestored(_ settings: [String]) throws {
+    try roundTrip(Float16.self, settings)
+    try roundTrip(Double.self, settings)
+  }
+
+  @Test func theAverageIsWhatACheckpointRetrievesBy() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self, "average.decay=0.5")
+    for number in 0..<3 { _ = try training.run(number) }
+    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(3)))"
+    let (_, parameters) = try Checkpoint(path: folder.path).network(Float.self),
+      average = try #require(training.step.average)
+    // Without the padding between tensors.
+    for slot in training.step.network.layout.slots {
+      #expect(Array(parameters.values.span[slot.range]) == Array(average.parameters.values.span[slot.range]))
+    }
+    #expect(Array(parameters.values.span) != Array(training.step.parameters.values.span))
+    try FileManager.default.removeItem(atPath: path + "/average.safetensors")
+    #expect(message(.data) { _ = try Checkpoint(path: folder.path) } == "\(path)/average.safetensors: missing")
+  }
+
+  @Test func anotherOptimizerIsNamed() throws {
+    let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
+    let training = try TinyTraining(Float.self, "optimizer.kind=sgd")
+    _ = try training.run(0)
+    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(1)))"
+    let other = try TinyTraining(Float.self), checkpoint = try Checkpoint(path: folder.path)
+    #expect(
+      message(.data) { try checkpoint.restore(into: other.step) }
+        == "\(path)/optimizer.safetensors: tensor v.conv1.weight is not in it; was it another optimizer.kind?")
   }
 
   @Test func theLastAndTheBestAreKept() throws {

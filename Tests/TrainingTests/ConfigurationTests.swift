@@ -158,7 +158,7 @@ import Training
     ("margin=1", "unknown key margin; did you mean losses.triplet.margin?"),
     (
       "schedule.foo=1",
-      "unknown key schedule.foo; schedule has epochs, maxSteps, kind, steps, factor, warmupEpochs, warmupSteps, warmupFactor"
+      "unknown key schedule.foo; schedule has epochs, maxSteps, kind, steps, factor, warmupEpochs, warmupSteps, warmupFactor, frozenEpochs"
     ), ("x=1", "unknown key x"),
   ])
   func unknownKeys(setting: String, expected: String) {
@@ -219,7 +219,10 @@ import Training
     ("model.weights=[a]", "model.weights is [a]; expected text or null"),
     ("msgr.norm=3", "msgr.norm is 3; expected one of 1, 2, inf"),
     ("msgr.at=[1, 5]", "msgr.at[1] is 5; expected one of input, 1, 2, 3, 4"),
-    ("sampling.scheme=random", "sampling.scheme is random; expected one of paper, shuffled"),
+    (
+      "sampling.scheme=random",
+      "sampling.scheme is random; expected one of paper, shuffled, randomIdentity; did you mean randomIdentity?"
+    ),
     ("log=3", "log is 3; expected a section with keys among everySteps, samples, level"),
     ("model.head=msfI", "model.head is msfI; expected one of msfl, baseline; did you mean msfl?"),
     ("model.head=MSFL", "model.head is MSFL; expected one of msfl, baseline; did you mean msfl?"),
@@ -292,6 +295,8 @@ import Training
     ("watchdog.seconds=-1", "from 0 to 86400"), ("watchdog.seconds=86401", "from 0 to 86400"),
     ("watchdog.seconds=.nan", "from 0 to 86400"), ("divergence.skippedSteps=0", "from 1"),
     ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=2049", "2048 or less with 8 identities"),
+    ("average.decay=1", "below 1"), ("optimizer.clipNorm=-1", "optimizer.clipNorm is -1.0"),
+    ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
   ])
   func outOfRange(setting: String, part: String) {
@@ -345,6 +350,9 @@ import Training
   }
 
   @Test func combinations() throws {
+    #expect(
+      refusal("optimizer.kind={sgd: {momentum: 0, nesterov: true}}")
+        == "optimizer.kind.sgd.nesterov is true; it must be false without momentum")
     #expect(refusal("precision.multiply=bfloat16", "precision.storage=float32")?.contains("float32") == true)
     for allowed in [
       ["precision.multiply=bfloat16"], ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],

@@ -84,8 +84,9 @@ import Training
         let result = try step.run(batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3)
         #expect(result.skippedFor == nil, "step \(number)")
       }
-      let strengths = step.penalty.map { [$0.adaptive.values, $0.adam.m, $0.adam.v] } ?? []
-      let all = [step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v] + strengths
+      let strengths = step.penalty.map { [$0.adaptive.values] + $0.optimizer.moments.map(\.values) } ?? []
+      let moments = step.optimizer.moments.map(\.values)
+      let all = [step.parameters.values, step.parameters.statistics] + moments + strengths
       let bytes = all.flatMap { values in values.array.withUnsafeBytes { Array($0) } }
       return String(try bytes.withUnsafeBytes { try SHA256.digest(of: $0) }.prefix(16))
     }

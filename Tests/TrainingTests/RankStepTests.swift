@@ -60,7 +60,8 @@ import Training
   @Test(arguments: [
     Case(), Case("msgr.lambda=0.05"),
     Case("model.sharedPyramid=false", "msgr.lambda=0.05", "msgr.at=[input,3]"),
-    Case("model.head=baseline"),
+    Case("model.head=baseline"), Case("optimizer.kind=sgd", "optimizer.clipNorm=0.5", "average.decay=0.9"),
+    Case("optimizer.kind=amsgrad", "optimizer.clipNorm=0.5"),
   ])
   func anyNumberOfRanksTakesTheSameCourse(_ one: Case) throws {
     func check<E: Element>(_: E.Type, _ shares: [[Int]]) throws {

@@ -32,11 +32,13 @@ struct TinyTraining<E: Element> {
   }
 
   /// A step on six images of noise, two of each identity.
-  func run(_ number: Int) throws -> StepResult {
+  func run(_ number: Int, freezesTrunk: Bool = false) throws -> StepResult {
     let samples = (0..<6).map { Sample(path: "", identity: $0 / 2, camera: 0) }
     let batch = ImageBatch(
       pixels: pixels(number), height: 64, width: 32, samples: samples, rows: Array(0..<6), damaged: [])
-    return try step.run(batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3)
+    return try step.run(
+      batch, labels: RowLabels(identities: samples.map(\.identity)), learningRate: 1e-3,
+      freezesTrunk: freezesTrunk)
   }
 
   /// The loss of step 0 and the gradients in `step.gradients`, of these of its six images.
@@ -55,17 +57,14 @@ struct TinyTraining<E: Element> {
 
   /// The state of a run after `done` steps.
   func state(_ done: Int, best: Checkpoint.State.Best? = nil) -> Checkpoint.State {
-    Checkpoint.State(
-      step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
-      tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best, identities: [4, 8, 15],
-      configuration: configuration)
+    Checkpoint.State(step, step: done, best: best, identities: [4, 8, 15], configuration)
   }
 
   /// Everything that a step changes.
   var everything: [[E.Accumulator]] {
-    let penalty = step.penalty.map { [$0.adaptive.values, $0.adam.m, $0.adam.v] } ?? []
-    return ([step.parameters.values, step.parameters.statistics, step.adam.m, step.adam.v] + penalty).map {
-      Array($0.span)
-    }
+    let penalty = step.penalty.map { [$0.adaptive.values] + $0.optimizer.moments.map(\.values) } ?? []
+    let average = step.average.map { [$0.parameters.values, $0.parameters.statistics] } ?? []
+    let moments = step.optimizer.moments.map(\.values)
+    return ([step.parameters.values, step.parameters.statistics] + moments + penalty + average).map { Array($0.span) }
   }
 }

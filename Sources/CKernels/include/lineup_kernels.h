@@ -121,6 +121,15 @@ typedef struct {
   // w ← w − rate · m / (√v · root + epsilon), root = 1/√(1 − β₂ᵗ), rate = learning rate / (1 − β₁ᵗ)
   void (*adam)(void *w, const double *g, void *m, void *v, size_t count, double scale, double decay, double shrink,
                double beta1, double beta2, double rate, double root, double epsilon);
+  // The same with the largest v so far, x, in v's place under the root
+  void (*amsgrad)(void *w, const double *g, void *m, void *v, void *x, size_t count, double scale, double decay,
+                  double shrink, double beta1, double beta2, double rate, double root, double epsilon);
+  // Gradient descent: g as above, m ← momentum·m + g, then w ← w − rate · m, or with `nesterov` w − rate · (g + momentum·m);
+  // with m NULL w − rate · g
+  void (*sgd)(void *w, const double *g, void *m, size_t count, double scale, double decay, double shrink,
+              double momentum, int nesterov, double rate);
+  // y += share · (x − y), of accumulators
+  void (*average)(const void *x, size_t count, double share, void *y);
 } lineup_elementwise;
 
 typedef struct {

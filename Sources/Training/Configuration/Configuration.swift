@@ -19,6 +19,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var sampling = Sampling()
   package var optimizer = Optimizer()
   package var schedule = Scheduling()
+  package var average = Average()
   package var lossScale = LossScaling()
   package var evaluation = Evaluation()
   package var checkpoint = Checkpointing()
@@ -111,12 +112,27 @@ package struct Configuration: Codable, Sendable, Equatable {
 
   package struct Optimizer: Codable, Sendable, Equatable {
     package enum Decay: String, Choice { case l2, decoupled }
+    package struct Factors: Codable, Sendable, Equatable {
+      package struct Pair: Codable, Sendable, Equatable {
+        package var learningRate = 1.0
+        package var weightDecay = 1.0
+        package init() {}
+      }
+      package var trunk = Pair()
+      package var heads = Pair()
+      package var norms = Pair()
+      package var biases = Pair()
+      package init() {}
+    }
+    package var kind = OptimizerKind(.adam)
     package var learningRate = 3.5e-4
     package var weightDecay = 5e-4
     package var decay = Decay.l2
     package var beta1 = 0.9
     package var beta2 = 0.999
     package var epsilon = 1e-8
+    package var clipNorm = 0.0
+    package var factors = Factors()
     package init() {}
   }
 
@@ -129,6 +145,12 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var warmupEpochs = 0
     package var warmupSteps = 0
     package var warmupFactor = 0.01
+    package var frozenEpochs = 0
+    package init() {}
+  }
+
+  package struct Average: Codable, Sendable, Equatable {
+    package var decay = 0.0
     package init() {}
   }
 

@@ -23,6 +23,10 @@ extension Configuration {
     try require(
       model.head == .baseline || model.lateral || model.topDown || !model.fusion, "model.fusion", model.fusion,
       "false without model.lateral and model.topDown: there is no pyramid to put bottlenecks on")
+    if case .sgd(let descent) = optimizer.kind {
+      try require(
+        descent.momentum > 0 || !descent.nesterov, "optimizer.kind.sgd.nesterov", true, "false without momentum")
+    }
     try require(
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")

@@ -9,9 +9,8 @@ import Tensors
 extension ConfigurationSection {
   package static var all: [ConfigurationSection] {
     [
-      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, lossScale, evaluation,
-      checkpoint,
-      communication, data, log, watchdog, divergence, run,
+      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, average, lossScale,
+      evaluation, checkpoint, communication, data, log, watchdog, divergence, run,
     ]
   }
 
@@ -204,16 +203,15 @@ extension ConfigurationSection {
           "K, images of each identity; 2 or more with the triplet loss. An identity that has fewer gives some twice."),
         .choice(
           "sampling.scheme", IdentitySampler.Scheme.self,
-          "Which identities come together. `paper`: each identity is once an epoch the first of a batch, the others drawn at "
-            + "random; as many batches an epoch as identities. `shuffled`: the identities are shuffled and taken P at a time."
-        ),
+          "Which identities come together. " + meanings(IdentitySampler.Scheme.self, \.meaning) + "."),
       ])
   }
 
   private static var optimizer: Self {
     Self(
-      "optimizer", "Adam.",
+      "optimizer", "How parameters follow from gradients.",
       [
+        .part("optimizer.kind", OptimizerKind.self, meanings(OptimizerKind.Kind.self, \.meaning) + "."),
         .number(
           "optimizer.learningRate", \.optimizer.learningRate, above: 0, atMost: 1e30,
           "The learning rate before warm-up and falls (section `schedule`)."),
@@ -223,14 +221,46 @@ extension ConfigurationSection {
           "`l2` adds weightDecay·w to the gradient (Adam); `decoupled` shrinks w by learningRate·weightDecay (AdamW)."),
         .checked(
           "optimizer.beta1", \.optimizer.beta1, type: "number", "at least 0 and below 1",
-          "Decay of the mean of gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
+          "Adam's decay of the mean of gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
         .checked(
           "optimizer.beta2", \.optimizer.beta2, type: "number", "at least 0 and below 1",
-          "Decay of the mean of squared gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
+          "Adam's decay of the mean of squared gradients, a step.", allows: { value, _ in (0..<1).contains(value) }),
         .number(
           "optimizer.epsilon", \.optimizer.epsilon, above: 0, atMost: 1e30,
           "Added to the root of the mean of squared gradients."),
-      ])
+        .number(
+          "optimizer.clipNorm", \.optimizer.clipNorm, 0...largest,
+          "The largest Euclidean norm of the gradients of all parameters together, to which longer ones are shortened; 0 for "
+            + "no such limit."),
+      ] + factors)
+  }
+
+  private static var factors: [ConfigurationKey] {
+    typealias Place = ConfigurationKey.Place<Double>
+    let groups: [(String, Place, Place, String)] = [
+      (
+        "trunk", \.optimizer.factors.trunk.learningRate, \.optimizer.factors.trunk.weightDecay, "the trunk's tensors"
+      ),
+      (
+        "heads", \.optimizer.factors.heads.learningRate, \.optimizer.factors.heads.weightDecay,
+        "all other tensors: the pyramid's, necks', classifiers'"
+      ),
+      (
+        "norms", \.optimizer.factors.norms.learningRate, \.optimizer.factors.norms.weightDecay,
+        "scales and shifts of normalizations, beside the factor of where they stand"
+      ),
+      (
+        "biases", \.optimizer.factors.biases.learningRate, \.optimizer.factors.biases.weightDecay,
+        "biases of layers, beside the factor of where they stand"
+      ),
+    ]
+    return groups.flatMap { name, rate, decay, tensors in
+      [
+        .number(
+          "optimizer.factors.\(name).learningRate", rate, 0...1000, "Factor on the learning rate of \(tensors)."),
+        .number("optimizer.factors.\(name).weightDecay", decay, 0...1000, "Factor on their weight decay."),
+      ]
+    }
   }
 }
 

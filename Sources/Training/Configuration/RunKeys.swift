@@ -30,6 +30,21 @@ extension ConfigurationSection {
         .number(
           "schedule.warmupFactor", \.schedule.warmupFactor, above: 0, atMost: 1,
           "The share of the learning rate that warm-up begins with."),
+        .integer(
+          "schedule.frozenEpochs", \.schedule.frozenEpochs, 0...mostEpochs,
+          "Epochs at the start in which the trunk's parameters stay as they are, so that new heads find their place first. "
+            + "Its running statistics move."),
+      ])
+  }
+
+  static var average: Self {
+    Self(
+      "average", "A moving average of the weights, which is then what is evaluated, extracted by and kept as the best.",
+      [
+        .checked(
+          "average.decay", \.average.decay, type: "number", "at least 0 and below 1",
+          "δ: how much of the average each update leaves, such as 0.999; less in the first updates. 0 turns it off.",
+          allows: { value, _ in (0..<1).contains(value) })
       ])
   }
 

@@ -8,7 +8,9 @@ import Tensors
 /// A state of training in a folder `step-00000123`, whole or not at all:
 ///
 ///     model.safetensors      parameters and running statistics, torchvision's names
-///     optimizer.safetensors  Adam's moments, m.<name> and v.<name>; with adaptive L2 also adaptiveL2.<name> and their moments
+///     optimizer.safetensors  the optimizer's moments, m.<name> and v.<name> for Adam; with adaptive L2 also adaptiveL2.<name>
+///                            and their moments
+///     average.safetensors    with `average.decay`: the moving average of model.safetensors, by the same names
 ///     state.json             where the run stands
 ///     config.yaml            its configuration; keys that are newer than the file have their defaults
 ///     manifest.json          sizes and SHA-256 of the files
@@ -20,10 +22,13 @@ package struct Checkpoint {
     package static let currentVersion = 1
     /// Steps done, skipped ones included.
     package var step: Int
-    /// Updates that Adam has made.
+    /// Updates that the optimizer has made, and how many of them left the trunk alone.
     package var updates: Int
+    package var frozenUpdates: Int?
     /// Updates of the strengths of adaptive L2.
     package var strengthUpdates: Int?
+    /// Updates that the average of the weights is of.
+    package var averagedUpdates: Int?
     package var lossScale: DynamicScale
     /// With the gradient regularizer.
     package var tangentScale: DynamicScale?
@@ -37,7 +42,8 @@ package struct Checkpoint {
     package var configuration = Configuration()
 
     private enum CodingKeys: String, CodingKey {
-      case version, step, updates, strengthUpdates, lossScale, tangentScale, best, identities, cameras
+      case version, step, updates, frozenUpdates, strengthUpdates, averagedUpdates, lossScale, tangentScale, best,
+        identities, cameras
     }
 
     package struct Best: Codable, Sendable, Equatable {
@@ -47,18 +53,32 @@ package struct Checkpoint {
     }
 
     package init(
-      step: Int, updates: Int, strengthUpdates: Int? = nil, lossScale: DynamicScale, tangentScale: DynamicScale? = nil,
-      best: Best?, identities: [Int], cameras: [Int]? = nil, configuration: Configuration
+      step: Int, updates: Int, lossScale: DynamicScale, best: Best?, identities: [Int], cameras: [Int]? = nil,
+      configuration: Configuration
     ) {
-      (self.strengthUpdates, self.tangentScale) = (strengthUpdates, tangentScale)
       (self.step, self.updates, self.lossScale, self.best) = (step, updates, lossScale, best)
       (self.identities, self.cameras, self.configuration) = (identities, cameras, configuration)
+    }
+
+    /// Where `training` stands after `step` steps.
+    package init<E: Element>(
+      _ training: TrainingStep<E>, step: Int, best: Best?, identities: [Int], cameras: [Int]? = nil,
+      _ configuration: Configuration
+    ) {
+      self.init(
+        step: step, updates: training.optimizer.steps, lossScale: training.lossScale, best: best,
+        identities: identities, cameras: cameras, configuration: configuration)
+      if training.optimizer.frozenSteps > 0 { frozenUpdates = training.optimizer.frozenSteps }
+      strengthUpdates = training.penalty?.optimizer.steps
+      averagedUpdates = training.average?.updates
+      tangentScale = configuration.msgr.lambda > 0 ? training.tangentScale : nil
     }
   }
 
   package let folder: String
   package let state: State
-  private static let model = "model.safetensors", optimizer = "optimizer.safetensors", stateFile = "state.json",
+  private static let model = "model.safetensors", optimizer = "optimizer.safetensors",
+    average = "average.safetensors", stateFile = "state.json",
     configurationFile = "config.yaml"
 
   /// Reads the checkpoint at `path`: its folder, or one with a `latest` pointer (`RUN/checkpoints`, `RUN`).
@@ -81,7 +101,7 @@ package struct Checkpoint {
   static func problem(of manifest: Manifest) -> String? {
     let names = manifest.files.map(\.name).sorted(),
       expected = [model, optimizer, stateFile, configurationFile].sorted()
-    return names == expected
+    return names.filter { $0 != average } == expected
       ? nil : "lists \(names.joined(separator: ", ")); expected \(expected.joined(separator: ", "))"
   }
 
@@ -94,14 +114,17 @@ package struct Checkpoint {
 
   package var manifestPath: String { "\(folder)/\(Manifest.name)" }
   package var modelPath: String { "\(folder)/\(Self.model)" }
+  /// Whether it holds an average of the weights.
+  package var isAveraged: Bool { state.averagedUpdates != nil }
 
-  /// A network of the checkpoint's architecture and its parameters.
+  /// A network of the checkpoint's architecture with what is retrieved by: the average of its weights, where it has one.
   package func network<E: Element>(_: E.Type) throws -> (ReIDNetwork<E>, Parameters<E.Accumulator>) {
     let network = ReIDNetwork<E>(
       Architecture(
         state.configuration.model, identities: state.identities.count, cameras: state.cameras?.count ?? 1))
     let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
-    try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: network, parameters)
+    let file = isAveraged ? "\(folder)/\(Self.average)" : modelPath
+    try WeightsFile.loadAll(try SafetensorsFile(path: file), into: network, parameters)
     return (network, parameters)
   }
 
@@ -109,11 +132,16 @@ package struct Checkpoint {
   package func restore<E: Element>(into step: TrainingStep<E>) throws {
     try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: step.network, step.parameters)
     let moments = try SafetensorsFile(path: "\(folder)/\(Self.optimizer)")
-    for slot in step.network.layout.slots {
-      try WeightsFile.read(moments, "m." + slot.name, slot, into: step.adam.m)
-      try WeightsFile.read(moments, "v." + slot.name, slot, into: step.adam.v)
+    try read(moments, step.network.layout, into: step.optimizer)
+    (step.optimizer.steps, step.optimizer.frozenSteps) = (state.updates, state.frozenUpdates ?? 0)
+    if let average = step.average {
+      average.reset(to: step.parameters)
+      if let updates = state.averagedUpdates {
+        let file = try SafetensorsFile(path: "\(folder)/\(Self.average)")
+        try WeightsFile.loadAll(file, into: step.network, average.parameters)
+        average.updates = updates
+      }
     }
-    step.adam.steps = state.updates
     step.lossScale.resume(from: state.lossScale)
     if let scale = state.tangentScale { step.tangentScale.resume(from: scale) }
     try restorePenalty(into: step)
@@ -127,10 +155,22 @@ package struct Checkpoint {
     }
     for slot in penalty.adaptive.layout.slots {
       try WeightsFile.read(file, slot.name, slot, into: penalty.adaptive.values)
-      try WeightsFile.read(file, "m." + slot.name, slot, into: penalty.adam.m)
-      try WeightsFile.read(file, "v." + slot.name, slot, into: penalty.adam.v)
     }
-    penalty.adam.steps = state.strengthUpdates ?? 0
+    try read(file, penalty.adaptive.layout, into: penalty.optimizer)
+    penalty.optimizer.steps = state.strengthUpdates ?? 0
+  }
+
+  private func read<A: Element>(_ file: SafetensorsFile, _ layout: ParameterLayout, into optimizer: Optimizer<A>) throws
+  {
+    for (prefix, values) in optimizer.moments {
+      for slot in layout.slots {
+        guard file.contains(prefix + slot.name) else {
+          throw Failure.data(
+            file.path, "tensor \(prefix)\(slot.name) is not in it; was it another optimizer.kind?")
+        }
+        try WeightsFile.read(file, prefix + slot.name, slot, into: values)
+      }
+    }
   }
 
   /// Writes the files of a checkpoint into a folder that will be called `folder`.
@@ -138,14 +178,16 @@ package struct Checkpoint {
     _ step: TrainingStep<E>, _ state: State, into path: String, folder: String, progress: () -> Void
   ) throws {
     try WeightsFile.write(step.network, step.parameters, to: "\(path)/\(model)", progress: progress)
-    let layout = step.network.layout
-    var tensors =
-      WeightsFile.tensors(layout, step.adam.m, prefix: "m.") + WeightsFile.tensors(layout, step.adam.v, prefix: "v.")
+    if let average = step.average {
+      try WeightsFile.write(step.network, average.parameters, to: "\(path)/\(Self.average)", progress: progress)
+    }
+    func moments(_ layout: ParameterLayout, _ optimizer: Optimizer<E.Accumulator>) -> [SafetensorsTensor] {
+      optimizer.moments.flatMap { WeightsFile.tensors(layout, $0.values, prefix: $0.prefix) }
+    }
+    var tensors = moments(step.network.layout, step.optimizer)
     if let penalty = step.penalty {
       let layout = penalty.adaptive.layout
-      tensors += WeightsFile.tensors(layout, penalty.adaptive.values)
-      tensors += WeightsFile.tensors(layout, penalty.adam.m, prefix: "m.")
-      tensors += WeightsFile.tensors(layout, penalty.adam.v, prefix: "v.")
+      tensors += WeightsFile.tensors(layout, penalty.adaptive.values) + moments(layout, penalty.optimizer)
     }
     try SafetensorsWriter.write(
       tensors, metadata: ["format": "lineup"], to: "\(path)/\(optimizer)", progress: progress)
@@ -182,7 +224,11 @@ extension Checkpoint.State {
     let most = 1 << 53
     guard (0...most).contains(step) else { return "step is \(step)" }
     guard (0...step).contains(updates) else { return "updates is \(updates) of \(step) steps" }
-    if let strengthUpdates, !(0...step).contains(strengthUpdates) { return "strengthUpdates is \(strengthUpdates)" }
+    for (name, count) in [
+      ("frozenUpdates", frozenUpdates), ("strengthUpdates", strengthUpdates), ("averagedUpdates", averagedUpdates),
+    ] {
+      if let count, !(0...updates).contains(count) { return "\(name) is \(count) of \(updates) updates" }
+    }
     for (name, scale) in [("lossScale", lossScale), ("tangentScale", tangentScale)] {
       if let wrong = scale?.problem(after: step) { return "\(name): \(wrong)" }
     }

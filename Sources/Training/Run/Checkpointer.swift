@@ -48,9 +48,7 @@ final class Checkpointer<E: Element> {
     timeline.begin("checkpoint")
     if let name = step.nonfinite() { throw try diverged("step \(done): \(name) is not finite") }
     let state = Checkpoint.State(
-      step: done, updates: step.adam.steps, strengthUpdates: step.penalty?.adam.steps, lossScale: step.lossScale,
-      tangentScale: configuration.msgr.lambda > 0 ? step.tangentScale : nil, best: best, identities: identities,
-      cameras: cameras, configuration: configuration)
+      step, step: done, best: best, identities: identities, cameras: cameras, configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       try run.requireLock()

@@ -78,6 +78,7 @@ package final class Trainer<E: Element> {
         let report = try WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters)
         try log.report(report, path)
         try report.requireTrunk(of: network, allowed: configuration.model.allowMissing, path)
+        step.average?.reset(to: parameters)
       }
     }
     var agreement = Agreement()
@@ -181,7 +182,9 @@ package final class Trainer<E: Element> {
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let labels = RowLabels(
       identities: batch.samples.map { classes[$0.identity]! }, cameras: batch.samples.map { cameras[$0.camera]! })
-    let result = try step.run(batch, labels: labels, step: done, learningRate: plan.learningRate)
+    let result = try step.run(
+      batch, labels: labels, step: done, learningRate: plan.learningRate,
+      freezesTrunk: plan.epoch < configuration.schedule.frozenEpochs)
     (done, made) = (done + 1, made + 1)
     try communicator.agree {
       try run.requireLock()
@@ -209,7 +212,7 @@ package final class Trainer<E: Element> {
   /// without anybody knowing whether it has.
   private func judgeSkipped(_ name: String, _ result: StepResult) throws {
     let row = step.lossScale.skippedInARow, line = "step \(done): \(name) is not finite"
-    let isLast = done == coordinator.totalSteps, isFresh = step.adam.steps == 0
+    let isLast = done == coordinator.totalSteps, isFresh = step.optimizer.steps == 0
     if isLast && isFresh {
       throw try checkpointer.diverged(
         "\(line) at loss scale \(result.lossScale), and no step has counted: there is nothing to save",
@@ -269,6 +272,7 @@ package final class Trainer<E: Element> {
       ("imagesPerSecond", .number(rate)), ("secondsWaitedForImages", .number(waited)),
     ]
     fields += shares.fields
+    if let norm = result.gradientNorm { fields.append(("gradientNorm", .number(norm))) }
     if let msgr = result.loss.msgr {
       fields += [("msgr", .number(msgr)), ("tangentScale", .number(result.tangentScale))]
     }
@@ -303,7 +307,8 @@ package final class Trainer<E: Element> {
     let outcome: Evaluator.Outcome
     do {
       outcome = try Evaluator.run(
-        dataset, step.network, step.parameters, configuration, context, isStopping: { StopSignal.isRequested })
+        dataset, step.network, step.average?.parameters ?? step.parameters, configuration, context,
+        isStopping: { StopSignal.isRequested })
     } catch is ExtractionStopped {
       return false
     } catch let features as NonfiniteFeatures {

@@ -145,7 +145,9 @@ package enum WeightsFile {
 
   private static func require(_ file: SafetensorsFile, _ name: String, isFinite: Bool, smallest: () -> Double) throws {
     guard isFinite else { throw Failure.data(file.path, "tensor \(name) holds an infinity or a NaN") }
-    guard name.hasSuffix(".running_var") || name.hasPrefix("v."), case let value = smallest(), value < 0 else { return }
+    guard name.hasSuffix(".running_var") || ["v.", "largest."].contains(where: name.hasPrefix),
+      case let value = smallest(), value < 0
+    else { return }
     throw Failure.data(file.path, "tensor \(name) holds \(value), expected none below zero")
   }
 }

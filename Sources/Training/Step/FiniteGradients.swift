@@ -19,6 +19,17 @@ extension ParameterGradients {
     let index = first.load(ordering: .relaxed)
     return index < layout.slots.count ? layout.slots[index].name : nil
   }
+
+  /// The Euclidean norm of those of `slots`, summed tensor by tensor in their order: the same on any number of threads, and on
+  /// every rank where gradients are.
+  func norm(_ slots: [ParameterLayout.Slot], _ workers: Workers) -> Double {
+    let kernels = Kernels<Double>(path: .blas), squares = Buffer<Double>(count: slots.count)
+    workers.parallelFor(slots.count) { index, _ in
+      let range = slots[index].range
+      squares[index] = kernels.magnitudes(self.values.pointer + range.lowerBound, range.count).squares
+    }
+    return squares.span.reduce(0, +).squareRoot()
+  }
 }
 
 extension TrainingStep {
@@ -26,15 +37,15 @@ extension TrainingStep {
   package func nonfinite() -> String? {
     let layout = network.layout
     var all: [(layout: ParameterLayout, values: Buffer<A>, prefix: String)] = [
-      (layout, parameters.values, ""), (network.statistics, parameters.statistics, ""), (layout, adam.m, "m."),
-      (layout, adam.v, "v."),
+      (layout, parameters.values, ""), (network.statistics, parameters.statistics, ""),
     ]
+    all += optimizer.moments.map { (layout, $0.values, $0.prefix) }
     if let penalty {
       let strengths = penalty.adaptive.layout
-      all += [
-        (strengths, penalty.adaptive.values, ""), (strengths, penalty.adam.m, "m."), (strengths, penalty.adam.v, "v."),
-      ]
+      all.append((strengths, penalty.adaptive.values, ""))
+      all += penalty.optimizer.moments.map { (strengths, $0.values, $0.prefix) }
     }
+    if let average { all.append((layout, average.parameters.values, "the average of ")) }
     return firstNonfinite(all)
   }
 
@@ -49,7 +60,7 @@ extension TrainingStep {
   /// Of the masters and what goes with them: equal on ranks that go on as one.
   package func digest() throws -> String {
     let hash = try SHA256()
-    for buffer in [parameters.values, parameters.statistics, adam.m, adam.v] {
+    for buffer in [parameters.values, parameters.statistics] + optimizer.moments.map(\.values) {
       hash.update(UnsafeRawBufferPointer(buffer.span))
     }
     return hash.finish()

@@ -38,12 +38,14 @@ package struct Rehearsal: Sendable {
     // Between steps, out of the same arena.
     _ = try network.embed(
       context.tensor(Shape(configuration.evaluation.batch, height, width, 3)), parameters, context)
+    let moments = step.optimizer.moments.count, averages = step.average == nil ? 0 : 1
     let memory = MemoryAccount(
-      parameters: 3 * parameters.values.bytes + step.gradients.values.bytes + parameters.statistics.bytes,
+      parameters: (1 + moments + averages) * parameters.values.bytes + step.gradients.values.bytes
+        + (1 + averages) * parameters.statistics.bytes,
       workingWeights: network.packedBytes, activations: activations,
       evaluation: context.arena.peakBytes - activations, scratch: rehearsal.workers.scratchBytes)
-    // Adam reads and writes masters and moments and reads gradients.
-    let optimizer = 6 * parameters.values.bytes + step.gradients.values.bytes
+    // Masters, moments and the average are read and written, gradients read.
+    let optimizer = (2 + 2 * moments + 2 * averages) * parameters.values.bytes + step.gradients.values.bytes
     return Rehearsal(
       memory: memory, multiplyAdds: multiplyAdds, traffic: traffic, optimizerTraffic: optimizer,
       descriptorLength: network.descriptorLength)
@@ -52,7 +54,7 @@ package struct Rehearsal: Sendable {
 
 /// The memory of one rank, in bytes.
 package struct MemoryAccount: Sendable {
-  /// Masters, gradients and Adam's two moments.
+  /// Masters, gradients, the optimizer's moments and the average.
   package let parameters: Int
   /// Packed working weights.
   package let workingWeights: Int

@@ -65,6 +65,8 @@ package struct StepResult: Sendable {
   package let tangentScale: Double
   /// With the gradient regularizer, at log level debug.
   package let tangents: TangentReport?
+  /// The Euclidean norm of the gradients of all parameters before they were clipped; with `optimizer.clipNorm`.
+  package let gradientNorm: Double?
   /// The tensor whose gradient was not finite, if the step was skipped.
   package let skippedFor: String?
 }

@@ -11,7 +11,9 @@ package final class TrainingStep<E: Element> {
   package let network: ReIDNetwork<E>
   package let parameters: Parameters<A>
   package let gradients: ParameterGradients
-  package let adam: Adam<A>
+  package let optimizer: Optimizer<A>
+  /// The moving average of the weights, if the run has one.
+  package let average: WeightAverage<A>?
   /// Adaptive L2, if the run has it.
   package let penalty: Penalty<A>?
   package var lossScale: DynamicScale
@@ -20,6 +22,8 @@ package final class TrainingStep<E: Element> {
   private let loss: ReIDLoss
   private let regularizer: GradientRegularizer?
   private let lambda: Double
+  /// Of the gradients of all parameters; 0: any.
+  private let largestNorm: Double
   private let seed: UInt64
   private let measuresTangents: Bool
   private let reducer: GradientReducer?
@@ -39,10 +43,12 @@ package final class TrainingStep<E: Element> {
       bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
       context.workers.timeline)
     penalty = Penalty(network.layout, configuration)
-    // Near 0 an exponent has no mean, and centres belong where their classes are.
-    let free = network.layout.slots.filter { $0.kind == .exponent || $0.kind == .centre }
-    adam = Adam(
-      count: network.layout.count, configuration.optimizer, decays: penalty == nil, undecayed: free.map(\.range))
+    let groups = ParameterGroup.groups(
+      of: network.layout, trunk: network.trunkTensors, configuration.optimizer.factors, decays: penalty == nil)
+    optimizer = Optimizer(groups, configuration.optimizer)
+    largestNorm = configuration.optimizer.clipNorm
+    average = WeightAverage(network.layout, network.statistics, configuration)
+    average?.reset(to: parameters)
     lossScale = DynamicScale(configuration)
     loss = ReIDLoss(configuration)
     regularizer = GradientRegularizer(configuration.msgr)
@@ -126,8 +132,11 @@ package final class TrainingStep<E: Element> {
     return nil
   }
 
-  /// A whole step. One that meets an Inf or NaN on any rank changes no parameter, statistic or moment on any.
-  package func run(_ batch: ImageBatch, labels: RowLabels, step: Int = 0, learningRate: Double) throws -> StepResult {
+  /// A whole step. One that meets an Inf or NaN on any rank changes no parameter, statistic or moment on any. With
+  /// `freezesTrunk` the trunk's parameters stay as they are, its running statistics do not.
+  package func run(
+    _ batch: ImageBatch, labels: RowLabels, step: Int = 0, learningRate: Double, freezesTrunk: Bool = false
+  ) throws -> StepResult {
     let scale = lossScale.scale
     let result = try differentiate(
       batch.pixels, height: batch.height, width: batch.width, labels: labels, step: step, scale: scale)
@@ -138,17 +147,27 @@ package final class TrainingStep<E: Element> {
         ? timeline.measure(.optimizer, "finite") { gradients.nonfinite(network.layout, context.accumulating) }
         : firstNonfinite(in: result)
     let tangentScaleOfStep = tangentScale.scale
+    var norm: Double?
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }
-      timeline.measure(.optimizer, "adam") {
-        adam.update(
-          parameters.values, gradients, gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
+      timeline.measure(.optimizer, "update") {
+        var gradientScale = 1 / scale
+        if largestNorm > 0 {
+          let slots = network.layout.slots.filter { !(freezesTrunk && network.trunkTensors.contains($0.name)) }
+          let found = gradients.norm(slots, context.workers) / scale
+          gradientScale *= min(1, largestNorm / (found + 1e-6))
+          norm = found
+        }
+        optimizer.update(
+          parameters.values, gradients, gradientScale: gradientScale, learningRate: learningRate,
+          freezesTrunk: freezesTrunk, context.accumulating)
         penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
         result.updates.commit()
+        average?.update(from: parameters, context.accumulating)
       }
     }
     return StepResult(
       loss: result.loss, lossScale: scale, tangentScale: tangentScaleOfStep, tangents: result.tangents,
-      skippedFor: culprit)
+      gradientNorm: norm, skippedFor: culprit)
   }
 }
