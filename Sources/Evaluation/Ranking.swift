@@ -37,12 +37,7 @@ package enum Ranking {
     parallelFor: ParallelFor = runSerially
   ) throws -> RankingResult {
     let queries = 0..<query.matrix.rows
-    if metric == .cosine {
-      for features in [query, gallery] {
-        guard let row = CentredFeatures.scales(of: features.matrix, .cosine).firstIndex(of: 0) else { continue }
-        throw Failure.data(features.name, "row \(row) (counted from 0) is all 0, which has no cosine")
-      }
-    }
+    if metric == .cosine { try requireDirections(query, gallery) }
     let totals: RankingTotals
     if let reRanking {
       let distances = try ReRanking(
@@ -55,5 +50,13 @@ package enum Ranking {
         queries: queries, query: query, gallery: gallery, distances: distances, parallelFor: parallelFor)
     }
     return try totals.result()
+  }
+
+  /// - Throws: `Failure.data` that names the features and the row, if one has no direction (all 0), which the cosine needs.
+  package static func requireDirections(_ query: LabelledFeatures, _ gallery: LabelledFeatures) throws {
+    for features in [query, gallery] {
+      guard let row = CentredFeatures.scales(of: features.matrix, .cosine).firstIndex(of: 0) else { continue }
+      throw Failure.data(features.name, "row \(row) (counted from 0) is all 0, which has no cosine")
+    }
   }
 }

@@ -8,7 +8,7 @@ import Foundation
 package struct CounterRandom: RandomNumberGenerator, Sendable {
   /// What the bits are for; one stream each.
   package enum Purpose: UInt32, Sendable {
-    case initialization, sampling, augmentation, synthesis, probing, masking
+    case initialization, sampling, augmentation, synthesis, probing, masking, evaluation
   }
 
   private let key: (UInt32, UInt32)
