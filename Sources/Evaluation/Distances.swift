@@ -16,7 +16,7 @@ import Tensors
 /// A panel of the gallery is widened anew for each block of queries, so that the gallery is never held in float64.
 package struct Distances: DistanceRows, Sendable {
   /// Queries a block: the memory of one `forEachRow` is about 8 bytes · blockRows · galleryCount.
-  static let blockRows = 64
+  static let blockRows = 128
   /// Gallery rows a panel, widened to float64 at a time.
   static let panelRows = 512
   /// d + c − c with c = gridFactor · (‖q‖² + ‖g‖²) leaves d a multiple of ulp(c), 2⁻³⁷ to 2⁻³⁶ of the norms.

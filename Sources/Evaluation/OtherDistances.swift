@@ -11,6 +11,8 @@ struct OtherDistances: Sendable {
   private let query: (products: [Double], norms: [Double])
   private let gallery: (products: [Double], norms: [Double])
   private let centreSquare: Double
+  /// 1/‖g‖, and 0 for a vector of zeros, whose distance is 1 then. (gallery)
+  private let inverses: [Double]
 
   /// - Parameters:
   ///   - query, gallery: scaled and centred for the other metric than `metric`.
@@ -19,6 +21,7 @@ struct OtherDistances: Sendable {
     self.query = query.centreProducts()
     self.gallery = gallery.centreProducts()
     centreSquare = gallery.centreSquare
+    inverses = self.gallery.norms.map { $0 > 0 ? 1 / $0 : 0 }
   }
 
   /// The distances of a query to the whole gallery.
@@ -26,12 +29,13 @@ struct OtherDistances: Sendable {
   func write(query index: Int, products: UnsafeBufferPointer<Double>, to row: UnsafeMutableBufferPointer<Double>) {
     let offset = query.products[index] - centreSquare, norm = query.norms[index]
     gallery.products.withUnsafeBufferPointer { others in
-      gallery.norms.withUnsafeBufferPointer { norms in
+      (metric == .cosine ? inverses : gallery.norms).withUnsafeBufferPointer { norms in
         switch metric {
         case .cosine:
+          let inverse = norm > 0 ? 1 / norm : 0
           for column in 0..<row.count {
-            let lengths = norm * norms[column], dot = offset + others[column] - 0.5 * products[column]
-            let distance = lengths > 0 ? max(0, 1 - dot / lengths) : 1
+            let dot = offset + others[column] - 0.5 * products[column]
+            let distance = max(0, 1 - dot * inverse * norms[column])
             row[column] = (distance + Distances.gridFactor) - Distances.gridFactor
           }
         case .euclidean:

@@ -136,17 +136,19 @@ package enum Scoring {
   ) -> [Double] {
     let jobs = blocks(of: queries, size: Distances.blockRows), other = distances.other()
     let parts = parallelMap(jobs.count, parallelFor) { job in
-      var totals = RankingTotals(), others = RankingTotals()
-      var sums = [Double](repeating: 0, count: counts.vectorCount)
-      distances.forEachRow(of: jobs[job], and: other) { query, row, otherRow in
-        totals.add(matchRanks: judge.matchRanks(query: query, row: row))
-        others.add(matchRanks: judge.matchRanks(query: query, row: otherRow))
-        counts.add(query: query, row: row, to: &sums)
+      let job = jobs[job], count = (job.count + Ranking.sumRows - 1) / Ranking.sumRows
+      var totals = [RankingTotals](repeating: RankingTotals(), count: count), others = totals
+      var sums = [[Double]](repeating: [Double](repeating: 0, count: counts.vectorCount), count: count)
+      distances.forEachRow(of: job, and: other) { query, row, otherRow in
+        let part = (query - job.lowerBound) / Ranking.sumRows
+        totals[part].add(matchRanks: judge.matchRanks(query: query, row: row))
+        others[part].add(matchRanks: judge.matchRanks(query: query, row: otherRow))
+        counts.add(query: query, row: row, to: &sums[part])
       }
-      return totals.vector + others.vector + sums
+      return (0..<count).map { totals[$0].vector + others[$0].vector + sums[$0] }
     }
     let zero = [Double](repeating: 0, count: 2 * RankingTotals.vectorCount + counts.vectorCount)
-    return parts.reduce(zero) { zip($0, $1).map(+) }
+    return parts.joined().reduce(zero) { zip($0, $1).map(+) }
   }
 }
 

@@ -3,28 +3,9 @@ import Foundation
 import Storage
 
 extension RunLog {
-  /// The lines of a result: a block that scripts of the field read (torchreid's `parse_test_res.py` looks for `mAP: 81.9%`
-  /// and `Rank-1  : 92.3%`), of the metric that was asked for, and a table of all rankings. The block has no other line
-  /// with a colon and a percentage, and is printed once.
   /// - Parameter name: of the data set, where there are several.
   package func result(_ scores: Scores, of name: String? = nil) {
-    info("** Results\(name.map { " of \($0)" } ?? "") **")
-    info("mAP: \(Self.percent(scores.plain.mAP))")
-    for (rank, value) in Self.ranks(scores.plain) {
-      info("Rank-\("\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0)): \(Self.percent(value))")
-    }
-    let names = scores.rows.map { Self.name($0.row, scores.metric) }, width = 2 + names.map(\.count).max()!
-    let blank = String(repeating: " ", count: width)
-    info(blank + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP   mAP by trapezoids")
-    for (name, (_, result)) in zip(names, scores.rows) {
-      let values = [result.mAP] + Self.ranks(result).map(\.value) + [result.mINP]
-      info(
-        name.padding(toLength: width, withPad: " ", startingAt: 0)
-          + values.map { String(format: "%7.1f", 100 * $0) }.joined(separator: " ")
-          + String(format: "%20.1f", 100 * result.mAPTrapezoid))
-    }
-    if let rates = scores.verification { report(rates) }
-    if let pairs = scores.cameraPairs { report(pairs) }
+    for line in scores.lines(of: name) { info(line) }
   }
 
   /// What re-ranking takes, before it starts.
@@ -34,22 +15,47 @@ extension RunLog {
         format: "re-ranking %d images: at most %@ a rank, about %.0f s", estimate.images,
         MemoryAccount.format(estimate.bytes), estimate.seconds))
   }
+}
 
-  private func report(_ rates: VerificationRates) {
-    info("pairs of one person that pass, of \(rates.samePairs), where as many of \(rates.differentPairs) others pass:")
-    for (limit, rate) in zip(VerificationRates.falsePositiveRates, rates.truePositiveRates) {
-      info(String(format: "TPR@FPR=%.0e %7.1f", limit, 100 * rate))
+extension Scores {
+  /// The lines of a result: a block that scripts of the field read (torchreid's `parse_test_res.py` looks for `mAP: 81.9%`
+  /// and `Rank-1  : 92.3%`), by the metric that was asked for, and a table of all rankings. The block is there once, and
+  /// no other line looks like its lines.
+  /// - Parameter name: of the data set, where there are several.
+  package func lines(of name: String? = nil) -> [String] {
+    var lines = ["** Results\(name.map { " of \($0)" } ?? "") **", "mAP: \(Self.percent(plain.mAP))"]
+    for (rank, value) in Self.ranks(plain) {
+      lines.append("Rank-\("\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0)): \(Self.percent(value))")
     }
+    let names = rows.map { Self.name($0.row, metric) }, width = 2 + names.map(\.count).max()!
+    lines.append(
+      String(repeating: " ", count: width) + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP  mAP by trapezoids, in %")
+    for (name, (_, result)) in zip(names, rows) {
+      let values = [result.mAP] + Self.ranks(result).map(\.value) + [result.mINP]
+      lines.append(
+        name.padding(toLength: width, withPad: " ", startingAt: 0)
+          + values.map { String(format: "%7.1f", 100 * $0) }.joined(separator: " ")
+          + String(format: "%19.1f", 100 * result.mAPTrapezoid))
+    }
+    return lines + (verification.map(Self.lines) ?? []) + (cameraPairs.map(Self.lines) ?? [])
   }
 
-  private func report(_ pairs: [CameraPair]) {
-    info("query camera  gallery camera  queries     mAP  Rank-1")
-    for pair in pairs {
-      info(
+  private static func lines(_ rates: VerificationRates) -> [String] {
+    [
+      "pairs of one person that pass (of \(rates.samePairs)) where so many others do (of \(rates.differentPairs)), in %"
+    ]
+      + zip(VerificationRates.falsePositiveRates, rates.truePositiveRates).map {
+        String(format: "TPR@FPR=%.0e %7.1f", $0, 100 * $1)
+      }
+  }
+
+  private static func lines(_ pairs: [CameraPair]) -> [String] {
+    ["query camera  gallery camera  queries     mAP  Rank-1, in %"]
+      + pairs.map {
         String(
-          format: "%12d  %14d  %7d %7.1f %7.1f", pair.queryCamera, pair.galleryCamera, pair.queries, 100 * pair.mAP,
-          100 * pair.rank1))
-    }
+          format: "%12d  %14d  %7d %7.1f %7.1f", $0.queryCamera, $0.galleryCamera, $0.queries, 100 * $0.mAP,
+          100 * $0.rank1)
+      }
   }
 
   private static func ranks(_ result: RankingResult) -> [(rank: Int, value: Double)] {
