@@ -9,7 +9,8 @@ package enum ExpansionChoice: PartChoice {
     package var meaning: String {
       switch self {
       case .none: "no"
-      case .average: "by weighted means of the nearest among queries and gallery (average query expansion, fast-reid's AQE)"
+      case .average:
+        "by weighted means of the nearest among queries and gallery (average query expansion, fast-reid's AQE)"
       }
     }
   }
@@ -104,7 +105,9 @@ extension LabelledFeatures {
       for (row, identity) in features.identities.enumerated() {
         guard let slot = slots[View(identity: identity, camera: features.cameras[row])] else { continue }
         counts[slot] += 1
-        for column in 0..<columns { sums[slot * columns + column] += Double(features.matrix.values[row * columns + column]) }
+        for column in 0..<columns {
+          sums[slot * columns + column] += Double(features.matrix.values[row * columns + column])
+        }
       }
     }
     var values = matrix.values

@@ -24,7 +24,9 @@ package struct Scores: Sendable, Equatable {
   /// By the metric that was asked for.
   package let metric: DistanceMetric
   package let plain: RankingResult
-  package var rows: [(row: Row, result: RankingResult)] { Row.allCases.compactMap { row in results[row].map { (row, $0) } } }
+  package var rows: [(row: Row, result: RankingResult)] {
+    Row.allCases.compactMap { row in results[row].map { (row, $0) } }
+  }
   let results: [Row: RankingResult]
   package let verification: VerificationRates?
   package let cameraPairs: [CameraPair]?
@@ -65,7 +67,8 @@ package enum Scoring {
   /// - Parameter announce: called before re-ranking begins.
   /// - Throws: what `shares` throws.
   package static func scores(
-    query: LabelledFeatures, gallery: LabelledFeatures, _ options: ScoringOptions, shares: some RowShares = WholeShare(),
+    query: LabelledFeatures, gallery: LabelledFeatures, _ options: ScoringOptions,
+    shares: some RowShares = WholeShare(),
     threads: Int = 1, parallelFor: ParallelFor = runSerially, announce: (ReRankingEstimate) -> Void = { _ in }
   ) throws -> Scores {
     let queries = shares.own(query.matrix.rows), judge = QueryJudge(query: query, gallery: gallery)

@@ -31,7 +31,8 @@ struct Evaluate: RankCommand {
     func evaluate<E: Element>(_: E.Type) throws {
       let (network, parameters) = try communicator.agree { try saved.network(E.self) }
       let outcome = try job.features {
-        try Evaluator.run(dataset, network, parameters, configuration, machine.context(E.self, configuration), announce: log.announce)
+        try Evaluator.run(
+          dataset, network, parameters, configuration, machine.context(E.self, configuration), announce: log.announce)
       }
       for reason in outcome.damaged { log.warning("left out: \(reason)") }
       if communicator.isCoordinator { for warning in dataset.warnings + outcome.warnings { log.warning(warning) } }

@@ -17,12 +17,14 @@ struct Score: RankCommand {
   @Flag(name: .long, help: "Also of features that are weighted means of their neighbours (average query expansion).")
   var expand = false
   @Option(name: .long, help: "With --expand, the images of a mean, itself among them.") var expandNeighbours = 10
-  @Option(name: .long, help: "With --expand, the power of the cosine that is the weight of an image.") var expandAlpha = 3.0
+  @Option(name: .long, help: "With --expand, the power of the cosine that is the weight of an image.") var expandAlpha =
+    3.0
   @Flag(name: .long, help: "Also with queries that are means of all images of their identity and camera.")
   var multiQuery = false
   @Flag(name: .long, help: "Also the CMC of a gallery with one image of each identity, drawn 10 times.")
   var singleShot = false
-  @Flag(name: .long, help: "Also the share of pairs of one person that pass where 1e-4, 1e-3 and 1e-2 of the others do.")
+  @Flag(
+    name: .long, help: "Also the share of pairs of one person that pass where 1e-4, 1e-3 and 1e-2 of the others do.")
   var verification = false
   @Flag(name: .long, help: "Also mAP and rank-1 by the query's and the gallery's camera.") var cameraPairs = false
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?

@@ -82,7 +82,8 @@ extension ConfigurationSection {
           "evaluation.verification",
           "Whether the share of pairs of one person that a threshold lets pass is reported where it lets pass 1e-4, 1e-3 and 1e-2 of the others; takes two more passes over the distances."
         ),
-        .flag("evaluation.cameraPairs", "Whether mAP and rank-1 are reported too by the query's and the gallery's camera."),
+        .flag(
+          "evaluation.cameraPairs", "Whether mAP and rank-1 are reported too by the query's and the gallery's camera."),
       ])
   }
 

@@ -64,7 +64,8 @@ package enum Evaluator {
     return try Scoring.scores(
       query: query, gallery: gallery, try settings.scoring(), shares: RankShares(communicator: context.communicator),
       threads: context.workers.count,
-      parallelFor: { count, body in context.workers.parallelFor(count) { index, _ in body(index) } }, announce: announce)
+      parallelFor: { count, body in context.workers.parallelFor(count) { index, _ in body(index) } }, announce: announce
+    )
   }
 
   /// Features with the identities and cameras of their samples.
