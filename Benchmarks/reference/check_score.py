@@ -1,4 +1,5 @@
-"""Checks `lineup score` against numpy: CMC and mAP with junk, distractors and ties, both metrics, re-ranking."""
+"""Checks `lineup score` against numpy: CMC, mAP and mINP with junk, distractors and ties, by both metrics, re-ranked, expanded, pooled,
+as verification and by cameras."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from comparison import Report
 from images import Row, write_rows
-from ranking import Floats, Samples, distances, metrics, rerank
+from ranking import Floats, Samples, by_cameras, distances, expanded, metrics, pooled, rerank, verification
 from runner import run, workspace
 
-NAMES = ("mAP", "rank1", "rank5", "rank10")
+NAMES = ("mAP", "mINP", "rank1", "rank5", "rank10", "rank20")
+LIMITS = (1e-4, 1e-3, 1e-2)
 # What the distances are raised to before re-ranking. Zhong et al. square Euclidean distances; 1 − cosine is half the
 # squared Euclidean distance of normalized rows, and each column is divided by its largest value anyway.
 POWERS = {"euclidean": 2, "cosine": 1}
@@ -81,6 +83,34 @@ def difference(a: dict[str, float], b: dict[str, float]) -> float:
     return max(abs(a[name] - b[name]) for name in NAMES)
 
 
+def check_extras(report: Report, lineup: str, folder: Path, query: Samples, gallery: Samples, paths: list[str],
+                 metric: str, limit: float) -> None:
+    """What `score` has beside the plain figures, in one run."""
+    output = folder / "extras.json"
+    run(lineup, ["score", *paths, "--metric", metric, "--json", str(output), "--expand", "--multi-query",
+                 "--verification", "--camera-pairs"], 1)
+    found: dict[str, Any] = json.loads(output.read_text())
+    kept = gallery.identities != -1
+    gallery = Samples(gallery.features[kept], gallery.identities[kept], gallery.cameras[kept])
+    other = "euclidean" if metric == "cosine" else "cosine"
+    pairs = {other: (query, gallery, other), "expanded": (*expanded(query, gallery), metric),
+             "multiQuery": (pooled(query, gallery), gallery, metric)}
+    for name, (queries, images, by) in pairs.items():
+        expected = metrics(distances(queries.features, images.features, by), queries, images)
+        error = max(abs(found[name][key] - expected[key]) for key in NAMES)
+        report.check(f"{name}, {metric}", error <= limit, f"largest difference {error:.1e} (limit {limit:.0e})")
+    matrix = distances(query.features, gallery.features, metric) ** POWERS[metric]
+    rates = verification(matrix, query, gallery, LIMITS)
+    error = float(np.abs(np.subtract(rates, found["verification"]["truePositiveRates"])).max())
+    report.check(f"verification, {metric}", error <= limit, f"largest difference {error:.1e} (limit {limit:.0e})")
+    cameras = {(pair["queryCamera"], pair["galleryCamera"]): (pair["mAP"], pair["rank1"])
+               for pair in found["cameraPairs"]}
+    expected_cameras = by_cameras(matrix, query, gallery)
+    error = max(float(np.abs(np.subtract(cameras[pair], expected_cameras[pair])).max()) for pair in cameras)
+    report.check(f"cameras, {metric}", error <= limit and cameras.keys() == expected_cameras.keys(),
+                 f"largest difference {error:.1e} of {len(cameras)} pairs")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lineup", required=True, help="the lineup binary")
@@ -120,6 +150,8 @@ def main() -> None:
                 for power in (1, 2, 4) if again and error > limit else ():
                     other = metrics(reranked(query, gallery, metric, power), query, gallery)
                     report.note("", f"with distances to the power {power} it is {difference(scores, other):.1e}")
+            if kind == "random" and not again:
+                check_extras(report, options.lineup, folder, query, gallery, paths, metric, options.limit)
     report.finish()
 
 

@@ -29,12 +29,13 @@ def distances(a: Floats, b: Floats, metric: str) -> Floats:
 
 
 def metrics(matrix: Floats, query: Samples, gallery: Samples) -> dict[str, float]:
-    """mAP (mean of precision at each hit) and rank-1, 5, 10 as fractions.
+    """mAP (mean of precision at each hit), mINP (hits by the rank of the last) and rank-1, 5, 10, 20 as fractions.
 
     Ignored for a query: gallery images of its identity and camera, and those of identity −1. Distractors (identity
     0) stay and never match. Equal distances keep the gallery's order. A query without a match does not count.
     """
     precisions: list[float] = []
+    penalties: list[float] = []
     firsts: list[int] = []
     for row, identity, camera in zip(matrix, query.identities, query.cameras):
         hits: list[float] = []
@@ -50,11 +51,59 @@ def metrics(matrix: Floats, query: Samples, gallery: Samples) -> dict[str, float
                 hits.append((len(hits) + 1) / place)
         if hits:
             precisions.append(float(np.mean(hits)))
+            penalties.append(hits[-1])
             firsts.append(first)
     if not firsts:
         raise SystemExit("no query has a match in the gallery")
-    ranks = {f"rank{k}": float(np.mean([first <= k for first in firsts])) for k in (1, 5, 10)}
-    return {"mAP": float(np.mean(precisions)), **ranks}
+    ranks = {f"rank{k}": float(np.mean([first <= k for first in firsts])) for k in (1, 5, 10, 20)}
+    return {"mAP": float(np.mean(precisions)), "mINP": float(np.mean(penalties)), **ranks}
+
+
+def expanded(query: Samples, gallery: Samples, count: int = 10, alpha: float = 3) -> tuple[Samples, Samples]:
+    """Average query expansion: means of the `count` nearest by cosine, each times its cosine to the power alpha."""
+    features = np.concatenate([query.features, gallery.features])
+    near = distances(features, features, "cosine")
+    order = np.argsort(near, axis=1, kind="stable")[:, :count]
+    weights = np.maximum(0, 1 - np.take_along_axis(near, order, axis=1)) ** alpha
+    means = np.stack([(features[rows] * row[:, None]).mean(axis=0) for rows, row in zip(order, weights)])
+    means = means.astype(np.float32).astype(np.float64)
+    cut = len(query.features)
+    return (Samples(means[:cut], query.identities, query.cameras),
+            Samples(means[cut:], gallery.identities, gallery.cameras))
+
+
+def pooled(query: Samples, gallery: Samples) -> Samples:
+    """Queries of the multi-query protocol: means of all images of a query's identity and camera."""
+    features = query.features.copy()
+    for row, (identity, camera) in enumerate(zip(query.identities, query.cameras)):
+        if identity != -1:
+            views = [s.features[(s.identities == identity) & (s.cameras == camera)] for s in (query, gallery)]
+            features[row] = np.concatenate(views).mean(axis=0)
+    return Samples(features.astype(np.float32).astype(np.float64), query.identities, query.cameras)
+
+
+def verification(matrix: Floats, query: Samples, gallery: Samples, limits: tuple[float, ...]) -> list[float]:
+    """The largest shares of pairs of one identity nearer than a distance than which at most `limits` of others are."""
+    same = gallery.identities == query.identities[:, None]
+    counted = (gallery.identities != -1) & (query.identities != -1)[:, None]
+    counted &= ~(same & (gallery.cameras == query.cameras[:, None]))
+    distance = matrix.astype(np.float32)
+    others = np.sort(distance[counted & ~same])
+    return [float(np.mean(distance[counted & same] < others[int(limit * len(others))])) for limit in limits]
+
+
+def by_cameras(matrix: Floats, query: Samples, gallery: Samples) -> dict[tuple[int, int], tuple[float, float]]:
+    """mAP and rank-1 of each query camera's queries in each other camera's gallery, where there is a match."""
+    result = {}
+    for own in np.unique(query.cameras):
+        for other in np.unique(gallery.cameras[gallery.cameras != own]):
+            rows, columns = query.cameras == own, gallery.cameras == other
+            part = [Samples(s.features[kept], s.identities[kept], s.cameras[kept])
+                    for s, kept in ((query, rows), (gallery, columns))]
+            if np.intersect1d(part[0].identities, part[1].identities[part[1].identities > 0]).size:
+                found = metrics(matrix[rows][:, columns], *part)
+                result[int(own), int(other)] = found["mAP"], found["rank1"]
+    return result
 
 
 def neighbours(order: NDArray[np.int64], index: int, count: int) -> set[int]:

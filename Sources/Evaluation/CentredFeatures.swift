@@ -90,5 +90,29 @@ struct CentredFeatures: Sendable {
     return (sum, squaredNorms[row] + other.squaredNorms[otherRow])
   }
 
+  /// With the other metric in mind: x · centre of each scaled row, and ‖x‖ of each row as it came.
+  func centreProducts() -> (products: [Double], norms: [Double]) {
+    let columns = matrix.columns
+    var products: [Double] = [], norms: [Double] = []
+    matrix.values.withUnsafeBufferPointer { values in
+      centre.withUnsafeBufferPointer { centre in
+        for row in 0..<matrix.rows {
+          var product = 0.0, square = 0.0
+          for column in 0..<columns {
+            let value = Double(values[row * columns + column])
+            product += value * centre[column]
+            square += value * value
+          }
+          products.append(product * scales[row])
+          norms.append(square.squareRoot())
+        }
+      }
+    }
+    return (products, norms)
+  }
+
+  /// ‖centre‖².
+  var centreSquare: Double { centre.reduce(0) { $0 + $1 * $1 } }
+
   private static func surplus(_ scale: Double) -> Double { scale == 0 ? 1 : 0 }
 }

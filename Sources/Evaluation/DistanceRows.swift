@@ -4,6 +4,8 @@ package enum DistanceMetric: String, CaseIterable, Sendable {
   case euclidean
   /// One minus the cosine of the angle, 1 − q·g / (‖q‖‖g‖). A vector of zeros is at distance 1 from every other.
   case cosine
+
+  package var other: DistanceMetric { self == .cosine ? .euclidean : .cosine }
 }
 
 /// Distances of queries to the whole gallery, one query at a time: nobody holds the whole matrix.

@@ -16,11 +16,11 @@ import Tensors
 /// A panel of the gallery is widened anew for each block of queries, so that the gallery is never held in float64.
 package struct Distances: DistanceRows, Sendable {
   /// Queries a block: the memory of one `forEachRow` is about 8 bytes · blockRows · galleryCount.
-  static let blockRows = 64
+  static let blockRows = 128
   /// Gallery rows a panel, widened to float64 at a time.
   static let panelRows = 512
   /// d + c − c with c = gridFactor · (‖q‖² + ‖g‖²) leaves d a multiple of ulp(c), 2⁻³⁷ to 2⁻³⁶ of the norms.
-  private static let gridFactor = 65536.0
+  static let gridFactor = 65536.0
 
   private let query: CentredFeatures
   private let gallery: CentredFeatures
@@ -67,6 +67,33 @@ package struct Distances: DistanceRows, Sendable {
   }
 
   package func forEachRow(of queries: Range<Int>, _ body: (_ query: Int, _ row: UnsafeBufferPointer<Double>) -> Void) {
+    forEachProducts(of: queries) { query, row in
+      finish(row.baseAddress!, query: query)
+      body(query, UnsafeBufferPointer(row))
+    }
+  }
+
+  /// Rows of this metric and, from the same products, of the other one (`OtherDistances`).
+  func forEachRow(
+    of queries: Range<Int>, and other: OtherDistances,
+    _ body: (_ query: Int, _ row: UnsafeBufferPointer<Double>, _ other: UnsafeBufferPointer<Double>) -> Void
+  ) {
+    let others = UnsafeMutableBufferPointer<Double>.allocate(capacity: galleryCount)
+    defer { others.deallocate() }
+    forEachProducts(of: queries) { query, row in
+      other.write(query: query, products: UnsafeBufferPointer(row), to: others)
+      finish(row.baseAddress!, query: query)
+      body(query, UnsafeBufferPointer(row), UnsafeBufferPointer(others))
+    }
+  }
+
+  /// Distances of the other metric of these features.
+  func other() -> OtherDistances { OtherDistances(query: query, gallery: gallery, metric: metric.other) }
+
+  /// Rows of −2 q·g of the centred features.
+  private func forEachProducts(
+    of queries: Range<Int>, _ body: (_ query: Int, _ row: UnsafeMutableBufferPointer<Double>) -> Void
+  ) {
     precondition(queries.lowerBound >= 0 && queries.upperBound <= queryCount)
     let width = columns, count = galleryCount
     let rows = min(Self.blockRows, queries.count)
@@ -87,21 +114,20 @@ package struct Distances: DistanceRows, Sendable {
         cblas_dgemm(
           CblasRowMajor, CblasNoTrans, CblasTrans, Int32(part.count), Int32(panel.count), Int32(width),
           -2, left.baseAddress!, Int32(width), right.baseAddress!, Int32(width), 0, corner, Int32(count))
-        for (row, index) in part.enumerated() { finish(corner + row * count, query: index, panel) }
       }
       for (row, index) in part.enumerated() {
-        body(index, UnsafeBufferPointer(rebasing: block[row * count..<(row + 1) * count]))
+        body(index, UnsafeMutableBufferPointer(rebasing: block[row * count..<(row + 1) * count]))
       }
     }
   }
 
-  /// −2 q·g → the distance on its grid, for the gallery rows `panel`.
-  private func finish(_ products: UnsafeMutablePointer<Double>, query index: Int, _ panel: Range<Int>) {
+  /// −2 q·g → the distance on its grid, for the whole gallery.
+  private func finish(_ products: UnsafeMutablePointer<Double>, query index: Int) {
     let norm = query.squaredNorms[index]
     let half = metric == .cosine ? 0.5 : 1
     gallery.squaredNorms.withUnsafeBufferPointer { norms in
-      for column in 0..<panel.count {
-        let sum = norm + norms[panel.lowerBound + column]
+      for column in 0..<norms.count {
+        let sum = norm + norms[column]
         let distance = max(0, sum + products[column])
         let grid = Self.gridFactor * sum
         products[column] = ((distance + grid) - grid) * half

@@ -76,6 +76,13 @@ package struct LabelledFeatures: Sendable {
       identities: kept.map { identities[$0] }, cameras: kept.map { cameras[$0] })
   }
 
+  /// The same images with other features of the same length. (rows · columns)
+  func replacing(_ values: [Float]) -> LabelledFeatures {
+    LabelledFeatures(
+      checkedName: name, matrix: FeatureMatrix(rows: matrix.rows, columns: matrix.columns, values: values),
+      paths: paths, identities: identities, cameras: cameras)
+  }
+
   private init(checkedName: String, matrix: FeatureMatrix, paths: [String], identities: [Int], cameras: [Int]) {
     (name, self.matrix, self.paths) = (checkedName, matrix, paths)
     (self.identities, self.cameras) = (identities, cameras)

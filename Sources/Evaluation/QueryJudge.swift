@@ -22,6 +22,15 @@ struct QueryJudge: Sendable {
     galleryCameras = gallery.cameras
   }
 
+  private init(_ judge: QueryJudge, rows: [Int]) {
+    (queryIdentities, queryCameras) = (judge.queryIdentities, judge.queryCameras)
+    galleryIdentities = rows.map { judge.galleryIdentities[$0] }
+    galleryCameras = rows.map { judge.galleryCameras[$0] }
+  }
+
+  /// Of a part of the gallery.
+  func limited(to rows: [Int]) -> QueryJudge { QueryJudge(self, rows: rows) }
+
   private struct Match {
     let distance: Double
     let index: Int

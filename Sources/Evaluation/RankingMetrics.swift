@@ -87,10 +87,11 @@ package struct RankingResult: Codable, Sendable, Equatable {
   /// The mean of INP = matches / rank of the last match (Ye et al., "Deep Learning for Person Re-identification: A
   /// Survey and Outlook", 2021).
   package let mINP: Double
-  /// Queries with a match among the first 1, 5, 10.
+  /// Queries with a match among the first 1, 5, 10, 20.
   package let rank1: Double
   package let rank5: Double
   package let rank10: Double
+  package let rank20: Double
   /// Element r: queries with a match among the first r + 1. (RankingTotals.ranks)
   package let cmc: [Double]
   /// Queries that were judged.
@@ -106,10 +107,14 @@ package struct RankingResult: Codable, Sendable, Equatable {
       + "and are in no figure"
   }
 
-  /// - Precondition: `cmc` reaches to rank 10 at least.
+  /// - Precondition: `cmc` reaches to rank 20 at least.
   package init(mAP: Double, mAPTrapezoid: Double, mINP: Double, cmc: [Double], queries: Int, leftOut: Int) {
     (self.mAP, self.mAPTrapezoid, self.mINP) = (mAP, mAPTrapezoid, mINP)
-    (rank1, rank5, rank10, self.cmc) = (cmc[0], cmc[4], cmc[9], cmc)
+    (rank1, rank5, rank10, rank20, self.cmc) = (cmc[0], cmc[4], cmc[9], cmc[19], cmc)
     (self.queries, self.leftOut) = (queries, leftOut)
+  }
+  /// These figures with another CMC.
+  func replacing(cmc: [Double]) -> RankingResult {
+    RankingResult(mAP: mAP, mAPTrapezoid: mAPTrapezoid, mINP: mINP, cmc: cmc, queries: queries, leftOut: leftOut)
   }
 }

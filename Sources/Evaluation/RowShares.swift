@@ -6,6 +6,8 @@ package protocol RowShares {
   func own(_ count: Int) -> Range<Int>
   /// The elements of every process, of any number each, in the order of the processes.
   func gather<T: BitwiseCopyable>(_ own: [T]) throws -> [T]
+  /// The sums over the processes, element by element.
+  func sum(_ own: [Double]) throws -> [Double]
 }
 
 /// One process, which makes everything.
@@ -13,4 +15,5 @@ package struct WholeShare: RowShares {
   package init() {}
   package func own(_ count: Int) -> Range<Int> { 0..<count }
   package func gather<T: BitwiseCopyable>(_ own: [T]) -> [T] { own }
+  package func sum(_ own: [Double]) -> [Double] { own }
 }

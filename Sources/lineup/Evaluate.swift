@@ -31,53 +31,23 @@ struct Evaluate: RankCommand {
     func evaluate<E: Element>(_: E.Type) throws {
       let (network, parameters) = try communicator.agree { try saved.network(E.self) }
       let outcome = try job.features {
-        try Evaluator.run(dataset, network, parameters, configuration, machine.context(E.self, configuration))
+        try Evaluator.run(
+          dataset, network, parameters, configuration, machine.context(E.self, configuration), announce: log.announce)
       }
       for reason in outcome.damaged { log.warning("left out: \(reason)") }
       if communicator.isCoordinator { for warning in dataset.warnings + outcome.warnings { log.warning(warning) } }
       log.info(
         "\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s"
       )
-      log.result(outcome.plain)
-      if let reRanked = outcome.reRanked {
-        log.info("re-ranked:")
-        log.result(reRanked)
-      }
+      log.result(outcome.scores)
       try communicator.agree {
         try log.requireDelivered()
         guard communicator.isCoordinator, let json else { return }
         try MetricsFile.write(
-          outcome.plain, reRanked: outcome.reRanked, damaged: (outcome.damagedQueries, outcome.damagedGallery),
-          to: json)
+          outcome.scores, outcome.plain, reRanked: outcome.reRanked,
+          damaged: (outcome.damagedQueries, outcome.damagedGallery), to: json)
       }
     }
     try evaluate(configuration.precision.storage.element)
-  }
-}
-
-/// The `--json` file of `evaluate` and `score`.
-enum MetricsFile {
-  private struct Content: Encodable {
-    let mAP: Double, mAPTrapezoid: Double, mINP: Double, rank1: Double, rank5: Double, rank10: Double
-    let cmc: [Double], queries: Int, leftOut: Int
-    /// `evaluate`: images that could not be decoded.
-    let damagedQueries: Int?, damagedGallery: Int?
-    /// `evaluate` with evaluation.rerank: the same after re-ranking.
-    let reRanked: RankingResult?
-    /// `score --rerank`: the same before re-ranking.
-    let plain: RankingResult?
-  }
-
-  static func write(
-    _ result: RankingResult, reRanked: RankingResult? = nil, plain: RankingResult? = nil,
-    damaged: (queries: Int, gallery: Int)? = nil, to path: String
-  ) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    let content = Content(
-      mAP: result.mAP, mAPTrapezoid: result.mAPTrapezoid, mINP: result.mINP, rank1: result.rank1, rank5: result.rank5,
-      rank10: result.rank10, cmc: result.cmc, queries: result.queries, leftOut: result.leftOut,
-      damagedQueries: damaged?.queries, damagedGallery: damaged?.gallery, reRanked: reRanked, plain: plain)
-    try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
   }
 }

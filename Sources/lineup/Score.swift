@@ -14,11 +14,35 @@ struct Score: RankCommand {
   @Option(name: .long, help: "euclidean or cosine.") var metric: DistanceMetric = .euclidean
   @Flag(name: .long, help: "After k-reciprocal re-ranking; the file then has the metrics before it as `plain`.")
   var rerank = false
+  @Flag(name: .long, help: "Also of features that are weighted means of their neighbours (average query expansion).")
+  var expand = false
+  @Option(name: .long, help: "With --expand, the images of a mean, itself among them.") var expandNeighbours = 10
+  @Option(name: .long, help: "With --expand, the power of the cosine that is the weight of an image.") var expandAlpha =
+    3.0
+  @Flag(name: .long, help: "Also with queries that are means of all images of their identity and camera.")
+  var multiQuery = false
+  @Flag(name: .long, help: "Also the CMC of a gallery with one image of each identity, drawn 10 times.")
+  var singleShot = false
+  @Flag(
+    name: .long, help: "Also the share of pairs of one person that pass where 1e-4, 1e-3 and 1e-2 of the others do.")
+  var verification = false
+  @Flag(name: .long, help: "Also mAP and rank-1 by the query's and the gallery's camera.") var cameraPairs = false
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
+
+  private func options() throws -> ScoringOptions {
+    var options = ScoringOptions()
+    options.metric = metric
+    options.reRanking = rerank ? try .init() : nil
+    if expand { options.expansion = try .init(neighbours: expandNeighbours, alpha: expandAlpha) }
+    (options.multiQuery, options.singleShot) = (multiQuery, singleShot)
+    (options.verification, options.cameraPairs) = (verification, cameraPairs)
+    return options
+  }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     let log = try RunLog(rank: communicator.rank, level: .info)
     try communicator.onRank0 {
+      let options = try options()
       if let json {
         let inputs = [query, gallery].flatMap { [$0, FeatureFiles.labelPath(of: $0)] }
         try Destination("--json", json).requireFile(besides: inputs)
@@ -27,18 +51,18 @@ struct Score: RankCommand {
       let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
       // As `evaluate` has it: junk is not even a neighbour.
       let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
-      let plain = try Ranking.score(query: queries, gallery: images, metric: metric, parallelFor: parallelFor)
-      if let warning = plain.warning { log.warning(warning) }
-      log.result(plain)
-      var reRanked: RankingResult?
-      if rerank {
-        reRanked = try Ranking.score(
-          query: queries, gallery: images, metric: metric, reRanking: .init(), parallelFor: parallelFor)
-        log.info("re-ranked:")
-        log.result(reRanked!)
-      }
+      if metric == .cosine { try Ranking.requireDirections(queries, images) }
+      try Scoring.check(queries, images)
+      let scores = try Scoring.scores(
+        query: queries, gallery: images, options, threads: machine.workers.count, parallelFor: parallelFor,
+        announce: log.announce)
+      if let warning = scores.plain.warning { log.warning(warning) }
+      log.result(scores)
       try log.requireDelivered()
-      if let json { try MetricsFile.write(reRanked ?? plain, plain: reRanked == nil ? nil : plain, to: json) }
+      if let json {
+        let reRanked = scores[.reRanked]
+        try MetricsFile.write(scores, reRanked ?? scores.plain, plain: reRanked == nil ? nil : scores.plain, to: json)
+      }
     }
   }
 }

@@ -123,7 +123,7 @@ import Testing
     let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(result)) as? [String: Any]
     #expect(
       Set(try #require(object).keys) == [
-        "mAP", "mAPTrapezoid", "mINP", "rank1", "rank5", "rank10", "cmc", "queries", "leftOut",
+        "mAP", "mAPTrapezoid", "mINP", "rank1", "rank5", "rank10", "rank20", "cmc", "queries", "leftOut",
       ])
   }
 }
@@ -135,7 +135,7 @@ func expectEqual(
 ) {
   #expect(left.queries == right.queries, sourceLocation: sourceLocation)
   #expect(left.leftOut == right.leftOut, sourceLocation: sourceLocation)
-  let figures: [KeyPath<RankingResult, Double>] = [\.mAP, \.mAPTrapezoid, \.mINP, \.rank1, \.rank5, \.rank10]
+  let figures: [KeyPath<RankingResult, Double>] = [\.mAP, \.mAPTrapezoid, \.mINP, \.rank1, \.rank5, \.rank10, \.rank20]
   for figure in figures {
     let difference = abs(left[keyPath: figure] - right[keyPath: figure])
     #expect(difference <= tolerance, "\(figure)", sourceLocation: sourceLocation)

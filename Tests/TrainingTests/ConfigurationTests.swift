@@ -213,6 +213,7 @@ import Training
     ("data.erasingFill=black", "data.erasingFill is black; expected one of mean, color, noise"),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
     ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
+    ("evaluation.singleShot=10", "evaluation.singleShot is 10; expected true or false"),
     ("model.head=resnet", "model.head is resnet; expected one of msfl, baseline"),
     ("model.head=[msfl]", "model.head is [msfl]; expected one of msfl, baseline"),
     ("model.head=null", "model.head is null; expected text"),

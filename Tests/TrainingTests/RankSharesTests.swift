@@ -38,4 +38,51 @@ import Training
       #expect(bits == whole)
     }
   }
+
+  /// Also whole counts, whatever the shares; only the order of sums over queries is another.
+  @Test(arguments: [2, 3]) func scoresAreThoseOfOneRank(ranks: Int) throws {
+    @Sendable func scores(_ shares: some RowShares) throws -> Scores {
+      var options = ScoringOptions()
+      (options.multiQuery, options.singleShot, options.verification, options.cameraPairs) = (true, true, true, true)
+      options.expansion = AverageExpansion()
+      options.reRanking = try .init()
+      return try Scoring.scores(
+        query: Self.features("query", rows: 130, position: 1),
+        gallery: Self.features("gallery", rows: 700, position: 2),
+        options, shares: shares)
+    }
+    let whole = try scores(WholeShare())
+    for many in try ThreadCommunicator.run(ranks, { try scores(RankShares(communicator: $0)) }) {
+      #expect(many.verification == whole.verification && many.rows.count == 6)
+      for (one, other) in zip(many.rows, whole.rows) {
+        #expect(one.result.cmc == other.result.cmc && abs(one.result.mAP - other.result.mAP) <= 1e-12, "\(one.row)")
+      }
+      for (one, other) in zip(many.cameraPairs!, whole.cameraPairs!) {
+        #expect(one.rank1 == other.rank1 && abs(one.mAP - other.mAP) <= 1e-12 && one.queries == other.queries)
+      }
+    }
+  }
+
+  /// What torchreid's tools/parse_test_res.py finds in a log, by its expressions, each once.
+  @Test func linesOfAResultAreThoseThatScriptsRead() throws {
+    var options = ScoringOptions()
+    (options.multiQuery, options.singleShot, options.verification, options.cameraPairs) = (true, true, true, true)
+    options.reRanking = try .init()
+    let scores = try Scoring.scores(
+      query: Self.features("query", rows: 130, position: 1), gallery: Self.features("gallery", rows: 700, position: 2),
+      options)
+    let lines = scores.lines(of: "market1501"), plain = scores.plain
+    for (expression, value) in [
+      (#"mAP: ([\.\deE+-]+)%"#, plain.mAP), (#"Rank-1  : ([\.\deE+-]+)%"#, plain.rank1),
+      (#"Rank-5  : ([\.\deE+-]+)%"#, plain.rank5), (#"Rank-10 : ([\.\deE+-]+)%"#, plain.rank10),
+      (#"Rank-20 : ([\.\deE+-]+)%"#, plain.rank20),
+    ] {
+      let regex = try Regex(expression, as: (Substring, Substring).self)
+      let found = lines.compactMap { $0.firstMatch(of: regex)?.output.1 }
+      #expect(found.count == 1 && abs(Double(found.first ?? "")! - 100 * value) <= 0.05 + 1e-9, "\(expression)")
+    }
+    #expect(lines[0] == "** Results of market1501 **" && lines.count == 6 + 1 + 5 + 4 + 1 + scores.cameraPairs!.count)
+    let width = lines[6].count - ", in %".count
+    for line in lines[7..<12] { #expect(line.count == width && line.split(separator: " ").count >= 8) }
+  }
 }

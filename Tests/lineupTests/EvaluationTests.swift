@@ -28,6 +28,10 @@ extension CommandTests {
       try JSONDecoder().decode(Metrics.self, from: Data(try scratch.text(name).utf8))
     }
 
+    private func object(_ name: String) throws -> [String: Any] {
+      try #require(try JSONSerialization.jsonObject(with: Data(try scratch.text(name).utf8)) as? [String: Any])
+    }
+
     private func evaluate(_ name: String, ranks: Int? = nil, _ settings: String...) throws -> Metrics {
       try Command.succeed(
         ["evaluate", "--checkpoint", run, "--data", data, "--json", scratch(name)]
@@ -96,6 +100,20 @@ extension CommandTests {
           scratch("c.json"),
         ])
       #expect(try metrics("c.json").mAP == cosine.mAP && cosine.mAP != evaluated.mAP)
+      // Everything at once, as keys and as flags.
+      let features = ["--query", scratch("q.npy"), "--gallery", scratch("g.npy")]
+      let flags = ["--expand", "--multi-query", "--single-shot", "--verification", "--camera-pairs"]
+      try Command.succeed(["score"] + features + flags + ["--rerank", "--json", scratch("all.json")])
+      _ = try evaluate(
+        "keys.json", "evaluation.expansion=average", "evaluation.multiQuery=true", "evaluation.singleShot=true",
+        "evaluation.verification=true", "evaluation.cameraPairs=true", "evaluation.rerank=true")
+      let byFlags = try object("all.json"), byKeys = try object("keys.json")
+      for name in ["euclidean", "cosine", "expanded", "multiQuery", "singleShot", "verification"] {
+        #expect(byFlags[name] as? NSDictionary == byKeys[name] as? NSDictionary && byFlags[name] != nil, "\(name)")
+      }
+      #expect(byFlags["cameraPairs"] as? NSArray == byKeys["cameraPairs"] as? NSArray && byFlags["cameraPairs"] != nil)
+      let refused = try Command.run(["score"] + features + ["--expand", "--expand-neighbours", "0"])
+      #expect(refused.code == 64 && refused.errors == "lineup: expansion: 0 neighbours; expected 1 to 1000\n")
     }
 
     @Test func extractionIsTheSameOnTwoRanksAndInBatchesOfAnySize() throws {

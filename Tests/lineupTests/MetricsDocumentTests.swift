@@ -15,6 +15,8 @@ extension CommandTests {
         ["train", "--data", data, "--output", scratch("run")] + Tiny.training
           + Tiny.settings(
             "schedule.epochs=1", "evaluation.everyEpochs=1", "evaluation.rerank=true", "msgr.lambda=0.01",
+            "evaluation.expansion=average", "evaluation.multiQuery=true", "evaluation.singleShot=true",
+            "evaluation.verification=true",
             "optimizer.clipNorm=10", "adaptiveL2.enabled=true"))
       let lines = try RunFiles(path: scratch("run")).metrics()
       let steps = lines.filter { $0["loss"] != nil }, evaluations = lines.filter { $0["loss"] == nil }

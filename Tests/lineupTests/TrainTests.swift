@@ -59,7 +59,7 @@ extension CommandTests {
       #expect(configuration == (try Checkpoint(path: run.path).state.configuration))
       #expect(try configuration.yaml() == scratch.text("run/config.yaml"))
 
-      for text in ["train 32 images of 8 identities", "memory: ", "step 8/8", "Rank-1: ", "checkpoint "] {
+      for text in ["train 32 images of 8 identities", "memory: ", "step 8/8", "Rank-1  : ", "checkpoint "] {
         #expect(run.log.contains(text) && outcome.output.contains(text), "\(text)")
       }
     }

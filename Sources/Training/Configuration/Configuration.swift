@@ -167,7 +167,23 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var metric = DistanceMetric.euclidean
     package var batch = 64
     package var rerank = false
+    package var expansion = ExpansionChoice(.none)
+    package var multiQuery = false
+    package var singleShot = false
+    package var verification = false
+    package var cameraPairs = false
     package init() {}
+
+    /// - Throws: never with the authors' constants of re-ranking.
+    package func scoring() throws -> ScoringOptions {
+      var options = ScoringOptions()
+      options.metric = metric
+      options.reRanking = rerank ? try .init() : nil
+      options.expansion = expansion.expansion
+      (options.multiQuery, options.singleShot) = (multiQuery, singleShot)
+      (options.verification, options.cameraPairs) = (verification, cameraPairs)
+      return options
+    }
   }
 
   package struct Checkpointing: Codable, Sendable, Equatable {

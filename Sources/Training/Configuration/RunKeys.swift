@@ -81,6 +81,24 @@ extension ConfigurationSection {
           "The distance of embeddings: `euclidean`, or `cosine`, one minus the cosine of the angle between them."),
         .integer("evaluation.batch", \.evaluation.batch, 1...4096, "Images of one rank that pass the network at once."),
         .flag("evaluation.rerank", "Whether the metrics after k-reciprocal re-ranking are reported too."),
+        .part(
+          "evaluation.expansion", ExpansionChoice.self,
+          "Whether the metrics of expanded features are reported too: "
+            + meanings(ExpansionChoice.Kind.self, \.meaning) + "."),
+        .flag(
+          "evaluation.multiQuery",
+          "Whether the metrics are reported too where a query is the mean of all images of its identity and camera, those of the gallery too."
+        ),
+        .flag(
+          "evaluation.singleShot",
+          "Whether the CMC is reported too where the gallery shows one image of each identity, drawn 10 times (CUHK03's old protocol)."
+        ),
+        .flag(
+          "evaluation.verification",
+          "Whether the share of pairs of one person that a threshold lets pass is reported where it lets pass 1e-4, 1e-3 and 1e-2 of the others; takes two more passes over the distances."
+        ),
+        .flag(
+          "evaluation.cameraPairs", "Whether mAP and rank-1 are reported too by the query's and the gallery's camera."),
       ])
   }
 

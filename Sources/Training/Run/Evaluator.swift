@@ -10,9 +10,11 @@ import Tensors
 package enum Evaluator {
   /// What an evaluation found; the same on every rank.
   package struct Outcome: Sendable {
-    package let plain: RankingResult
+    package let scores: Scores
+    /// By `evaluation.metric`.
+    package var plain: RankingResult { scores.plain }
     /// After k-reciprocal re-ranking, if configured.
-    package let reRanked: RankingResult?
+    package var reRanked: RankingResult? { scores[.reRanked] }
     /// Images of this rank's share that could not be decoded and were left out, with the reason.
     package let damaged: [String]
     /// Of all ranks.
@@ -29,9 +31,11 @@ package enum Evaluator {
   }
 
   /// - Parameter isStopping: asked now and then; where any rank says so, all throw `ExtractionStopped`.
+  /// - Parameter announce: told what re-ranking is going to take.
   package static func run<E: Element>(
     _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
-    _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false }
+    _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false },
+    announce: (ReRankingEstimate) -> Void = { _ in }
   ) throws -> Outcome {
     let communicator = context.communicator
     let start = Date()
@@ -45,29 +49,23 @@ package enum Evaluator {
     let (queryFeatures, galleryFeatures) = try communicator.agree {
       (try labelled("query", query.features, query.samples), try labelled("gallery", gallery.features, gallery.samples))
     }
-    let parallelFor: ParallelFor = { count, body in context.workers.parallelFor(count) { index, _ in body(index) } }
-    let own = Share.rows(query.samples.count, communicator)
-
-    func result(_ distances: some DistanceRows) throws -> RankingResult {
-      var totals = Ranking.totals(
-        queries: own, query: queryFeatures, gallery: galleryFeatures, distances: distances, parallelFor: parallelFor
-      ).vector
-      try communicator.allreduce(&totals, .sum)
-      return try communicator.agree { try RankingTotals(vector: totals).result() }
-    }
-    let plain = try result(
-      try communicator.agree { try Distances(query: queryFeatures, gallery: galleryFeatures, metric: settings.metric) })
-    let reRanked =
-      settings.rerank
-      ? try result(
-        try ReRanking(
-          query: queryFeatures, gallery: galleryFeatures, metric: settings.metric, parameters: .init(),
-          shares: RankShares(communicator: communicator), parallelFor: parallelFor))
-      : nil
+    let scores = try score(queryFeatures, galleryFeatures, settings, context, announce)
     return Outcome(
-      plain: plain, reRanked: reRanked, damaged: query.damaged + gallery.damaged,
+      scores: scores, damaged: query.damaged + gallery.damaged,
       damagedQueries: damagedQueries, damagedGallery: damagedGallery,
       images: query.samples.count + gallery.samples.count, seconds: Date().timeIntervalSince(start))
+  }
+
+  private static func score<E: Element>(
+    _ query: LabelledFeatures, _ gallery: LabelledFeatures, _ settings: Configuration.Evaluation, _ context: Context<E>,
+    _ announce: (ReRankingEstimate) -> Void
+  ) throws -> Scores {
+    try context.communicator.agree { try Scoring.check(query, gallery) }
+    return try Scoring.scores(
+      query: query, gallery: gallery, try settings.scoring(), shares: RankShares(communicator: context.communicator),
+      threads: context.workers.count,
+      parallelFor: { count, body in context.workers.parallelFor(count) { index, _ in body(index) } }, announce: announce
+    )
   }
 
   /// Features with the identities and cameras of their samples.
@@ -118,5 +116,11 @@ package struct RankShares: RowShares {
   package func gather<T: BitwiseCopyable>(_ own: [T]) throws -> [T] {
     if communicator.size == 1 { return own }
     return Array(try communicator.allgather(own).joined())
+  }
+
+  package func sum(_ own: [Double]) throws -> [Double] {
+    var sums = own
+    try communicator.allreduce(&sums, .sum)
+    return sums
   }
 }

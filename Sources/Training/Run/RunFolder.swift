@@ -153,16 +153,6 @@ package final class RunFolder {
 }
 
 extension RunLog {
-  /// The lines that scripts of the field look for.
-  package func result(_ result: RankingResult) {
-    for (name, value) in [
-      ("mAP", result.mAP), ("Rank-1", result.rank1), ("Rank-5", result.rank5), ("Rank-10", result.rank10),
-      ("mINP", result.mINP),
-    ] {
-      info("\(name): \(String(format: "%.1f", 100 * value))%")
-    }
-  }
-
   /// What a weights file gave, and what it did not.
   func report(_ report: WeightsFile.Report, _ path: String) throws {
     guard !report.loaded.isEmpty else {

@@ -308,7 +308,7 @@ package final class Trainer<E: Element> {
     do {
       outcome = try Evaluator.run(
         dataset, step.network, step.average?.parameters ?? step.parameters, configuration, context,
-        isStopping: { StopSignal.isRequested })
+        isStopping: { StopSignal.isRequested }, announce: log.announce)
     } catch is ExtractionStopped {
       return false
     } catch let features as NonfiniteFeatures {
@@ -330,22 +330,12 @@ package final class Trainer<E: Element> {
   }
 
   private func record(_ outcome: Evaluator.Outcome) throws {
-    let result = outcome.plain
     log.info("evaluation after \(done) steps, \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
-    log.result(result)
+    log.result(outcome.scores)
     // The epoch under way, counted as the lines of its steps count it.
     let epoch = (done + coordinator.stepsPerEpoch - 1) / coordinator.stepsPerEpoch
-    var fields: [(key: String, value: MetricValue)] = [
-      ("step", .integer(done)), ("epoch", .integer(epoch)), ("mAP", .number(result.mAP)),
-      ("rank1", .number(result.rank1)), ("rank5", .number(result.rank5)), ("rank10", .number(result.rank10)),
-      ("mINP", .number(result.mINP)), ("mAPTrapezoid", .number(result.mAPTrapezoid)),
-      ("seconds", .number(outcome.seconds)),
-    ]
-    if let reRanked = outcome.reRanked {
-      log.info("re-ranked:")
-      log.result(reRanked)
-      fields += [("reRankedMAP", .number(reRanked.mAP)), ("reRankedRank1", .number(reRanked.rank1))]
-    }
-    try run.metrics?.append(fields)
+    try run.metrics?.append(
+      [("step", .integer(done)), ("epoch", .integer(epoch))] + outcome.scores.fields
+        + [("seconds", .number(outcome.seconds))])
   }
 }

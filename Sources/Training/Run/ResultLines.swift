@@ -1,0 +1,98 @@
+import Evaluation
+import Foundation
+import Storage
+
+extension RunLog {
+  /// - Parameter name: of the data set, where there are several.
+  package func result(_ scores: Scores, of name: String? = nil) {
+    for line in scores.lines(of: name) { info(line) }
+  }
+
+  /// What re-ranking takes, before it starts.
+  package func announce(_ estimate: ReRankingEstimate) {
+    info(
+      String(
+        format: "re-ranking %d images: at most %@ a rank, about %.0f s", estimate.images,
+        MemoryAccount.format(estimate.bytes), estimate.seconds))
+  }
+}
+
+extension Scores {
+  /// The lines of a result: a block that scripts of the field read (torchreid's `parse_test_res.py` looks for `mAP: 81.9%`
+  /// and `Rank-1  : 92.3%`), by the metric that was asked for, and a table of all rankings. The block is there once, and
+  /// no other line looks like its lines.
+  /// - Parameter name: of the data set, where there are several.
+  package func lines(of name: String? = nil) -> [String] {
+    var lines = ["** Results\(name.map { " of \($0)" } ?? "") **", "mAP: \(Self.percent(plain.mAP))"]
+    for (rank, value) in Self.ranks(plain) {
+      lines.append("Rank-\("\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0)): \(Self.percent(value))")
+    }
+    let names = rows.map { Self.name($0.row, metric) }, width = 2 + names.map(\.count).max()!
+    lines.append(
+      String(repeating: " ", count: width) + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP  mAP by trapezoids, in %")
+    for (name, (_, result)) in zip(names, rows) {
+      let values = [result.mAP] + Self.ranks(result).map(\.value) + [result.mINP]
+      lines.append(
+        name.padding(toLength: width, withPad: " ", startingAt: 0)
+          + values.map { String(format: "%7.1f", 100 * $0) }.joined(separator: " ")
+          + String(format: "%19.1f", 100 * result.mAPTrapezoid))
+    }
+    return lines + (verification.map(Self.lines) ?? []) + (cameraPairs.map(Self.lines) ?? [])
+  }
+
+  private static func lines(_ rates: VerificationRates) -> [String] {
+    [
+      "pairs of one person that pass (of \(rates.samePairs)) where so many others do (of \(rates.differentPairs)), in %"
+    ]
+      + zip(VerificationRates.falsePositiveRates, rates.truePositiveRates).map {
+        String(format: "TPR@FPR=%.0e %7.1f", $0, 100 * $1)
+      }
+  }
+
+  private static func lines(_ pairs: [CameraPair]) -> [String] {
+    ["query camera  gallery camera  queries     mAP  Rank-1, in %"]
+      + pairs.map {
+        String(
+          format: "%12d  %14d  %7d %7.1f %7.1f", $0.queryCamera, $0.galleryCamera, $0.queries, 100 * $0.mAP,
+          100 * $0.rank1)
+      }
+  }
+
+  private static func ranks(_ result: RankingResult) -> [(rank: Int, value: Double)] {
+    [(1, result.rank1), (5, result.rank5), (10, result.rank10), (20, result.rank20)]
+  }
+
+  private static func percent(_ value: Double) -> String { String(format: "%.1f%%", 100 * value) }
+
+  private static func name(_ row: Scores.Row, _ metric: DistanceMetric) -> String {
+    switch row {
+    case .euclidean, .cosine: row.rawValue
+    case .singleShot: "\(metric), single gallery shot"
+    case .multiQuery: "\(metric), multi-query"
+    case .expanded: "\(metric), expanded"
+    case .reRanked: "\(metric), re-ranked"
+    }
+  }
+}
+
+extension Scores {
+  /// The fields of `metrics.jsonl`.
+  var fields: [(key: String, value: MetricValue)] {
+    var fields: [(key: String, value: MetricValue)] = [
+      ("mAP", .number(plain.mAP)), ("rank1", .number(plain.rank1)), ("rank5", .number(plain.rank5)),
+      ("rank10", .number(plain.rank10)), ("rank20", .number(plain.rank20)), ("mINP", .number(plain.mINP)),
+      ("mAPTrapezoid", .number(plain.mAPTrapezoid)),
+    ]
+    for (row, result) in rows {
+      fields += [("\(row)MAP", .number(result.mAP)), ("\(row)Rank1", .number(result.rank1))]
+    }
+    if let verification {
+      fields += zip(["tprAt1e-4", "tprAt1e-3", "tprAt1e-2"], verification.truePositiveRates).map { ($0, .number($1)) }
+    }
+    for pair in cameraPairs ?? [] {
+      let name = "camera\(pair.queryCamera)To\(pair.galleryCamera)"
+      fields += [(name + "MAP", .number(pair.mAP)), (name + "Rank1", .number(pair.rank1))]
+    }
+    return fields
+  }
+}
