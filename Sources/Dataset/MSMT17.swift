@@ -26,7 +26,8 @@ enum MSMT17 {
     return ReIDDataset(
       name: includeValidation ? "MSMT17, validation included in training" : "MSMT17", root: root, train: training,
       query: try samples(list: joinPath(root, "list_query.txt"), folder: joinPath(root, test)),
-      gallery: try samples(list: joinPath(root, "list_gallery.txt"), folder: joinPath(root, test)))
+      gallery: try samples(list: joinPath(root, "list_gallery.txt"), folder: joinPath(root, test)),
+      identitiesAreShared: false)
   }
 
   private static func samples(list: String, folder: String) throws -> [Sample] {

@@ -1,6 +1,7 @@
 import Tensors
 
-/// A data set of three folders whose files are named by identity and camera: Market-1501 and those like it.
+/// A data set of three folders whose files are named by identity and camera: Market-1501 and those like it (DukeMTMC-reID,
+/// Occluded-Duke, CUHK03 in its new protocol, of which `detected` comes before `labeled`).
 ///
 /// Market-1501 (Zheng et al., "Scalable person re-identification: a benchmark", ICCV 2015): identity −1 is junk and
 /// dropped; 0 is a distractor, which belongs in the gallery only.
@@ -15,6 +16,8 @@ struct FolderLayout: Sendable {
     name: "Market-1501 layout", train: "bounding_box_train", query: "query", gallery: "bounding_box_test",
     places: [
       "", "Market-1501-v15.09.15", "market1501", "market1501/Market-1501-v15.09.15", "Market-1501", "Market1501",
+      "DukeMTMC-reID", "dukemtmc-reid", "dukemtmc-reid/DukeMTMC-reID", "Occluded_Duke", "cuhk03-np/detected",
+      "CUHK03-NP/detected", "detected", "cuhk03-np/labeled", "CUHK03-NP/labeled", "labeled",
     ])
 
   /// VeRi (Liu et al., ECCV 2016): vehicles, the same names.

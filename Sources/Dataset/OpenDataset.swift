@@ -4,7 +4,7 @@ import Tensors
 
 extension ReIDDataset {
   /// Opens the data set at `root`: a folder with Market-1501 (or a data set of that layout), MSMT17 or VeRi in or
-  /// right below it, or a CSV file `path,identity,camera,split`.
+  /// right below it, or with a folder for each identity, or a CSV file (`OwnData`).
   ///
   /// `includeValidation` concerns MSMT17 alone: its validation images are trained on, too. Throws `Failure.data`
   /// that says what was looked for and where, or which file or line is wrong.
@@ -25,10 +25,12 @@ extension ReIDDataset {
     where FileManager.default.fileExists(atPath: joinPath(joinPath(root, place), MSMT17.marker)) {
       return try MSMT17.open(at: joinPath(root, place), includeValidation: includeValidation)
     }
+    if IdentityFolders.isAt(root) { return try IdentityFolders.open(at: root) }
     let looked = [
       (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
       (FolderLayout.veri.train, FolderLayout.veri.places),
     ].map { "\($0) in " + $1.map { joinPath(root, $0) }.joined(separator: ", ") }
-    throw Failure.data(root, "no data set: looked for \(looked.joined(separator: "; "))")
+    throw Failure.data(
+      root, "no data set: looked for \(looked.joined(separator: "; ")); and for a folder of images for each identity")
   }
 }

@@ -1,51 +1,64 @@
 import Storage
 import Tensors
 
-/// A user's own data: a CSV file with the columns `path,identity,camera,split` (further ones are passed over).
+/// A user's own data: a CSV file with a header. Columns may come in any order, further ones are passed over.
 ///
-/// Paths are relative to the folder of the CSV file. The split is `train`, `query` or `gallery`; a split may be
-/// absent. Identities and cameras are integers, or, where one in the column is not, names, which are numbered
-/// from 1 in sorted order (`CSVTable.labels`). Identity 0 is a person like any other here; rows of a negative identity
-/// are dropped.
+/// | column | also called | |
+/// |---|---|---|
+/// | `path` | `filename`, `file`, `image`, `image_id` | relative to the folder of the CSV file, or absolute |
+/// | `identity` | `pid`, `label`, `id` | |
+/// | `camera` | `camid`, `cam`, `camera_id`, `sequence` | may be missing: each image is then its own camera |
+/// | `split` | | `train`, `query`, `gallery`, or `test`; may be missing |
+/// | `is_query`, `is_gallery` | | true or false, in place of `split`, or of its rows for test |
+///
+/// Where a row for test does not say whether it is a query, or there is no split at all, `RandomSplit` decides. Of names in
+/// one row the first that the header has counts. Identities and cameras are integers, or, where one in the column is not,
+/// names, which are numbered from 1 in sorted order (`CSVTable.labels`). Identity 0 is a person like any other here; rows of
+/// a negative identity are dropped.
 ///
 /// An image stands once in a split, always with the same identity and camera, and what is trained on is not searched for.
 enum OwnData {
-  static func open(csv: String) throws -> ReIDDataset {
+  private static let paths = ["path", "filename", "file", "image", "image_id"]
+  private static let identities = ["identity", "pid", "label", "id"]
+  private static let cameras = ["camera", "camid", "cam", "camera_id", "sequence"]
+
+  /// - Parameter split: divides what the file does not.
+  static func open(csv: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
     let table = try CSVTable(path: csv)
-    let path = try table.column("path"), split = try table.column("split")
-    let (identities, mixedIdentities) = try table.labels("identity"),
-      (cameras, mixedCameras) = try table.labels("camera")
+    let path = try table.requiredColumn(paths)
+    let (identities, mixedIdentities) = try table.labels(at: table.requiredColumn(identities))
+    let (cameras, mixedCameras) = try table.firstColumn(cameras).map { try table.labels(at: $0) } ?? (nil, nil)
+    let roles = try OwnRoles(table)
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
-    var splits: [String: [Sample]] = ["train": [], "query": [], "gallery": []]
-    var rows: [String: [Image: Int]] = ["train": [:], "query": [:], "gallery": [:]]
+    var listed: [(sample: Sample, row: Int, role: Role)] = []
+    var places: [Image: [Int]] = [:]
     for row in 0..<table.count {
-      let name = try table.text(row, split).trimmed, file = try table.text(row, path)
-      guard splits[name] != nil else {
-        let shown = Printable.line(name, limit: 60)
-        throw table.failure(row, "split is \"\(shown)\", expected train, query or gallery")
-      }
-      if file.isEmpty { throw table.failure(row, "path is empty") }
+      let role = try roles.role(of: row), file = try table.text(row, path)
+      if file.isEmpty { throw table.failure(row, "\(table.header[path]) is empty") }
       if identities[row] < 0 { continue }
-      let sample = Sample(path: joinPath(folder, file), identity: identities[row], camera: cameras[row])
-      let image = Image(sample.path)
-      for (before, rows) in rows {
-        guard let other = rows[image] else { continue }
-        let isSame = identities[other] == identities[row] && cameras[other] == cameras[row]
+      let image = Image(joinPath(folder, file)), before = places[image] ?? []
+      for index in before {
+        let other = listed[index]
+        let isSame = other.sample.identity == identities[row] && (cameras.map { $0[other.row] == $0[row] } ?? true)
         // A query may stand in the gallery, where its own camera does not count.
-        if isSame && before != name && before != "train" && name != "train" { continue }
-        let what = isSame ? "for \(before)" : "with another identity or camera"
+        if isSame && [[.query, .gallery], [.gallery, .query]].contains([other.role, role]) { continue }
+        let what = isSame ? "for \(other.role.rawValue)" : "with another identity or camera"
         let shown = Printable.line(file, limit: 200)
-        throw table.failure(row, "\(shown) is listed in line \(table.line(of: other)) too, \(what)")
+        throw table.failure(row, "\(shown) is listed in line \(table.line(of: other.row)) too, \(what)")
       }
-      rows[name]![image] = row
-      if splits[name]!.isEmpty, case .missing = image {
-        throw table.failure(row, "\(sample.path) does not exist")
-      }
-      splits[name]!.append(sample)
+      // Without cameras an image is one of its own, also where it stands twice.
+      let camera = cameras?[row] ?? before.first.map { listed[$0].sample.camera } ?? listed.count + 1
+      places[image, default: []].append(listed.count)
+      listed.append((Sample(path: joinPath(folder, file), identity: identities[row], camera: camera), row, role))
     }
-    if splits.values.allSatisfy(\.isEmpty) { throw Failure.data(csv, "no image in it") }
+    if listed.isEmpty { throw Failure.data(csv, "no image in it") }
+    let parts = Role.divide(listed.map(\.sample), listed.map(\.role), split)
+    for part in [parts.train, parts.query, parts.gallery] {
+      guard let first = part.first, case .missing = Image(first.path) else { continue }
+      throw table.failure(listed.first { $0.sample == first }!.row, "\(first.path) does not exist")
+    }
     return ReIDDataset(
-      name: "own data", root: csv, train: splits["train"]!, query: splits["query"]!, gallery: splits["gallery"]!,
+      name: "own data" + roles.remark(split), root: csv, train: parts.train, query: parts.query, gallery: parts.gallery,
       warnings: [mixedIdentities, mixedCameras].compactMap { $0 })
   }
 

@@ -13,10 +13,14 @@ package struct ReIDDataset: Sendable {
   package let train: [Sample], query: [Sample], gallery: [Sample]
   /// What looks like a mistake and is none for certain, a line each.
   package let warnings: [String]
+  /// Whether a number means the same identity in training and test.
+  package let identitiesAreShared: Bool
 
   init(
-    name: String, root: String, train: [Sample], query: [Sample], gallery: [Sample], warnings: [String] = []
+    name: String, root: String, train: [Sample], query: [Sample], gallery: [Sample], warnings: [String] = [],
+    identitiesAreShared: Bool = true
   ) {
+    self.identitiesAreShared = identitiesAreShared
     self.name = name
     self.root = root
     self.warnings = warnings

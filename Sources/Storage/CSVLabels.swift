@@ -23,8 +23,11 @@ extension CSVTable {
   /// - Returns: also what to say where numbers and names are mixed, which is a mistake as a rule (a slip of the keyboard,
   ///   two files put together).
   /// - Throws: `Failure.data` with file and line where a field is empty, or an integer has more than 64 bits.
-  package func labels(_ name: String) throws -> (values: [Int], warning: String?) {
-    let column = try column(name)
+  package func labels(_ name: String) throws -> (values: [Int], warning: String?) { try labels(at: column(name)) }
+
+  /// As `labels`, by the column's index.
+  package func labels(at column: Int) throws -> (values: [Int], warning: String?) {
+    let name = header[column]
     let labels = try (0..<count).map { try label($0, column) }
     let integers = labels.compactMap(\.integer)
     if integers.count == labels.count { return (integers, nil) }

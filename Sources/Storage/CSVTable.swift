@@ -68,6 +68,28 @@ package struct CSVTable: Sendable {
     throw Failure.data(path, "\(what); the header is \"\(shown)\"")
   }
 
+  /// The column that `names` means: the first of them that is in the header, in capitals or not; nil where none is.
+  package func firstColumn(_ names: [String]) throws -> Int? {
+    for name in names {
+      let found = header.indices.filter { header[$0].lowercased() == name }
+      if found.count > 1 { _ = try column(header[found[0]]) }
+      guard let first = found.first else { continue }
+      guard found.count == 1 else {
+        throw Failure.data(path, "the columns \"\(header[first])\" and \"\(header[found[1]])\" mean the same")
+      }
+      return first
+    }
+    return nil
+  }
+
+  /// As `firstColumn`; its absence is an error that tells which columns there are.
+  package func requiredColumn(_ names: [String]) throws -> Int {
+    if let found = try firstColumn(names) { return found }
+    let shown = Printable.line(header.joined(separator: ","), limit: 60), others = names.dropFirst()
+    let aliases = others.isEmpty ? "" : " (or \(others.joined(separator: ", ")))"
+    throw Failure.data(path, "no column \"\(names[0])\"\(aliases); the header is \"\(shown)\"")
+  }
+
   /// A field as it stands there.
   /// - Throws: `Failure.data` with file and line where it is not UTF-8, or longer than any path.
   package func text(_ row: Int, _ column: Int) throws -> String {

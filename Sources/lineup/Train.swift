@@ -12,7 +12,7 @@ struct Train: RankCommand {
     abstract: "Train a network; under mpirun, on all ranks.",
     discussion: "Asked to stop by SIGTERM, SIGINT or SIGUSR1, it checkpoints and exits with 75.")
 
-  @Option(name: .long, help: "The data set's folder (Market-1501, MSMT17, VeRi, or a CSV path,identity,camera,split).")
+  @Option(name: .long, help: "The data set's folder (Market-1501, MSMT17, VeRi, one for each identity), or a CSV file.")
   var data: String
   @Option(name: .long, help: "The run's folder: configuration, logs, metrics, checkpoints.") var output: String
   @Flag(name: .long, help: "Go on from the latest checkpoint in the run's folder, or the newest good one.")
@@ -55,9 +55,11 @@ struct Train: RankCommand {
     }
     let dataset = try communicator.agree {
       let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
-      try dataset.require(.train, .query, .gallery)
+      try dataset.require(.train)
+      if dataset.hasTest { try dataset.require(.query, .gallery) }
       return dataset
     }
+    let remarks = try communicator.agree { try dataset.check(images: configuration.sampling.images) }
     var agreement = Agreement()
     try agreement.addProgram(machine, configuration)
     try communicator.agree {
@@ -66,7 +68,7 @@ struct Train: RankCommand {
     }
     try agreement.settle(communicator)
     func train<E: Element>(_ element: E.Type) throws {
-      try introduce(element, configuration, dataset, machine, log, checkpoint)
+      try introduce(element, configuration, dataset, remarks, machine, log, checkpoint)
       let trainer = try Trainer<E>(
         configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace.map(StepTrace.init(path:)))
       try communicator.agree {
@@ -112,14 +114,15 @@ struct Train: RankCommand {
   /// The first lines of the log: what runs where, on what, in how much memory, and what was restored. Throws where a host
   /// has too little memory.
   private func introduce<E: Element>(
-    _ element: E.Type, _ configuration: Configuration, _ dataset: ReIDDataset, _ machine: Machine, _ log: RunLog,
-    _ checkpoint: Checkpoint?
+    _ element: E.Type, _ configuration: Configuration, _ dataset: ReIDDataset, _ remarks: [String], _ machine: Machine,
+    _ log: RunLog, _ checkpoint: Checkpoint?
   ) throws {
     let communicator = machine.communicator, ranks = communicator.size
     let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
     if communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
     log.info(dataset.summary)
-    if communicator.isCoordinator { for warning in dataset.warnings { log.warning(warning) } }
+    if communicator.isCoordinator { for warning in dataset.warnings + remarks { log.warning(warning) } }
+    if !dataset.hasTest { log.info("nothing to test on: the run is not evaluated, and no checkpoint is the best") }
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")

@@ -133,9 +133,19 @@ import Testing
   @Test(arguments: [
     ("", ": empty; expected a header line"),
     ("\u{FEFF}", ": empty; expected a header line"),
-    ("path,identity,split\na.jpg,1,train\n", ": no column \"camera\"; the header is \"path,identity,split\""),
+    (
+      "path,camera,split\na.jpg,1,train\n",
+      ": no column \"identity\" (or pid, label, id); the header is \"path,camera,split\""
+    ),
+    ("pid,Label,path\n1,1,a.jpg\nx,1,b.jpg\npid,1,c.jpg\n,1,d.jpg\n", ":5: pid is empty"),
+    ("path,identity,PATH\na.jpg,1,b\n", ": the columns \"path\" and \"PATH\" mean the same"),
+    ("path,identity,is_query\na.jpg,1,perhaps\n", ":2: is_query is \"perhaps\", expected true or false"),
+    (
+      "path,identity,split\na.jpg,1,test\na.jpg,1,val\n",
+      ":3: both test and validation images are listed; expected one of them to be tested on"
+    ),
     ("path,identity,camera,split\n", ": no image in it"),
-    ("path,identity,camera,split\na.jpg,1,1,val\n", ":2: split is \"val\", expected train, query or gallery"),
+    ("path,identity,camera,split\na.jpg,1,1,vla\n", ":2: split is \"vla\", expected train, query, gallery or test"),
     ("path,identity,camera,split\na.jpg,1,1,train\n\na.jpg,1,1\n", ":4: 3 fields, expected 4 as in the header"),
     ("path,identity,camera,split\n\"a\n.jpg\",1,1,train\na.jpg,\"1,1,val\n", ":4: a quote that is never closed"),
     ("path,identity,camera,split\n\"a\".jpg,1,1,train\n", ":2: text after a closing quote"),

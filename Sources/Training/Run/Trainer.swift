@@ -59,7 +59,8 @@ package final class Trainer<E: Element> {
       try Coordinator(dataset.train, configuration, machine.communicator)
     }
     milestones = Milestones(
-      configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch)
+      configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch,
+      hasTest: dataset.hasTest)
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
     let step = try TrainingStep(network, parameters, configuration, context)
     self.step = step
@@ -138,7 +139,7 @@ package final class Trainer<E: Element> {
 
   /// Before the first step of this process: whether the evaluation of where the run stands has not been made.
   private func isEvaluationDue() throws -> Bool {
-    let isWanted = done == 0 ? configuration.evaluation.beforeTraining : milestones.evaluates(after: done)
+    let isWanted = milestones.evaluates(after: done)
     // Rank 0 has the run's folder.
     var due = [0.0]
     if communicator.isCoordinator && isWanted && !evaluated.contains(done) { due = [1] }

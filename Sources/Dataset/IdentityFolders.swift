@@ -1,0 +1,69 @@
+import Foundation
+import Storage
+import Tensors
+
+/// Images in a folder of their own for each identity:
+///
+///     ROOT/<identity>/<image>                                   divided by `RandomSplit`
+///     ROOT/train/<identity>/<image>                             with query/ and gallery/, or test/ (val/), or nothing to test on
+///
+/// Identities are the names of the folders: numbers where all of them are, else numbered from 1 in sorted order. The camera is
+/// that of a name as 0002_c1s1_000451_03.jpg where every image has such a name; else each image is one of its own.
+enum IdentityFolders {
+  private static let tests = ["test", "val"]
+
+  /// Whether `root` looks like one: folders, and images in the first of them.
+  static func isAt(_ root: String) -> Bool {
+    let base = InputFile.isFolder(joinPath(root, "train")) ? joinPath(root, "train") : root
+    guard let first = folders(in: base).first else { return false }
+    return (try? ImageFolder.names(in: joinPath(base, first)))?.isEmpty == false
+  }
+
+  static func open(at root: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
+    var found: [(path: String, identity: String, role: Role)] = []
+    func add(_ folder: String, _ role: Role) throws {
+      for identity in folders(in: folder) {
+        let path = joinPath(folder, identity)
+        found += try ImageFolder.names(in: path).map { (joinPath(path, $0), identity, role) }
+      }
+    }
+    let isDivided = InputFile.isFolder(joinPath(root, "train"))
+    if isDivided {
+      try add(joinPath(root, "train"), .train)
+      for (name, role) in [("query", Role.query), ("gallery", .gallery)] + tests.map({ ($0, .test) })
+      where InputFile.isFolder(joinPath(root, name)) {
+        // A folder `test` counts only where queries and gallery are not told apart.
+        if role == .test && found.contains(where: { $0.role != .train }) { continue }
+        try add(joinPath(root, name), role)
+      }
+    } else {
+      try add(root, .any)
+    }
+    let numbers = Self.numbers(Set(found.map(\.identity)))
+    let cameras = found.map { MarketName(String($0.path.split(separator: "/").last!))?.camera }
+    let areKnown = cameras.allSatisfy { $0 != nil }
+    let samples = found.enumerated().map { index, image in
+      Sample(
+        path: image.path, identity: numbers[image.identity]!, camera: areKnown ? cameras[index]! : index + 1)
+    }
+    let parts = Role.divide(samples, found.map(\.role), split)
+    return ReIDDataset(
+      name: "folders by identity" + (isDivided ? "" : ", split \(split.number) by identity"), root: root,
+      train: parts.train, query: parts.query, gallery: parts.gallery)
+  }
+
+  /// Sorted; hidden ones do not count.
+  private static func folders(in folder: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { !$0.hasPrefix(".") && InputFile.isFolder(joinPath(folder, $0)) }.sorted()
+  }
+
+  private static func numbers(_ names: Set<String>) -> [String: Int] {
+    let integers = names.compactMap { name in Int(name).flatMap { $0 >= 0 ? (name, $0) : nil } }
+    // `7` and `007` would be one.
+    if integers.count == names.count && Set(integers.map(\.1)).count == names.count {
+      return Dictionary(uniqueKeysWithValues: integers)
+    }
+    return Dictionary(uniqueKeysWithValues: zip(names.sorted(), 1...))
+  }
+}

@@ -1,0 +1,39 @@
+import Tensors
+
+/// Divides a data set where its authors have not: by identity into training and test, and test images into queries and
+/// gallery.
+///
+/// A split depends on its number, the identities and the paths of their images alone, not on the order that they are listed
+/// in, the run's seed, or the number of ranks.
+struct RandomSplit: Sendable {
+  /// Which one: 0, 1, …
+  let number: Int
+
+  /// The identities that are trained on: half of `identities`, the larger half where they are odd, drawn at random.
+  func training(of identities: Set<Int>) -> Set<Int> {
+    var order = identities.sorted()
+    var random = CounterRandom(seed: UInt64(number), purpose: .splitting)
+    random.shuffle(&order)
+    return Set(order.prefix((order.count + 1) / 2))
+  }
+
+  /// Which of the test images `samples` are queries, by their indices; the others are the gallery.
+  ///
+  /// Of each identity and camera one image, drawn at random, where the camera has another one; where no camera of an
+  /// identity has, one image of the identity. So each query has a match under another camera. An identity that one camera
+  /// alone has seen gives no query.
+  func queries(of samples: [Sample]) -> Set<Int> {
+    var queries: Set<Int> = []
+    for (identity, images) in Dictionary(grouping: samples.indices, by: { samples[$0].identity }) {
+      let cameras = Dictionary(grouping: images) { samples[$0].camera }
+      guard cameras.count > 1 else { continue }
+      let repeated = cameras.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }.map(\.value)
+      var random = CounterRandom(seed: UInt64(number), epoch: 1, position: identity, purpose: .splitting)
+      for group in repeated.isEmpty ? [images] : repeated {
+        let sorted = group.sorted { samples[$0].path < samples[$1].path }
+        queries.insert(sorted[random.integer(below: sorted.count)])
+      }
+    }
+    return queries
+  }
+}

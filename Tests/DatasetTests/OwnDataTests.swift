@@ -1,0 +1,146 @@
+import Dataset
+import Foundation
+import Tensors
+import Testing
+
+/// Data that says less than a benchmark's: no cameras, no split, other names, a folder an identity.
+@Suite struct OwnDataTests {
+  private func open(_ folder: String, _ lines: [String]) throws -> ReIDDataset {
+    try put(lines.joined(separator: "\n"), folder + "/own.csv")
+    return try ReIDDataset.open(at: folder + "/own.csv")
+  }
+
+  private func counts(_ data: ReIDDataset) -> [Int] { ReIDDataset.Split.allCases.map { data[$0].count } }
+
+  /// Eight people, each on three images.
+  private func people(_ folder: String) throws -> [String] {
+    var rows: [String] = []
+    for person in 1...8 {
+      for image in 1...3 {
+        try touch(folder, "\(person)-\(image).jpg")
+        rows.append("\(person)-\(image).jpg,\(person)")
+      }
+    }
+    return rows
+  }
+
+  /// Half of the people are trained on; of the others one image each is searched for among the rest. The order of the rows is
+  /// nothing to it, and every image is its own camera, so that every query has matches.
+  @Test func withoutCamerasAndSplitPeopleAreDivided() throws {
+    try withFolder { folder in
+      let rows = try people(folder)
+      let data = try open(folder, ["path,identity"] + rows),
+        again = try open(folder, ["path,identity"] + rows.reversed())
+      #expect(data.name == "own data, split 0 by identity")
+      #expect(counts(data) == [12, 4, 8])
+      let trained = Set(data.train.map(\.identity)), searched = Set(data.query.map(\.identity))
+      #expect(trained.count == 4 && searched.count == 4 && trained.isDisjoint(with: searched))
+      #expect(Set(data.gallery.map(\.identity)) == searched)
+      #expect(Set((data.train + data.query + data.gallery).map(\.camera)).count == 24)
+      for split in ReIDDataset.Split.allCases {
+        #expect(Set(data[split].map(\.path)) == Set(again[split].map(\.path)))
+      }
+      #expect(try data.check(images: 3).isEmpty)
+      #expect(
+        try data.check(images: 4) == [
+          "4 of 4 training identities have fewer than 4 images (sampling.images), which then come more than once in a batch"
+        ])
+    }
+  }
+
+  /// Names of columns as other tools write them; `is_query` and `is_gallery` in place of a split.
+  @Test func otherToolsColumnsAreKnown() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+      let data = try open(
+        folder,
+        [
+          "Label,image_id,sequence,is_query,is_gallery", "ann,a.jpg,s1,False,False", "bob,b.jpg,s1,True,False",
+          "bob,c.jpg,s2,0,1", "bob,\(folder)/d.jpg,s1,1,1",
+        ])
+      #expect(data.train.map(\.identity) == [1] && data.query.map(\.identity) == [2, 2])
+      #expect(
+        data.gallery.map(\.path) == [folder + "/c.jpg", folder + "/d.jpg"])
+      #expect(data.gallery.map(\.camera) == [2, 1])
+      // Rows for test that are nothing else are divided: one image an identity and camera that has another.
+      let test = try open(
+        folder, ["file,pid,cam,split", "a.jpg,1,1,train", "b.jpg,2,1,test", "c.jpg,2,1,test", "d.jpg,2,2,test"])
+      #expect(counts(test) == [1, 1, 2])
+      #expect(test.query[0].camera == 1)
+      #expect(try test.check().isEmpty)
+    }
+  }
+
+  @Test func trainingAloneIsEnough() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg")
+      let data = try open(folder, ["path,identity,split", "a.jpg,1,train", "b.jpg,2,train"])
+      #expect(try !data.hasTest && data.check().isEmpty)
+      let half = try open(folder, ["path,identity,split", "a.jpg,1,train", "b.jpg,2,query"])
+      #expect(failure { _ = try half.check() }.message == "\(folder)/own.csv: no image of the split \"gallery\"")
+    }
+  }
+
+  /// Said before a run, and not at its first evaluation.
+  @Test func queriesWithoutAMatchAreCounted() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg")
+      func rows(_ camera: Int) -> [String] {
+        [
+          "path,identity,camera,split", "a.jpg,1,1,train", "b.jpg,2,1,query", "c.jpg,2,\(camera),gallery",
+          "d.jpg,3,1,query", "e.jpg,1,1,gallery", "f.jpg,3,1,gallery",
+        ]
+      }
+      #expect(
+        try open(folder, rows(2)).check() == [
+          "1 of 2 queries have no image of their identity by another camera in the gallery, such as \(folder)/d.jpg "
+            + "(identity 3, camera 1): they are left out of evaluations",
+          "1 of 3 identities that are tested on are trained on too, such as 1: figures will be better than for new ones",
+        ])
+      let nothing = try open(folder, rows(1))
+      #expect(
+        failure { _ = try nothing.check() }.message
+          == "\(folder)/own.csv: 2 of 2 queries have no image of their identity by another camera in the gallery, such as "
+          + "\(folder)/b.jpg (identity 2, camera 1): nothing can be evaluated")
+    }
+  }
+
+  @Test func foldersByIdentityAreRead() throws {
+    try withFolder { folder in
+      for person in ["ann", "bob", "cy", "di"] {
+        try touch(folder, "\(person)/1.jpg", "\(person)/2.png", "\(person)/a.txt")
+      }
+      let data = try ReIDDataset.open(at: folder)
+      #expect(data.name == "folders by identity, split 0 by identity")
+      #expect(counts(data) == [4, 2, 2])
+      #expect(Set((data.train + data.query).map(\.identity)) == [1, 2, 3, 4])
+      #expect(try data.check().isEmpty)
+    }
+    try withFolder { folder in
+      try touch(
+        folder, "train/0007/0007_c1s1_1.jpg", "train/0007/0007_c2s1_1.jpg", "train/12/0012_c3s1_1.jpg",
+        "query/15/0015_c1s1_1.jpg", "gallery/15/0015_c2s1_1.jpg", "test/16/0016_c1s1_1.jpg")
+      let data = try ReIDDataset.open(at: folder)
+      #expect(data.train.map(\.identity) == [7, 7, 12])
+      #expect(data.train.map(\.camera) == [1, 2, 3])
+      #expect(data.query.map(\.identity) == [15])
+      #expect(data.gallery.map(\.camera) == [2])
+      try touch(folder, "gallery/17/a.webp")
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message.hasPrefix("\(folder)/gallery/17/a.webp: only JPEG"))
+    }
+  }
+
+  @Test(arguments: ["Occluded_Duke", "DukeMTMC-reID", "cuhk03-np/detected", "labeled"])
+  func dataSetsOfMarketsLayoutAreFound(place: String) throws {
+    try withFolder { folder in
+      try touch(
+        folder + "/" + place, "bounding_box_train/0001_c2_f0046302.jpg", "query/0002_c1_f0046182.jpg",
+        "bounding_box_test/0002_c2_f0046302.png")
+      let data = try ReIDDataset.open(at: folder)
+      #expect(data.root == folder + "/" + place)
+      #expect(data.gallery.map(\.camera) == [2])
+      #expect(PublishedCounts.nearest(data) == nil)
+    }
+  }
+}
