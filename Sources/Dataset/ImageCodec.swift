@@ -1,4 +1,5 @@
 import CImageCodec
+import Foundation
 import Storage
 import Tensors
 
@@ -47,6 +48,10 @@ package enum ImageCodec {
   /// Decodes an image in memory; `path` is for the errors.
   package static func decode(bytes: [UInt8], path: String) throws -> RGBImage {
     let isPNG = bytes.starts(with: pngSignature)
+    guard isPNG || bytes.isEmpty || bytes.starts(with: [0xFF, 0xD8]) else {
+      let start = bytes.prefix(4).map { String(format: "%02x", $0) }.joined(separator: " ")
+      throw Failure.data(path, "neither a JPEG nor a PNG file: begins with \(start)")
+    }
     let readHeader = isPNG ? lineup_png_read_header : lineup_jpeg_read_header
     let decode = isPNG ? lineup_png_decode : lineup_jpeg_decode
     var width: CInt = 0, height: CInt = 0

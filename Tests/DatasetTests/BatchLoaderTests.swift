@@ -93,7 +93,7 @@ import Testing
       #expect(batch.damaged.map(\.path) == [folder + "/bad.jpg", folder + "/empty.jpg"])
       #expect(
         batch.damaged.map(\.reason) == [
-          "\(folder)/bad.jpg: Not a JPEG file: starts with 0x6e 0x6f",
+          "\(folder)/bad.jpg: neither a JPEG nor a PNG file: begins with 6e 6f 20 4a",
           "\(folder)/empty.jpg: Empty input file",
         ])
       let error = failure { _ = try loader.next() }

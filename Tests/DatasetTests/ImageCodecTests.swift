@@ -72,7 +72,7 @@ import Testing
       try put("", folder + "/empty.jpg")
       let text = failure { _ = try ImageCodec.decode(path: folder + "/text.jpg") }
       #expect(text.kind == .data)
-      #expect(text.message == "\(folder)/text.jpg: Not a JPEG file: starts with 0x68 0x65")
+      #expect(text.message == "\(folder)/text.jpg: neither a JPEG nor a PNG file: begins with 68 65 6c 6c")
       let empty = failure { _ = try ImageCodec.decode(path: folder + "/empty.jpg") }
       #expect(empty.message == "\(folder)/empty.jpg: Empty input file")
       let missing = failure { _ = try ImageCodec.decode(path: folder + "/none.jpg") }
