@@ -12,8 +12,16 @@ struct Train: RankCommand {
     abstract: "Train a network; under mpirun, on all ranks.",
     discussion: "Asked to stop by SIGTERM, SIGINT or SIGUSR1, it checkpoints and exits with 75.")
 
-  @Option(name: .long, help: "The data set's folder (Market-1501, MSMT17, VeRi, one for each identity), or a CSV file.")
-  var data: String
+  @Option(
+    name: .long, parsing: .singleValue,
+    help: ArgumentHelp(
+      "The data set's folder (Market-1501, MSMT17, VeRi, one for each identity), or a CSV file; several to train on all.",
+      valueName: "path"))
+  var data: [String]
+  @Option(
+    name: .long, parsing: .singleValue,
+    help: ArgumentHelp("A further data set to test on alone; each has results of its own.", valueName: "path"))
+  var test: [String] = []
   @Option(name: .long, help: "The run's folder: configuration, logs, metrics, checkpoints.") var output: String
   @Flag(name: .long, help: "Go on from the latest checkpoint in the run's folder, or the newest good one.")
   var resume = false
@@ -28,8 +36,12 @@ struct Train: RankCommand {
     for (option, value) in [("output", output), ("resume-from", resumeFrom)] where value?.isEmpty == true {
       throw ValidationError("--\(option): is empty")
     }
-    if let folder = FileIdentity(output), folder == FileIdentity(data) {
+    if let folder = FileIdentity(output), (data + test).contains(where: { FileIdentity($0) == folder }) {
       throw ValidationError("--output \(output): is the data; a run needs a folder of its own")
+    }
+    let places = data.map { FileIdentity($0) }
+    if let twice = places.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
+      throw ValidationError("--data \(data[twice]): is given twice")
     }
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
       throw ValidationError("--resume, --resume-from and --restart exclude one another")
@@ -44,7 +56,7 @@ struct Train: RankCommand {
     try communicator.onRank0 {
       guard let trace else { return }
       let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
-      try Destination("--trace", trace).requireFile(besides: [data, options.config, weights])
+      try Destination("--trace", trace).requireFile(besides: data + test + [options.config, weights].compactMap { $0 })
     }
     let run = RunFolder(path: output)
     let (configuration, checkpoint) = try begin(run, communicator)
@@ -53,22 +65,18 @@ struct Train: RankCommand {
     let log = try communicator.agree {
       try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
     }
-    let dataset = try communicator.agree {
-      let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
-      try dataset.require(.train)
-      if dataset.hasTest { try dataset.require(.query, .gallery) }
-      return dataset
-    }
-    let remarks = try communicator.agree { try dataset.check(images: configuration.sampling.images) }
+    let (trained, tested, remarks) = try communicator.agree { try openData(configuration) }
+    let dataset = RunData(trained, tests: tested)
     var agreement = Agreement()
     try agreement.addProgram(machine, configuration)
     try communicator.agree {
-      try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog)
+      for dataset in trained { try agreement.add(dataset, ReIDDataset.Split.allCases, watchdog) }
+      for dataset in tested { try agreement.add(dataset, [.query, .gallery], watchdog) }
       if let checkpoint { try agreement.add(checkpoint) }
     }
     try agreement.settle(communicator)
     func train<E: Element>(_ element: E.Type) throws {
-      try introduce(element, configuration, dataset, remarks, machine, log, checkpoint)
+      try introduce(element, configuration, dataset, trained + tested, remarks, machine, log, checkpoint)
       let trainer = try Trainer<E>(
         configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace.map(StepTrace.init(path:)))
       try communicator.agree {
@@ -78,6 +86,24 @@ struct Train: RankCommand {
       throw AgreedFailure(kind: .stopped)
     }
     try train(configuration.precision.storage.element)
+  }
+
+  /// What is trained on, what else is tested on, and what is to be said of them.
+  private func openData(_ configuration: Configuration) throws -> ([ReIDDataset], [ReIDDataset], [String]) {
+    let trained = try data.map { path in
+      let dataset = try ReIDDataset.open(at: path, includeValidation: configuration.data.includeValidation)
+      try dataset.require(.train)
+      return dataset
+    }
+    let tested = try test.map { path in
+      let dataset = try ReIDDataset.open(at: path)
+      try dataset.require(.query, .gallery)
+      return dataset
+    }
+    let remarks =
+      try trained.flatMap { try $0.warnings + $0.check(images: configuration.sampling.images) }
+      + tested.flatMap { try $0.warnings + $0.check() }
+    return (trained, tested, remarks)
   }
 
   /// The configuration and the checkpoint to go on from: rank 0 looks, the others hear of it and look for themselves.
@@ -114,15 +140,15 @@ struct Train: RankCommand {
   /// The first lines of the log: what runs where, on what, in how much memory, and what was restored. Throws where a host
   /// has too little memory.
   private func introduce<E: Element>(
-    _ element: E.Type, _ configuration: Configuration, _ dataset: ReIDDataset, _ remarks: [String], _ machine: Machine,
-    _ log: RunLog, _ checkpoint: Checkpoint?
+    _ element: E.Type, _ configuration: Configuration, _ data: RunData, _ sets: [ReIDDataset], _ remarks: [String],
+    _ machine: Machine, _ log: RunLog, _ checkpoint: Checkpoint?
   ) throws {
     let communicator = machine.communicator, ranks = communicator.size
     let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
     if communicator.isCoordinator { for warning in oversubscriptions { log.warning(warning) } }
-    log.info(dataset.summary)
-    if communicator.isCoordinator { for warning in dataset.warnings + remarks { log.warning(warning) } }
-    if !dataset.hasTest { log.info("nothing to test on: the run is not evaluated, and no checkpoint is the best") }
+    for dataset in sets { log.info(dataset.summary) }
+    if communicator.isCoordinator { for warning in remarks { log.warning(warning) } }
+    if data.tests.isEmpty { log.info("nothing to test on: the run is not evaluated, and no checkpoint is the best") }
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
         + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
@@ -136,9 +162,9 @@ struct Train: RankCommand {
     let batch = configuration.sampling.identities * configuration.sampling.images
     let largest = Share.largest(of: batch, ranks: ranks)
     let rehearsal = try Rehearsal.step(
-      element, images: largest, identities: Sample.classes(of: dataset.train).count, configuration,
+      element, images: largest, identities: Sample.classes(of: data.train).count, configuration,
       machine)
-    let features = 3 * 4 * rehearsal.descriptorLength * (dataset.query.count + dataset.gallery.count)
+    let features = 3 * 4 * rehearsal.descriptorLength * data.mostTestImages
     let images = 4 * 3 * configuration.input.height * configuration.input.width * largest
     log.info("memory: \(rehearsal.memory.summary)")
     try HostMemory.require(rehearsal.memory.total + features + images, communicator)

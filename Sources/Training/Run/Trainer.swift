@@ -11,7 +11,7 @@ import Tensors
 /// The training loop of one rank: steps, evaluations and checkpoints from where the run stands to its end.
 package final class Trainer<E: Element> {
   private let configuration: Configuration
-  private let dataset: ReIDDataset
+  private let data: RunData
   private let context: Context<E>
   private let step: TrainingStep<E>
   private let coordinator: Coordinator
@@ -43,24 +43,24 @@ package final class Trainer<E: Element> {
 
   /// Everything but the first step; every rank calls it alike.
   package init(
-    _ configuration: Configuration, _ dataset: ReIDDataset, _ machine: Machine, _ run: RunFolder, _ log: RunLog,
+    _ configuration: Configuration, _ data: RunData, _ machine: Machine, _ run: RunFolder, _ log: RunLog,
     resuming checkpoint: Checkpoint?, trace: StepTrace? = nil
   ) throws {
     self.configuration = configuration
-    self.dataset = dataset
+    self.data = data
     (self.run, self.log, self.trace) = (run, log, trace)
     context = machine.context(E.self, configuration)
-    classes = Sample.classes(of: dataset.train)
-    cameras = Sample.cameraClasses(of: dataset.train)
+    classes = Sample.classes(of: data.train)
+    cameras = Sample.cameraClasses(of: data.train)
     loader = BatchLoader(
       threads: configuration.data.loaderThreads, seed: configuration.seed, timeline: machine.workers.timeline)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count, cameras: cameras.count))
     coordinator = try machine.communicator.agree {
-      try Coordinator(dataset.train, configuration, machine.communicator)
+      try Coordinator(data.train, configuration, machine.communicator)
     }
     milestones = Milestones(
       configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch,
-      hasTest: dataset.hasTest)
+      hasTest: !data.tests.isEmpty)
     let parameters = network.initialized(seed: configuration.seed, machine.workers)
     let step = try TrainingStep(network, parameters, configuration, context)
     self.step = step
@@ -241,17 +241,17 @@ package final class Trainer<E: Element> {
   /// Hands this rank's share of a batch to the loader.
   private func submit(_ batch: AnnouncedBatch) {
     let own = Share.batch(batch.samples.count, communicator)
-    let data = configuration.data
+    let settings = configuration.data
     var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    transforms.crop = data.crop
-    (transforms.autoAugment, transforms.colorJitter) = (data.autoAugment, data.colorJitter)
-    (transforms.grayProbability, transforms.patchProbability) = (data.grayscale, data.patch)
-    (transforms.erasingProbability, transforms.erasingFill) = (data.erasing, data.erasingFill)
+    transforms.crop = settings.crop
+    (transforms.autoAugment, transforms.colorJitter) = (settings.autoAugment, settings.colorJitter)
+    (transforms.grayProbability, transforms.patchProbability) = (settings.grayscale, settings.patch)
+    (transforms.erasingProbability, transforms.erasingFill) = (settings.erasing, settings.erasingFill)
     var request = BatchRequest(
-      samples: batch.samples[own].map { dataset.train[$0] }, positions: own.map { batch.firstPosition + $0 },
-      epoch: batch.epoch, transforms: transforms, augment: data.augmentation,
-      onDamage: data.damaged == .skip ? .skip : .fail)
-    if data.patch > 0 { request.donors = batch.samples.map { dataset.train[$0] } }
+      samples: batch.samples[own].map { data.train[$0] }, positions: own.map { batch.firstPosition + $0 },
+      epoch: batch.epoch, transforms: transforms, augment: settings.augmentation,
+      onDamage: settings.damaged == .skip ? .skip : .fail)
+    if settings.patch > 0 { request.donors = batch.samples.map { data.train[$0] } }
     loader.submit(request)
   }
 
@@ -290,7 +290,7 @@ package final class Trainer<E: Element> {
     if let penalty = step.penalty, done % coordinator.stepsPerEpoch == 0 || done == coordinator.totalSteps {
       try run.record(done, penalty.adaptive.strengths)
     }
-    if configuration.log.samples { try run.record(done, batch.samples.map { dataset.train[$0] }) }
+    if configuration.log.samples { try run.record(done, batch.samples.map { data.train[$0] }) }
     guard done % configuration.log.everySteps == 0 || done == coordinator.totalSteps else { return }
     let loss = result.loss, index = plan.index + 1
     // The log has said why; there are no numbers to show.
@@ -302,41 +302,49 @@ package final class Trainer<E: Element> {
     log.step(line, done: Double(index) / Double(coordinator.stepsPerEpoch))
   }
 
-  /// Ranks the gallery; false where any rank is asked to stop meanwhile.
+  /// Ranks the galleries; false where any rank is asked to stop meanwhile.
   private func evaluate() throws -> Bool {
     timeline.begin("evaluation")
-    let outcome: Evaluator.Outcome
+    let outcomes: [Evaluator.Outcome]
     do {
-      outcome = try Evaluator.run(
-        dataset, step.network, step.average?.parameters ?? step.parameters, configuration, context,
-        isStopping: { StopSignal.isRequested }, announce: log.announce)
+      outcomes = try data.tests.map { dataset in
+        try Evaluator.run(
+          dataset, step.network, step.average?.parameters ?? step.parameters, configuration, context,
+          isStopping: { StopSignal.isRequested }, announce: log.announce)
+      }
     } catch is ExtractionStopped {
       return false
     } catch let features as NonfiniteFeatures {
       throw try checkpointer.diverged("the evaluation after step \(done): \(features)")
     }
-    for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
-    if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
-    let result = outcome.plain
+    for outcome in outcomes {
+      for reason in outcome.damaged { log.warning("left out of the evaluation: \(reason)") }
+      if communicator.isCoordinator { for warning in outcome.warnings { log.warning(warning) } }
+    }
+    let result = outcomes[0].plain
     evaluations.append((done, result))
     let isBest = done > 0 && result.mAP > best?.mAP ?? -1
     if isBest { best = .init(mAP: result.mAP, step: done) }
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       try run.requireLock()
-      try record(outcome)
+      try record(outcomes)
       if isBest { try checkpointer.markBest(done) }
     }
     return true
   }
 
-  private func record(_ outcome: Evaluator.Outcome) throws {
-    log.info("evaluation after \(done) steps, \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s")
-    log.result(outcome.scores)
+  private func record(_ outcomes: [Evaluator.Outcome]) throws {
+    let seconds = outcomes.reduce(0) { $0 + $1.seconds }, images = outcomes.reduce(0) { $0 + $1.images }
+    log.info("evaluation after \(done) steps, \(images) images in \(String(format: "%.1f", seconds)) s")
+    for (name, outcome) in zip(data.names, outcomes) { log.result(outcome.scores, of: outcomes.count > 1 ? name : nil) }
+    let others = zip(data.names, outcomes).dropFirst().flatMap { name, outcome in
+      outcome.scores.fields.map { (key: "\(name).\($0.key)", value: $0.value) }
+    }
     // The epoch under way, counted as the lines of its steps count it.
     let epoch = (done + coordinator.stepsPerEpoch - 1) / coordinator.stepsPerEpoch
     try run.metrics?.append(
-      [("step", .integer(done)), ("epoch", .integer(epoch))] + outcome.scores.fields
-        + [("seconds", .number(outcome.seconds))])
+      [("step", .integer(done)), ("epoch", .integer(epoch))] + outcomes[0].scores.fields + others
+        + [("seconds", .number(seconds))])
   }
 }

@@ -1,0 +1,61 @@
+import Foundation
+import Testing
+
+extension CommandTests {
+  /// What runs are fed with: several data sets, none to test on, and what `lineup data check` says.
+  @Suite(.serialized) struct DataTests {
+    private let scratch: Scratch
+
+    init() throws { scratch = try Scratch() }
+
+    /// Two data sets that are trained on and one more to test on: a result of each, and the same parameters on two ranks.
+    @Test func severalDataSetsAreTrainedAndTestedOn() throws {
+      let a = try scratch.dataset("a"), b = try scratch.dataset("b", identities: 12), c = try scratch.dataset("c")
+      let arguments = ["train", "--data", a, "--data", b, "--test", c] + Tiny.training
+        + Tiny.settings("schedule.epochs=1", "evaluation.beforeTraining=true", "sampling.images=4")
+      let outcome = try Command.succeed(arguments + ["--output", scratch("run")])
+      for name in ["a", "b", "c"] { #expect(outcome.output.contains("** Results of \(name) **")) }
+      let run = RunFiles(path: scratch("run")), metrics = try run.metrics()
+      let last = try #require(metrics.last)
+      #expect(last["mAP"] != nil && last["b.mAP"] != nil && last["c.rank1"] != nil && last["a.mAP"] == nil)
+      // Of a and b, whose training identities have the same numbers.
+      #expect(metrics.count { $0["loss"] != nil } == 14)
+      try Command.succeed(arguments + ["--output", scratch("two")], ranks: 2)
+      let two = RunFiles(path: scratch("two")), model = "checkpoints/step-00000014/model.safetensors"
+      #expect(try #require(run.bytes(model)) == two.bytes(model))
+    }
+
+    @Test func trainingWithoutATestSetIsSaid() throws {
+      let data = try scratch.dataset()
+      for folder in ["query", "bounding_box_test"] {
+        try FileManager.default.removeItem(atPath: "\(data)/\(folder)")
+      }
+      try FileManager.default.moveItem(atPath: "\(data)/bounding_box_train", toPath: scratch("images"))
+      let files = try FileManager.default.contentsOfDirectory(atPath: scratch("images")).filter { $0.hasSuffix("jpg") }
+      let rows = files.map { "\($0),\($0.prefix(4)),train" }
+      try (["path,identity,split"] + rows).joined(separator: "\n").write(
+        toFile: scratch("images/own.csv"), atomically: false, encoding: .utf8)
+      let outcome = try Command.succeed(
+        ["train", "--data", scratch("images/own.csv"), "--output", scratch("run")] + Tiny.training
+          + Tiny.settings("schedule.maxSteps=2", "evaluation.beforeTraining=true"))
+      #expect(outcome.output.contains("nothing to test on"))
+      #expect(try RunFiles(path: scratch("run")).metrics().count == 2)
+    }
+
+    @Test func dataCheckCountsAndRefuses() throws {
+      let data = try scratch.dataset()
+      let whole = try Command.succeed(["data", "check", "--data", data])
+      #expect(whole.output.contains("Market-1501 layout") && whole.output.contains("images can be decoded"))
+      let image = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(data)/query").sorted().first)
+      try "text".write(toFile: "\(data)/query/\(image)", atomically: false, encoding: .utf8)
+      let damaged = try Command.run(["data", "check", "--data", data])
+      #expect(damaged.code == 65 && damaged.complaints.count == 1)
+      #expect(damaged.complaints[0].contains("\(image): neither a JPEG nor a PNG file"))
+      #expect(try Command.run(["data", "check", "--quick", "--data", data]).code == 0)
+      let nothing = try Command.run(["data", "check", "--data", scratch("none")])
+      #expect(nothing.code == 65 && nothing.complaints.count == 1)
+      let twice = try Command.run(["train", "--data", data, "--data", data + "/", "--output", scratch("run")])
+      #expect(twice.code == 64 && twice.complaints[0].contains("is given twice"))
+    }
+  }
+}
