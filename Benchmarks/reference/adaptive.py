@@ -23,7 +23,7 @@ def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
     """The kind of every parameter, by its name."""
     kinds: dict[str, str] = {}
     for place, module in model.named_modules():
-        for name, _ in module.named_parameters(recurse=False):
+        for name, tensor in module.named_parameters(recurse=False):
             if isinstance(module, GeneralizedMean):
                 kind = "exponent"
             elif isinstance(module, Centres):
@@ -32,6 +32,8 @@ def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
                 kind = "normScale" if name == "weight" else "normShift"
             elif name == "bias":
                 kind = "bias"
+            elif tensor.dim() < 2:
+                raise SystemExit(f"{place}.{name}: of which kind is it? kinds_of_tensors in adaptive.py has to know")
             else:
                 kind = "convolution" if isinstance(module, nn.Conv2d) else "linear"
             kinds[f"{place}.{name}"] = kind

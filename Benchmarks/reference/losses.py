@@ -100,8 +100,14 @@ def store_float16(model: ReIDNetwork) -> None:
         return None if tensor is None else tensor.half().float()
 
     def convolve(self: nn.Conv2d, x: Tensor) -> Tensor:
-        y = F.conv2d(x.half().float(), self.weight.half().float(), rounded(self.bias), self.stride, self.padding)
+        y = F.conv2d(
+            x.half().float(), self.weight.half().float(), rounded(self.bias), self.stride, self.padding,
+            groups=self.groups)
         return y.half()
+
+    def convolve_channels(self: nn.Conv1d, x: Tensor) -> Tensor:
+        return F.conv1d(
+            x.half().float(), self.weight.half().float(), rounded(self.bias), self.stride, self.padding).half()
 
     def multiply(self: nn.Linear, x: Tensor) -> Tensor:
         return F.linear(x.half().float(), self.weight.half().float(), rounded(self.bias)).half()
@@ -112,6 +118,8 @@ def store_float16(model: ReIDNetwork) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.forward = MethodType(convolve, module)
+        elif isinstance(module, nn.Conv1d):
+            module.forward = MethodType(convolve_channels, module)
         elif isinstance(module, nn.Linear):
             module.forward = MethodType(multiply, module)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)):
