@@ -3,8 +3,8 @@ import Storage
 import Tensors
 
 extension ReIDDataset {
-  /// Opens the data set at `root`: a folder with Market-1501 (or a data set of that layout), MSMT17 or VeRi in or
-  /// right below it, or with a folder for each identity, or a CSV file (`OwnData`).
+  /// Opens the data set at `root`: a folder with Market-1501 (or a data set of that layout), MSMT17, VeRi, VehicleID, VIPeR or
+  /// PRID 2011 in or right below it, or with a folder for each identity, or a CSV file (`OwnData`).
   ///
   /// `includeValidation` concerns MSMT17 alone: its validation images are trained on, too. Throws `Failure.data`
   /// that says what was looked for and where, or which file or line is wrong.
@@ -25,10 +25,22 @@ extension ReIDDataset {
     where FileManager.default.fileExists(atPath: joinPath(joinPath(root, place), MSMT17.marker)) {
       return try MSMT17.open(at: joinPath(root, place), includeValidation: includeValidation)
     }
+    for place in VehicleID.places where InputFile.size(joinPath(joinPath(root, place), VehicleID.marker)) != nil {
+      return try VehicleID.open(at: joinPath(root, place))
+    }
+    if InputFile.isFolder(joinPath(root, CameraPairLayout.marker)) {
+      return try CameraPairLayout.ofFolder(root).open(at: root)
+    }
+    for layout in [CameraPairLayout.prid, .viper] {
+      for place in layout.places where InputFile.isFolder(joinPath(joinPath(root, place), CameraPairLayout.marker)) {
+        return try layout.open(at: joinPath(root, place))
+      }
+    }
     if IdentityFolders.isAt(root) { return try IdentityFolders.open(at: root) }
     let looked = [
       (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
-      (FolderLayout.veri.train, FolderLayout.veri.places),
+      (FolderLayout.veri.train, FolderLayout.veri.places), (VehicleID.marker, VehicleID.places),
+      (CameraPairLayout.marker, [""] + CameraPairLayout.prid.places + CameraPairLayout.viper.places),
     ].map { "\($0) in " + $1.map { joinPath(root, $0) }.joined(separator: ", ") }
     throw Failure.data(
       root, "no data set: looked for \(looked.joined(separator: "; ")); and for a folder of images for each identity")

@@ -36,4 +36,13 @@ struct RandomSplit: Sendable {
     }
     return queries
   }
+
+  /// Of the test images `samples`, one of each identity, drawn at random, by their indices.
+  func onePerIdentity(of samples: [Sample]) -> Set<Int> {
+    Set(
+      Dictionary(grouping: samples.indices, by: { samples[$0].identity }).map { identity, images in
+        var random = CounterRandom(seed: UInt64(number), epoch: 2, position: identity, purpose: .splitting)
+        return images.sorted { samples[$0].path < samples[$1].path }[random.integer(below: images.count)]
+      })
+  }
 }
