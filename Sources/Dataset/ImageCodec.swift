@@ -3,35 +3,12 @@ import Foundation
 import Storage
 import Tensors
 
-/// An image in memory: `pixels` is [height][width][3], red, green, blue, 0...255.
-package struct RGBImage: Sendable, Equatable {
-  package let width: Int, height: Int
-  package var pixels: [UInt8]
-
-  /// `pixels` must have `width * height * 3` values.
-  package init(width: Int, height: Int, pixels: [UInt8]) {
-    precondition(width > 0 && height > 0 && pixels.count == width * height * 3)
-    self.width = width
-    self.height = height
-    self.pixels = pixels
-  }
-
-  /// Left and right exchanged, as for the second pass of flip-averaged features.
-  package func mirrored() -> RGBImage {
-    var result = self
-    Mirror.rows(&result.pixels, width: width)
-    return result
-  }
-}
-
 /// JPEG and PNG files to `RGBImage`, and back to JPEG, through libjpeg and libpng. What is in a file decides, not its name.
 ///
 /// The pixels equal those of Pillow's `ImageOps.exif_transpose(Image.open(path)).convert("RGB")`: inks and gray are made RGB,
 /// alpha is dropped, and the Exif orientation is applied. Every error of reading is a `Failure.data("<path>: <reason>")`; a
 /// file cut short or otherwise damaged is an error, even where the library would make up the rest of the picture.
 package enum ImageCodec {
-  static let pngSignature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
-
   /// Larger files are not images that fit `LINEUP_IMAGE_MAX_PIXELS`.
   package static let largestFile = 1 << 28
 
@@ -47,8 +24,8 @@ package enum ImageCodec {
 
   /// Decodes an image in memory; `path` is for the errors.
   package static func decode(bytes: [UInt8], path: String) throws -> RGBImage {
-    let isPNG = bytes.starts(with: pngSignature)
-    guard isPNG || bytes.isEmpty || bytes.starts(with: [0xFF, 0xD8]) else {
+    let isPNG = ImageSignature.isPNG(bytes)
+    guard isPNG || bytes.isEmpty || ImageSignature.isJPEG(bytes) else {
       let start = bytes.prefix(4).map { String(format: "%02x", $0) }.joined(separator: " ")
       throw Failure.data(path, "neither a JPEG nor a PNG file: begins with \(start)")
     }

@@ -4,7 +4,7 @@ package enum Orientation: Int, Sendable {
 
   /// That of a JPEG's Exif segment or a PNG's `eXIf` chunk; upright where there is none, or what it says is not understood.
   package init(ofFile bytes: [UInt8]) {
-    let exif = bytes.starts(with: ImageCodec.pngSignature) ? Self.chunk(bytes) : Self.segment(bytes)
+    let exif = ImageSignature.isPNG(bytes) ? Self.chunk(bytes) : Self.segment(bytes)
     self = exif.flatMap(Self.tag).flatMap(Orientation.init) ?? .upright
   }
 
@@ -67,7 +67,7 @@ package enum Orientation: Int, Sendable {
   }
 
   private static func chunk(_ bytes: [UInt8]) -> ArraySlice<UInt8>? {
-    var place = ImageCodec.pngSignature.count
+    var place = ImageSignature.png.count
     while place + 12 <= bytes.count {
       let end = place + 8 + number(bytes[place..<(place + 4)], isLittle: false)
       if end > bytes.count { return nil }

@@ -1,5 +1,8 @@
 /// Feature rows as `Distances` multiplies them: scale · x − centre, widened to float64 a panel at a time.
 struct CentredFeatures: Sendable {
+  /// d + c − c with c = gridFactor · (‖q‖² + ‖g‖²) leaves d a multiple of ulp(c), 2⁻³⁷ to 2⁻³⁶ of the norms.
+  static let gridFactor = 65536.0
+
   let matrix: FeatureMatrix
   /// 1 for the Euclidean distance, 1/‖x‖ for the cosine, and 0 for the cosine of a vector of zeros.
   private let scales: [Double]

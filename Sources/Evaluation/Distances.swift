@@ -19,8 +19,6 @@ package struct Distances: DistanceRows, Sendable {
   static let blockRows = 128
   /// Gallery rows a panel, widened to float64 at a time.
   static let panelRows = 512
-  /// d + c − c with c = gridFactor · (‖q‖² + ‖g‖²) leaves d a multiple of ulp(c), 2⁻³⁷ to 2⁻³⁶ of the norms.
-  static let gridFactor = 65536.0
 
   private let query: CentredFeatures
   private let gallery: CentredFeatures
@@ -129,7 +127,7 @@ package struct Distances: DistanceRows, Sendable {
       for column in 0..<norms.count {
         let sum = norm + norms[column]
         let distance = max(0, sum + products[column])
-        let grid = Self.gridFactor * sum
+        let grid = CentredFeatures.gridFactor * sum
         products[column] = ((distance + grid) - grid) * half
       }
     }
@@ -138,7 +136,7 @@ package struct Distances: DistanceRows, Sendable {
   /// One distance, from the difference of the two vectors.
   func distance(query row: Int, gallery other: Int) -> Double {
     let (squared, sum) = query.squaredDistance(row, gallery, other)
-    let grid = Self.gridFactor * sum
+    let grid = CentredFeatures.gridFactor * sum
     return ((squared + grid) - grid) * (metric == .cosine ? 0.5 : 1)
   }
 }

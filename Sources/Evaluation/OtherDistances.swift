@@ -36,13 +36,13 @@ struct OtherDistances: Sendable {
           for column in 0..<row.count {
             let dot = offset + others[column] - 0.5 * products[column]
             let distance = max(0, 1 - dot * inverse * norms[column])
-            row[column] = (distance + Distances.gridFactor) - Distances.gridFactor
+            row[column] = (distance + CentredFeatures.gridFactor) - CentredFeatures.gridFactor
           }
         case .euclidean:
           for column in 0..<row.count {
             let other = norms[column], sum = norm * norm + other * other
             let cosine = offset + others[column] - 0.5 * products[column]
-            let distance = max(0, sum - 2 * norm * other * cosine), grid = Distances.gridFactor * sum
+            let distance = max(0, sum - 2 * norm * other * cosine), grid = CentredFeatures.gridFactor * sum
             row[column] = (distance + grid) - grid
           }
         }

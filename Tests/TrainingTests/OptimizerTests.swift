@@ -99,7 +99,7 @@ import Training
   /// Exponents and centres are never decayed, and with adaptive L2 nothing is.
   @Test func weightDecaySparesWhatItWouldRuin() {
     var layout = Self.layout
-    let exponent = layout.add("pool.p", .exponent, shape: [1]), factors = Configuration.Optimizer.Factors()
+    let exponent = layout.add("pool.p", .exponent, shape: [1]), factors = Configuration.Optimization.Factors()
     let groups = ParameterGroup.groups(of: layout, trunk: [], factors, decays: true)
     #expect(groups.map(\.range) == [0..<exponent.range.lowerBound, exponent.range.lowerBound..<layout.count])
     #expect(groups.map(\.decayFactor) == [1, 0])

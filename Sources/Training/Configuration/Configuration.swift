@@ -17,7 +17,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var msgr = MSGR()
   package var adaptiveL2 = AdaptiveL2()
   package var sampling = Sampling()
-  package var optimizer = Optimizer()
+  package var optimizer = Optimization()
   package var schedule = Scheduling()
   package var average = Average()
   package var lossScale = LossScaling()
@@ -110,7 +110,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package init() {}
   }
 
-  package struct Optimizer: Codable, Sendable, Equatable {
+  package struct Optimization: Codable, Sendable, Equatable {
     package enum Decay: String, Choice { case l2, decoupled }
     package struct Factors: Codable, Sendable, Equatable {
       package struct Pair: Codable, Sendable, Equatable {

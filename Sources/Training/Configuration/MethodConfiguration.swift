@@ -1,3 +1,4 @@
+import Dataset
 import Losses
 import Network
 import Tensors
@@ -27,6 +28,17 @@ extension ReIDLoss {
     (triplet.weight, triplet.margin) = (losses.triplet.weight, losses.triplet.margin)
     triplet.soft = losses.triplet.soft
     self.init([ReIDLoss.HeadTerms("", [crossEntropy, triplet])])
+  }
+}
+
+extension Transforms {
+  /// How training images are varied.
+  init(_ configuration: Configuration) {
+    let data = configuration.data
+    self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
+    crop = data.crop
+    (autoAugment, colorJitter, erasingFill) = (data.autoAugment, data.colorJitter, data.erasingFill)
+    (grayProbability, patchProbability) = (data.grayscale, data.patch)
   }
 }
 

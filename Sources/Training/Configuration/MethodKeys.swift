@@ -221,7 +221,7 @@ extension ConfigurationSection {
           "The learning rate before warm-up and falls (section `schedule`)."),
         .number("optimizer.weightDecay", \.optimizer.weightDecay, 0...largest, "Strength of the decay; 0 for none."),
         .choice(
-          "optimizer.decay", Configuration.Optimizer.Decay.self,
+          "optimizer.decay", Configuration.Optimization.Decay.self,
           "`l2` adds weightDecay·w to the gradient (Adam); `decoupled` shrinks w by learningRate·weightDecay (AdamW)."),
         .checked(
           "optimizer.beta1", \.optimizer.beta1, type: "number", "at least 0 and below 1",

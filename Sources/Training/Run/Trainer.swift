@@ -242,14 +242,9 @@ package final class Trainer<E: Element> {
   private func submit(_ batch: AnnouncedBatch) {
     let own = Share.batch(batch.samples.count, communicator)
     let settings = configuration.data
-    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    transforms.crop = settings.crop
-    (transforms.autoAugment, transforms.colorJitter) = (settings.autoAugment, settings.colorJitter)
-    (transforms.grayProbability, transforms.patchProbability) = (settings.grayscale, settings.patch)
-    (transforms.erasingProbability, transforms.erasingFill) = (settings.erasing, settings.erasingFill)
     var request = BatchRequest(
       samples: batch.samples[own].map { data.train[$0] }, positions: own.map { batch.firstPosition + $0 },
-      epoch: batch.epoch, transforms: transforms, augment: settings.augmentation,
+      epoch: batch.epoch, transforms: Transforms(configuration), augment: settings.augmentation,
       onDamage: settings.damaged == .skip ? .skip : .fail)
     if settings.patch > 0 { request.donors = batch.samples.map { data.train[$0] } }
     loader.submit(request)

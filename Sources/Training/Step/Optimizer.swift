@@ -19,11 +19,11 @@ package final class Optimizer<A: Element> where A.Accumulator == A {
   package var steps = 0
   /// How many of them left the trunk as it was: its t is that much less.
   package var frozenSteps = 0
-  private let configuration: Configuration.Optimizer
+  private let configuration: Configuration.Optimization
   private let groups: [ParameterGroup]
 
   /// `groups` cover the parameters in ascending order.
-  package init(_ groups: [ParameterGroup], _ configuration: Configuration.Optimizer) {
+  package init(_ groups: [ParameterGroup], _ configuration: Configuration.Optimization) {
     (self.groups, self.configuration) = (groups, configuration)
     let count = groups.last?.range.upperBound ?? 0
     moments = configuration.kind.moments.map { ($0, Buffer(count: count)) }

@@ -17,7 +17,7 @@ extension ParameterGroup {
   /// trunk, or what reads it) times those of what it is (the scale or shift of a norm, the bias of a layer). Weight decay
   /// spares exponents, which near 0 have no mean, and centres, which belong where their classes are; without `decays` all.
   package static func groups(
-    of layout: ParameterLayout, trunk: Set<String>, _ factors: Configuration.Optimizer.Factors, decays: Bool
+    of layout: ParameterLayout, trunk: Set<String>, _ factors: Configuration.Optimization.Factors, decays: Bool
   ) -> [ParameterGroup] {
     var groups: [ParameterGroup] = []
     for (index, slot) in layout.slots.enumerated() {
