@@ -11,7 +11,8 @@ extension CommandTests {
     /// Two data sets that are trained on and one more to test on: a result of each, and the same parameters on two ranks.
     @Test func severalDataSetsAreTrainedAndTestedOn() throws {
       let a = try scratch.dataset("a"), b = try scratch.dataset("b", identities: 12), c = try scratch.dataset("c")
-      let arguments = ["train", "--data", a, "--data", b, "--test", c] + Tiny.training
+      let arguments =
+        ["train", "--data", a, "--data", b, "--test", c] + Tiny.training
         + Tiny.settings("schedule.epochs=1", "evaluation.beforeTraining=true", "sampling.images=4")
       let outcome = try Command.succeed(arguments + ["--output", scratch("run")])
       for name in ["a", "b", "c"] { #expect(outcome.output.contains("** Results of \(name) **")) }
@@ -40,6 +41,23 @@ extension CommandTests {
           + Tiny.settings("schedule.maxSteps=2", "evaluation.beforeTraining=true"))
       #expect(outcome.output.contains("nothing to test on"))
       #expect(try RunFiles(path: scratch("run")).metrics().count == 2)
+    }
+
+    /// Paths of a single letter, in the working folder.
+    @Test func anyNameIsAFolder() throws {
+      _ = try scratch.dataset("d")
+      let outcome = try Command.run(
+        ["train", "--data", "d", "--output", "r"] + Tiny.training + Tiny.settings("schedule.maxSteps=1"),
+        prefix: ["-C", scratch("")])
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(try RunFiles(path: scratch("r")).metrics().count == 2)
+      for (arguments, code) in [
+        (["evaluate", "--checkpoint", "r", "--data", "d", "--json", "j"], 0), (["data", "check", "--data", "d"], 0),
+        (["extract", "--checkpoint", "r", "--images", "d/query", "--output", "f.npy"], 0),
+        (["train", "--data", "d", "--output", "j"], 64), (["data", "check", "--data", "x"], 65),
+      ] as [([String], Int32)] {
+        #expect(try Command.run(arguments, prefix: ["-C", scratch("")]).code == code, "\(arguments)")
+      }
     }
 
     @Test func dataCheckCountsAndRefuses() throws {

@@ -15,7 +15,7 @@ extension RunFolder {
       if (try? Manifest.read(folder)) != nil {
         throw Failure.usage(path, "lies in the checkpoint \(folder); choose another --output")
       }
-      let above = (folder as NSString).deletingLastPathComponent
+      let above = Self.divided(folder).above
       let isNamedSo = folder.hasSuffix("/checkpoints") && Self.isRun(above)
       if isNamedSo || CheckpointFolder(path: folder).holdsCheckpoints {
         throw Failure.usage(path, "lies among the checkpoints of the run \(above); choose another --output")
@@ -30,9 +30,19 @@ extension RunFolder {
       defer { free(real) }
       return String(cString: real)
     }
-    let path = path as NSString, above = path.deletingLastPathComponent
-    if above == path as String { return above }
-    return (resolved(above.isEmpty ? "." : above) as NSString).appendingPathComponent(path.lastPathComponent)
+    let (above, name) = divided(path)
+    return path == above ? path : (above == "/" ? "" : resolved(above)) + "/" + name
+  }
+
+  /// The folder that a path lies in, and its name there; the root and the working folder lie in themselves. Foundation's
+  /// `deletingLastPathComponent` traps where the path is a single letter.
+  private static func divided(_ path: String) -> (above: String, name: String) {
+    var path = path[...]
+    while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
+    guard path != "/", path != "." else { return (String(path), "") }
+    guard let slash = path.lastIndex(of: "/") else { return (".", String(path)) }
+    let above = path[..<slash]
+    return (above.isEmpty ? "/" : String(above), String(path[path.index(after: slash)...]))
   }
 
   /// Throws where something stands in the place of what the run will write, or what it has saved cannot be replaced.
