@@ -7,22 +7,30 @@ import Tensors
 ///     ROOT/<identity>/<image>                                   divided by `RandomSplit`
 ///     ROOT/train/<identity>/<image>                             with query/ and gallery/, or test/ (val/), or nothing to test on
 ///
-/// Identities are the names of the folders: numbers where all of them are, else numbered from 1 in sorted order. The camera is
-/// that of a name as 0002_c1s1_000451_03.jpg where every image has such a name; else each image is one of its own.
+/// Identities are the names of the folders: numbers where all of them are, else numbered from 1 in sorted order; a folder of a
+/// negative number holds junk and is passed over. The camera is that of a name as 0002_c1s1_000451_03.jpg where every image has
+/// such a name; else each image is one of its own.
 enum IdentityFolders {
   private static let tests = ["test", "val"]
+  /// Folders of the layouts: beside one of them a folder is a misspelt one sooner than a person.
+  private static let others: Set<String> = [
+    "bounding_box_train", "bounding_box_test", "query", "gallery", "test", "val", "train_test_split", "cam_a", "cam_b",
+    "image_train", "image_query", "image_test", "mask_train_v2", "mask_test_v2",
+  ]
 
-  /// Whether `root` looks like one: folders, and images in the first of them.
+  /// Whether `root` looks like one: images in two folders at least, and, where there is no `train`, no folder of a data set of
+  /// another layout.
   static func isAt(_ root: String) -> Bool {
-    let base = InputFile.isFolder(joinPath(root, "train")) ? joinPath(root, "train") : root
-    guard let first = folders(in: base).first else { return false }
-    return (try? ImageFolder.names(in: joinPath(base, first)))?.isEmpty == false
+    let isDivided = InputFile.isFolder(joinPath(root, "train")), base = isDivided ? joinPath(root, "train") : root
+    let names = folders(in: base)
+    if !isDivided && !others.isDisjoint(with: names) { return false }
+    return names.lazy.filter { (try? ImageFolder.names(in: joinPath(base, $0))) != nil }.prefix(2).count == 2
   }
 
   static func open(at root: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
     var found: [(path: String, identity: String, role: Role)] = []
     func add(_ folder: String, _ role: Role) throws {
-      for identity in folders(in: folder) {
+      for identity in folders(in: folder) where Int(identity).map({ $0 >= 0 }) ?? true {
         let path = joinPath(folder, identity)
         found += try ImageFolder.names(in: path).map { (joinPath(path, $0), identity, role) }
       }
@@ -59,7 +67,7 @@ enum IdentityFolders {
   }
 
   private static func numbers(_ names: Set<String>) -> [String: Int] {
-    let integers = names.compactMap { name in Int(name).flatMap { $0 >= 0 ? (name, $0) : nil } }
+    let integers = names.compactMap { name in Int(name).map { (name, $0) } }
     // `7` and `007` would be one.
     if integers.count == names.count && Set(integers.map(\.1)).count == names.count {
       return Dictionary(uniqueKeysWithValues: integers)

@@ -41,8 +41,9 @@ extension ReIDDataset {
       (FolderLayout.market1501.train, FolderLayout.market1501.places), (MSMT17.marker, MSMT17.places),
       (FolderLayout.veri.train, FolderLayout.veri.places), (VehicleID.marker, VehicleID.places),
       (CameraPairLayout.marker, [""] + CameraPairLayout.prid.places + CameraPairLayout.viper.places),
-    ].map { "\($0) in " + $1.map { joinPath(root, $0) }.joined(separator: ", ") }
+    ].map { marker, places in "\(marker) (or in \(places.filter { !$0.isEmpty }.joined(separator: ", ")))" }
     throw Failure.data(
-      root, "no data set: looked for \(looked.joined(separator: "; ")); and for a folder of images for each identity")
+      root,
+      "no data set: looked in it for \(looked.joined(separator: "; ")); and for a folder of images for each identity")
   }
 }

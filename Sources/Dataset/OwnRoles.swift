@@ -9,12 +9,15 @@ struct OwnRoles {
   private let table: CSVTable
   private let split: Int?, isQuery: Int?, isGallery: Int?
 
-  /// - Throws: `Failure.data` with file and line where the file has both images for test and for validation.
+  /// - Throws: `Failure.data` with file and line where the file has both images for test and for validation, and where it has
+  ///   one of `is_query` and `is_gallery` alone, which leaves open what is trained on.
   init(_ table: CSVTable) throws {
     self.table = table
     split = try table.firstColumn(["split"])
     isQuery = try table.firstColumn(["is_query"])
     isGallery = try table.firstColumn(["is_gallery"])
+    if isQuery != nil { _ = try table.requiredColumn(["is_gallery"]) }
+    if isGallery != nil { _ = try table.requiredColumn(["is_query"]) }
     guard let split else { return }
     var isTest: Bool?
     for row in 0..<table.count {
@@ -27,35 +30,46 @@ struct OwnRoles {
     }
   }
 
-  /// - Throws: `Failure.data` with file and line where a field says something else.
+  /// - Throws: `Failure.data` with file and line where a field says something else, or columns contradict one another.
   func role(of row: Int) throws -> Role {
-    let isQuery = try flag(row, isQuery), isGallery = try flag(row, isGallery)
-    let told: Role? =
-      self.isQuery == nil && self.isGallery == nil
-      ? nil : isQuery ? isGallery ? .both : .query : isGallery ? .gallery : nil
-    guard let split else {
-      // With queries alone told, the others are not known to be trained on.
-      return self.isQuery == nil && self.isGallery == nil ? .any : told ?? .train
-    }
-    let word = try table.text(row, split).trimmed
+    let told = try told(row)
+    guard let split else { return told ?? (isQuery == nil ? .any : .train) }
+    let word = try table.text(row, split).trimmed, role: Role
     switch word.lowercased() {
-    case "train": return .train
-    case "query": return .query
-    case "gallery": return .gallery
-    case let test where Self.tests.contains(test): return told ?? .test
+    case "train": role = .train
+    case "query": role = .query
+    case "gallery": role = .gallery
+    case let test where Self.tests.contains(test):
+      if isQuery == nil { return .test }
+      if let told { return told }
+      throw table.failure(row, "the image is for \(test), but neither is_query nor is_gallery")
     default:
       let shown = Printable.line(word, limit: 60)
       throw table.failure(row, "split is \"\(shown)\", expected train, query, gallery or test")
+    }
+    if let told, told != role {
+      throw table.failure(row, "split is \(role.rawValue), but is_query and is_gallery say \(told.rawValue)")
+    }
+    return role
+  }
+
+  /// What `is_query` and `is_gallery` say; nil for neither.
+  private func told(_ row: Int) throws -> Role? {
+    guard let isQuery, let isGallery else { return nil }
+    return switch (try flag(row, isQuery), try flag(row, isGallery)) {
+    case (true, true): .both
+    case (true, false): .query
+    case (false, true): .gallery
+    case (false, false): nil
     }
   }
 
   /// For the name of the data set.
   func remark(_ random: RandomSplit) -> String {
-    split == nil && isQuery == nil && isGallery == nil ? ", split \(random.number) by identity" : ""
+    split == nil && isQuery == nil ? ", split \(random.number) by identity" : ""
   }
 
-  private func flag(_ row: Int, _ column: Int?) throws -> Bool {
-    guard let column else { return false }
+  private func flag(_ row: Int, _ column: Int) throws -> Bool {
     let text = try table.text(row, column).trimmed
     switch text.lowercased() {
     case "true", "1", "1.0", "yes": return true

@@ -139,7 +139,7 @@ import Testing
     ),
     ("pid,Label,path\n1,1,a.jpg\nx,1,b.jpg\npid,1,c.jpg\n,1,d.jpg\n", ":5: pid is empty"),
     ("path,identity,PATH\na.jpg,1,b\n", ": the columns \"path\" and \"PATH\" mean the same"),
-    ("path,identity,is_query\na.jpg,1,perhaps\n", ":2: is_query is \"perhaps\", expected true or false"),
+    ("path,identity,is_query,is_gallery\na.jpg,1,perhaps,1\n", ":2: is_query is \"perhaps\", expected true or false"),
     (
       "path,identity,split\na.jpg,1,test\na.jpg,1,val\n",
       ":3: both test and validation images are listed; expected one of them to be tested on"

@@ -71,6 +71,51 @@ import Testing
     }
   }
 
+  /// What the columns leave open, or say twice and differently, is refused: it would change who is trained on.
+  @Test(arguments: [
+    ("path,identity,is_query", ["a.jpg,1,0"], ": no column \"is_gallery\"; the header is \"path,identity,is_query\""),
+    ("path,identity,split,is_gallery", ["a.jpg,1,test,0"], ": no column \"is_query\"; "),
+    (
+      "path,identity,split,is_query,is_gallery", ["a.jpg,1,train,0,0", "b.jpg,2,test,0,0"],
+      ":3: the image is for test, but neither is_query nor is_gallery"
+    ),
+    (
+      "path,identity,split,is_query,is_gallery", ["a.jpg,1,train,1,0"],
+      ":2: split is train, but is_query and is_gallery say query"
+    ),
+  ]) func rolesAreSaidWhole(_ header: String, _ rows: [String], _ problem: String) throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg")
+      let found = failure { _ = try open(folder, [header] + rows) }
+      #expect(found.kind == .data && found.message.hasPrefix("\(folder)/own.csv\(problem)"), "\(found.message)")
+    }
+  }
+
+  /// A misspelt folder of a data set is no person.
+  @Test func otherFoldersAreNoPeople() throws {
+    try withFolder { folder in
+      try touch(
+        folder, "bounding_box_trian/0001_c1s1_1.jpg", "query/0002_c1s1_1.jpg", "bounding_box_test/0002_c2s1_1.jpg")
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message.hasPrefix("\(folder): no data set: looked in it for "))
+    }
+    try withFolder { folder in
+      try touch(folder, "images/a.jpg", "notes/b.txt")
+      #expect(failure { _ = try ReIDDataset.open(at: folder) }.message.hasPrefix("\(folder): no data set: "))
+    }
+  }
+
+  @Test func foldersOfNegativeNumbersAreJunk() throws {
+    try withFolder { folder in
+      try touch(
+        folder, "train/0002/0002_c1s1_1.jpg", "train/0007/0007_c2s1_1.jpg", "query/9/0009_c1s1_1.jpg",
+        "gallery/9/0009_c2s1_1.jpg", "gallery/-1/-1_c3s1_1.jpg", "gallery/0000/0000_c3s1_1.jpg")
+      let data = try ReIDDataset.open(at: folder)
+      #expect(data.train.map(\.identity) == [2, 7])
+      #expect(data.gallery.map(\.identity) == [0, 9])
+    }
+  }
+
   @Test func trainingAloneIsEnough() throws {
     try withFolder { folder in
       try touch(folder, "a.jpg", "b.jpg")
