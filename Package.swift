@@ -15,6 +15,7 @@ let package = Package(
     .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CMatIO", pkgConfig: "matio", providers: [.apt(["libmatio-dev"])]),
     .target(name: "CMPI", dependencies: ["COpenMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
@@ -26,7 +27,7 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
     .target(name: "Losses", dependencies: ["Collectives", "Layers", "Tensors"]),
     .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
-    .target(name: "Storage", dependencies: ["COpenSSL", "Tensors"]),
+    .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["COpenBLAS", "Storage", "Tensors"]),
     .target(
@@ -45,7 +46,7 @@ let package = Package(
     .target(name: "Fuzzing", dependencies: ["CImageCodec", "Dataset", "Evaluation", "Storage", "Tensors", "Training"]),
     .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing", "Tensors"]),
 
-    .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["CMatIO", "Tensors"], path: "Tests/TestSupport"),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Tensors", "TestSupport"]),
     .testTarget(name: "KernelsTests", dependencies: ["CKernels", "Kernels", "Tensors"]),
@@ -54,7 +55,8 @@ let package = Package(
     .testTarget(
       name: "NetworkTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Network", "Tensors"]),
     .testTarget(name: "LossesTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Tensors"], exclude: ["Augmentations.txt", "ImageKinds.txt"]),
+    .testTarget(
+      name: "DatasetTests", dependencies: ["Dataset", "Tensors", "TestSupport"], exclude: ["Augmentations.txt", "ImageKinds.txt"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
     .testTarget(
       name: "TrainingTests",

@@ -116,3 +116,19 @@ int lineup_png_decode(const uint8_t *bytes, size_t length, uint8_t *pixels, size
   png_destroy_read_struct(&reading.png, &reading.info, NULL);
   return status;
 }
+
+// libpng's simple interface, which catches its jumps itself.
+int lineup_png_encode(const uint8_t *pixels, int width, int height, uint8_t *bytes, size_t *length, char *message) {
+  message[0] = 0;
+  png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)width, .height = (png_uint_32)height,
+                     .format = PNG_FORMAT_RGB};
+  png_alloc_size_t room = *length;
+  const int isWritten = png_image_write_to_memory(&image, bytes, &room, 0, pixels, 0, NULL);
+  if (isWritten) {
+    *length = room;
+    return LINEUP_IMAGE_OK;
+  }
+  snprintf(message, LINEUP_IMAGE_MESSAGE_BYTES, "%s", image.message[0] ? image.message : "the buffer is too small");
+  png_image_free(&image);
+  return LINEUP_IMAGE_INTERNAL;
+}

@@ -18,8 +18,10 @@ package struct BatchRequest: Sendable {
   package var positions: [Int]
   package var epoch: Int
   package var transforms: Transforms
-  /// The images that patches may come from, the same ones on all ranks: those of the whole batch.
+  /// The images that patches and partners may come from, the same ones on all ranks: those of the whole batch, in order.
   package var donors: [Sample] = []
+  /// The place of the first of them in the epoch's sequence.
+  package var firstDonor = 0
   /// The training transform; otherwise the evaluation's.
   package var augment: Bool
   /// Every image mirrored after its transform: the second pass of flip-averaged features.
@@ -65,8 +67,19 @@ package struct ImageBatch: Sendable, Equatable {
   /// The index of each row in the request.
   package let rows: [Int]
   package let damaged: [Damage]
+  /// What each row is mixed with, and with which share; nil where it is one image.
+  package let mixes: [Mixed?]
 
-  package init(pixels: [UInt8], height: Int, width: Int, samples: [Sample], rows: [Int], damaged: [Damage]) {
+  /// The other image of two.
+  package struct Mixed: Sendable, Equatable {
+    package let sample: Sample
+    package let share: Double
+  }
+
+  package init(
+    pixels: [UInt8], height: Int, width: Int, samples: [Sample], rows: [Int], damaged: [Damage], mixes: [Mixed?]? = nil
+  ) {
+    self.mixes = mixes ?? samples.map { _ in nil }
     self.pixels = pixels
     (self.height, self.width) = (height, width)
     (self.samples, self.rows, self.damaged) = (samples, rows, damaged)
@@ -122,7 +135,7 @@ private final class LoaderQueue: @unchecked Sendable {
   }
 
   private enum Decoded {
-    case pixels([UInt8]), damaged(Failure), unreadable(Failure)
+    case pixels([UInt8], ImageBatch.Mixed?), damaged(Failure), unreadable(Failure)
   }
 
   private let seed: UInt64
@@ -223,24 +236,44 @@ private final class LoaderQueue: @unchecked Sendable {
     case .success(let whole): image = whole
     case .failure(let problem): return problem.decoded
     }
-    var pixels: [UInt8]
+    var pixels: [UInt8], mixed: ImageBatch.Mixed?
     if request.augment {
-      var patch: (Patch, RGBImage)?
-      let count = request.donors.count
-      if let place = transforms.patch(among: count, seed: seed, epoch: request.epoch, position: position) {
-        switch read(request.donors[place.source].path) {
-        case .success(let donor): patch = (place, donor)
-        // Counted where it is an image of the batch; here there is nothing to cut out.
-        case .failure(.damaged): break
-        case .failure(let problem): return problem.decoded
+      do throws(Problem) {
+        pixels = try augmented(image, at: position, of: request)
+        let count = request.donors.count
+        if let mix = transforms.mix(among: count, seed: seed, epoch: request.epoch, position: position),
+          let other = try donor(mix.source, of: request)
+        {
+          let others = try augmented(other, at: request.firstDonor + mix.source, of: request)
+          pixels = mix.mixed(pixels, with: others)
+          mixed = .init(sample: request.donors[mix.source], share: mix.share)
         }
+      } catch {
+        return error.decoded
       }
-      pixels = transforms.augmented(image, seed: seed, epoch: request.epoch, position: position, patch: patch)
     } else {
       pixels = transforms.evaluation(image)
     }
     if request.flipAll { Mirror.rows(&pixels, width: transforms.width) }
-    return .pixels(pixels)
+    return .pixels(pixels, mixed)
+  }
+
+  private func augmented(_ image: RGBImage, at position: Int, of request: BatchRequest) throws(Problem) -> [UInt8] {
+    let transforms = request.transforms, count = request.donors.count
+    var patch: (Patch, RGBImage)?
+    if let place = transforms.patch(among: count, seed: seed, epoch: request.epoch, position: position) {
+      patch = try donor(place.source, of: request).map { (place, $0) }
+    }
+    return transforms.augmented(image, seed: seed, epoch: request.epoch, position: position, patch: patch)
+  }
+
+  /// Nil where it is damaged: it is counted as an image of the batch, and gives nothing to others.
+  private func donor(_ index: Int, of request: BatchRequest) throws(Problem) -> RGBImage? {
+    switch read(request.donors[index].path) {
+    case .success(let donor): return donor
+    case .failure(.damaged): return nil
+    case .failure(let problem): throw problem
+    }
   }
 
   private enum Problem: Error {
@@ -270,13 +303,14 @@ private final class LoaderQueue: @unchecked Sendable {
 
   private func assemble(_ job: Work) throws -> ImageBatch {
     let request = job.request, transforms = request.transforms
-    var pixels: [UInt8] = [], rows: [Int] = [], damaged: [ImageBatch.Damage] = []
+    var pixels: [UInt8] = [], rows: [Int] = [], damaged: [ImageBatch.Damage] = [], mixes: [ImageBatch.Mixed?] = []
     pixels.reserveCapacity(request.samples.count * transforms.height * transforms.width * 3)
     for (index, image) in job.images.enumerated() {
       switch image! {
-      case .pixels(let row):
+      case .pixels(let row, let mixed):
         pixels += row
         rows.append(index)
+        mixes.append(mixed)
       case .unreadable(let failure):
         throw failure
       case .damaged(let failure):
@@ -286,6 +320,6 @@ private final class LoaderQueue: @unchecked Sendable {
     }
     return ImageBatch(
       pixels: pixels, height: transforms.height, width: transforms.width, samples: rows.map { request.samples[$0] },
-      rows: rows, damaged: damaged)
+      rows: rows, damaged: damaged, mixes: mixes)
   }
 }

@@ -26,7 +26,7 @@ struct CameraPairLayout: Sendable {
     try ImageFolder.names(in: joinPath(root, marker)).allSatisfy { $0.hasPrefix("person") } ? prid : viper
   }
 
-  func open(at root: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
+  func open(at root: String, split: RandomSplit) throws -> ReIDDataset {
     let a = try samples(joinPath(root, Self.marker), camera: 1), b = try samples(joinPath(root, Self.other), camera: 2)
     let both = Set(a.map(\.identity)).intersection(b.map(\.identity)).filter { $0 <= shared }
     if both.isEmpty { throw Failure.data(root, "no person is in both \(Self.marker) and \(Self.other)") }

@@ -10,7 +10,7 @@ package struct DatasetSurvey: Sendable, Equatable {
     package let split: ReIDDataset.Split
     /// Images.
     package let count: Int
-    /// SHA-256 of path below the data set's folder, size of the file, identity and camera of each image, in order.
+    /// SHA-256 of path below the data set's folder, size of the file, identity, camera and track of each image, in order.
     package let digest: String
     /// SHA-256 of the lines of `ContentSample`.
     package let content: String
@@ -39,7 +39,7 @@ extension ReIDDataset {
         }
         let isBelow = sample.path.hasPrefix(base)
         listed += isBelow ? sample.path.utf8.dropFirst(base.utf8.count) : sample.path.utf8[...]
-        for number in [0, size, sample.identity, sample.camera] {
+        for number in [0, size, sample.identity, sample.camera, sample.track ?? -1] {
           withUnsafeBytes(of: Int64(number).littleEndian) { listed += $0 }
         }
       }

@@ -15,22 +15,22 @@ enum IdentityFolders {
   /// Folders of the layouts: beside one of them a folder is a misspelt one sooner than a person.
   private static let others: Set<String> = [
     "bounding_box_train", "bounding_box_test", "query", "gallery", "test", "val", "train_test_split", "cam_a", "cam_b",
-    "image_train", "image_query", "image_test", "mask_train_v2", "mask_test_v2",
+    "bbox_train", "bbox_test", "image_train", "image_query", "image_test", "mask_train_v2", "mask_test_v2",
   ]
 
   /// Whether `root` looks like one: images in two folders at least, and, where there is no `train`, no folder of a data set of
   /// another layout.
   static func isAt(_ root: String) -> Bool {
     let isDivided = InputFile.isFolder(joinPath(root, "train")), base = isDivided ? joinPath(root, "train") : root
-    let names = folders(in: base)
+    let names = ImageFolder.folders(in: base)
     if !isDivided && !others.isDisjoint(with: names) { return false }
     return names.lazy.filter { (try? ImageFolder.names(in: joinPath(base, $0))) != nil }.prefix(2).count == 2
   }
 
-  static func open(at root: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
+  static func open(at root: String, split: RandomSplit) throws -> ReIDDataset {
     var found: [(path: String, identity: String, role: Role)] = []
     func add(_ folder: String, _ role: Role) throws {
-      for identity in folders(in: folder) where Int(identity).map({ $0 >= 0 }) ?? true {
+      for identity in ImageFolder.folders(in: folder) where Int(identity).map({ $0 >= 0 }) ?? true {
         let path = joinPath(folder, identity)
         found += try ImageFolder.names(in: path).map { (joinPath(path, $0), identity, role) }
       }
@@ -58,12 +58,6 @@ enum IdentityFolders {
     return ReIDDataset(
       name: "folders by identity" + (isDivided ? "" : ", split \(split.number) by identity"), root: root,
       train: parts.train, query: parts.query, gallery: parts.gallery)
-  }
-
-  /// Sorted; hidden ones do not count.
-  private static func folders(in folder: String) -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.filter { !$0.hasPrefix(".") && InputFile.isFolder(joinPath(folder, $0)) }.sorted()
   }
 
   private static func numbers(_ names: Set<String>) -> [String: Int] {

@@ -60,6 +60,20 @@ package enum ImageCodec {
     try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
   }
 
+  /// Writes `image` to the file at `path` as PNG, whole or not at all.
+  /// - Throws: `Failure.internal` with the path and the system's reason.
+  package static func writePNG(_ image: RGBImage, path: String) throws {
+    // libpng's own bound.
+    var length = image.pixels.count + image.pixels.count / 1000 + image.height * 6 + 4096
+    let bytes = try [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
+      try check(path) {
+        lineup_png_encode(image.pixels, CInt(image.width), CInt(image.height), buffer.baseAddress, &length, $0)
+      }
+      initialized = length
+    }
+    try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
+  }
+
   /// The one door to the C functions: a status that is not OK becomes a `Failure` with the library's message.
   private static func check(_ path: String, _ call: (UnsafeMutablePointer<CChar>) -> CInt) throws {
     var message = [CChar](repeating: 0, count: Int(LINEUP_IMAGE_MESSAGE_BYTES))

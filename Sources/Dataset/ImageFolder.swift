@@ -27,6 +27,11 @@ enum ImageFolder {
     return names.sorted()
   }
 
+  /// The folders in `folder`, sorted; hidden ones do not count.
+  static func folders(in folder: String) -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { !$0.hasPrefix(".") && InputFile.isFolder(joinPath(folder, $0)) }.sorted()
+  }
 }
 
 /// `folder/name`; an absolute `name` stays as it is, an empty one is the folder.

@@ -1,3 +1,5 @@
+import Foundation
+import Storage
 import Tensors
 
 /// A data set of three folders whose files are named by identity and camera: Market-1501 and those like it (DukeMTMC-reID,
@@ -32,6 +34,19 @@ struct FolderLayout: Sendable {
       train: try samples(in: joinPath(root, train)).filter { $0.identity > 0 },
       query: try samples(in: joinPath(root, query)).filter { $0.identity > 0 },
       gallery: try samples(in: joinPath(root, gallery)))
+  }
+
+  /// The folders of a data set that is going to be written: of training, queries and gallery.
+  /// - Throws: `Failure.data` where there are files in one of them.
+  func makeFolders(at root: String) throws -> [String] {
+    let folders = [train, query, gallery].map { joinPath(root, $0) }
+    for folder in folders {
+      if let files = try? FileManager.default.contentsOfDirectory(atPath: folder), !files.isEmpty {
+        throw Failure.data(folder, "has files in it already; a data set is written to a new folder only")
+      }
+    }
+    for folder in folders { try AtomicFiles.makeDirectory(folder) }
+    return folders
   }
 
   private func samples(in folder: String) throws -> [Sample] {

@@ -8,8 +8,10 @@ import Tensors
 /// | `path` | `filename`, `file`, `image`, `image_id` | relative to the folder of the CSV file, or absolute |
 /// | `identity` | `pid`, `label`, `id` | |
 /// | `camera` | `camid`, `cam`, `camera_id`, `sequence` | may be missing: each image is then its own camera |
-/// | `split` | | `train`, `query`, `gallery`, or `test`; may be missing |
+/// | `split` | | `train`, `query`, `gallery` (`database`), or `test` (`val`); may be missing |
 /// | `is_query`, `is_gallery` | | true or false, in place of `split`, or of its rows for test |
+///
+/// | `track` | `tracklet`, `tracklet_id` | frames of one track are searched with, and for, by the mean of their features; may be missing or empty |
 ///
 /// Where a row for test does not say whether it is a query, or there is no split at all, `RandomSplit` decides. Of names in
 /// one row the first that the header has counts. Identities and cameras are integers, or, where one in the column is not,
@@ -20,14 +22,17 @@ import Tensors
 enum OwnData {
   private static let paths = ["path", "filename", "file", "image", "image_id"]
   private static let identities = ["identity", "pid", "label", "id"]
+  /// The name that such a file has in folders of animals (WildlifeDatasets, AnimalCLEF).
+  static let metadata = "metadata.csv"
   private static let cameras = ["camera", "camid", "cam", "camera_id", "sequence"]
 
   /// - Parameter split: divides what the file does not.
-  static func open(csv: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
+  static func open(csv: String, split: RandomSplit) throws -> ReIDDataset {
     let table = try CSVTable(path: csv)
     let path = try table.requiredColumn(paths)
     let (identities, mixedIdentities) = try table.labels(at: table.requiredColumn(identities))
     let (cameras, mixedCameras) = try table.firstColumn(cameras).map { try table.labels(at: $0) } ?? (nil, nil)
+    var tracks = try Tracks(table)
     let roles = try OwnRoles(table)
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
     var listed: [(sample: Sample, row: Int, role: Role)] = []
@@ -49,7 +54,10 @@ enum OwnData {
       // Without cameras an image is one of its own, also where it stands twice.
       let camera = cameras?[row] ?? before.first.map { listed[$0].sample.camera } ?? listed.count + 1
       places[image, default: []].append(listed.count)
-      listed.append((Sample(path: joinPath(folder, file), identity: identities[row], camera: camera), row, role))
+      let sample = Sample(
+        path: joinPath(folder, file), identity: identities[row], camera: camera,
+        track: try tracks.track(of: row, identities[row], camera))
+      listed.append((sample, row, role))
     }
     if listed.isEmpty { throw Failure.data(csv, "no image in it") }
     let parts = Role.divide(listed.map(\.sample), listed.map(\.role), split)
@@ -60,6 +68,26 @@ enum OwnData {
     return ReIDDataset(
       name: "own data" + roles.remark(split), root: csv, train: parts.train, query: parts.query, gallery: parts.gallery,
       warnings: [mixedIdentities, mixedCameras].compactMap { $0 })
+  }
+
+  /// The column of tracks. The same word with another identity or camera is another track.
+  private struct Tracks {
+    private struct Name: Hashable { let word: String, identity: Int, camera: Int }
+    private let table: CSVTable
+    private let column: Int?
+    private var numbers: [Name: Int] = [:]
+
+    init(_ table: CSVTable) throws {
+      (self.table, column) = (table, try table.firstColumn(["track", "tracklet", "tracklet_id"]))
+    }
+
+    mutating func track(of row: Int, _ identity: Int, _ camera: Int) throws -> Int? {
+      guard let column else { return nil }
+      let name = Name(word: try table.text(row, column).trimmed, identity: identity, camera: camera)
+      if name.word.isEmpty { return nil }
+      numbers[name] = numbers[name] ?? numbers.count
+      return numbers[name]
+    }
   }
 
   /// `a.jpg`, `./a.jpg`, its absolute path and a link to it are one.

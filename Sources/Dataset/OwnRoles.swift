@@ -38,7 +38,7 @@ struct OwnRoles {
     switch word.lowercased() {
     case "train": role = .train
     case "query": role = .query
-    case "gallery": role = .gallery
+    case "gallery", "database": role = .gallery
     case let test where Self.tests.contains(test):
       if isQuery == nil { return .test }
       if let told { return told }

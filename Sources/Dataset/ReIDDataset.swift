@@ -41,6 +41,12 @@ package struct ReIDDataset: Sendable {
     }
   }
 
+  /// What is counted: tracks, where all of the split's images are of some, or else images.
+  package func units(_ split: Split) -> (count: Int, name: String) {
+    let tracks = self[split].map(\.track)
+    return tracks.isEmpty || tracks.contains(nil) ? (tracks.count, "images") : (Set(tracks).count, "tracks")
+  }
+
   /// Throws `Failure.data` where one of `splits` has no image (own data may leave some out).
   package func require(_ splits: Split...) throws {
     for split in splits where self[split].isEmpty {

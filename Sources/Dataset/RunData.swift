@@ -5,6 +5,8 @@ package struct RunData: Sendable {
   /// Training images of all data sets. Of one alone identities and cameras are as it numbers them; of several they are kept
   /// apart, numbered from 0 set after set.
   package let train: [Sample]
+  /// How many of `train` each data set has, one after the other.
+  package let sizes: [Int]
   /// What is tested on. The figures of the first decide which checkpoint is the best.
   package let tests: [ReIDDataset]
   /// Of `tests`, as rows of results and fields of metrics are named.
@@ -14,6 +16,7 @@ package struct RunData: Sendable {
   /// count.
   package init(_ sets: [ReIDDataset], tests: [ReIDDataset] = []) {
     train = sets.count == 1 ? sets[0].train : Self.apart(sets.map(\.train))
+    sizes = sets.map(\.train.count)
     self.tests = sets.filter(\.hasTest) + tests
     let last = self.tests.map { $0.root.split(separator: "/").last.map(String.init) ?? $0.root }
     let roots = self.tests.map(\.root)

@@ -6,9 +6,12 @@ package struct Sample: Sendable, Equatable, Hashable, Codable {
   package let identity: Int
   /// The camera as the data set numbers it; −1 unknown.
   package let camera: Int
+  /// The track that it is a frame of; nil for a single image. Frames of a track have one identity and one camera.
+  package let track: Int?
 
-  package init(path: String, identity: Int, camera: Int) {
+  package init(path: String, identity: Int, camera: Int, track: Int? = nil) {
     self.path = path
+    self.track = track
     self.identity = identity
     self.camera = camera
   }

@@ -18,6 +18,8 @@ package struct Transforms: Sendable, Equatable {
   /// 2–40 % of the area, height to width 0.3–3.33).
   package var erasingProbability = 0.0
   package var erasingFill = ErasingFill.mean
+  /// What a training image is mixed with after all that.
+  package var mixUp = MixUp(.none)
 
   package init(height: Int, width: Int, erasingProbability: Double = 0) {
     precondition(height > 0 && width > 0)
@@ -79,6 +81,12 @@ package struct Transforms: Sendable, Equatable {
     var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .patch)
     guard random.uniform() < patchProbability else { return nil }
     return Patch.drawn(among: count, within: height, width, &random)
+  }
+
+  /// What the image at `position` is mixed with, of `count` images; nil where it stays alone.
+  package func mix(among count: Int, seed: UInt64, epoch: Int, position: Int) -> Mix? {
+    var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .mixing)
+    return mixUp.drawn(among: count, &random)
   }
 
   /// A part of the image, of the size of the input.

@@ -4,19 +4,19 @@ import Tensors
 
 /// VehicleID (Liu et al., CVPR 2016): `image/<name>.jpg`, and lists of `name vehicle` in `train_test_split`.
 ///
-/// Tested on the smallest list, of 800 vehicles: one image of each, drawn by `RandomSplit`, is the gallery, all others are
-/// queries. It knows no cameras: each image is its own.
+/// Tested on one of its lists, of 800, 1,600 or 2,400 vehicles: one image of each, drawn by `RandomSplit`, is the gallery, all
+/// others are queries. It knows no cameras: each image is its own.
 enum VehicleID {
   static let places = ["", "VehicleID", "vehicleid", "VehicleID_V1.0", "vehicleid/VehicleID_V1.0"]
   static let marker = "train_test_split/train_list.txt"
-  private static let test = "train_test_split/test_list_800.txt"
 
-  static func open(at root: String, split: RandomSplit = RandomSplit(number: 0)) throws -> ReIDDataset {
+  /// - Parameter vehicles: of the test, 800, 1600 or 2400.
+  static func open(at root: String, vehicles: Int, split: RandomSplit) throws -> ReIDDataset {
     let train = try samples(root, joinPath(root, marker), first: 1)
-    let test = try samples(root, joinPath(root, Self.test), first: train.count + 1)
+    let test = try samples(root, joinPath(root, "train_test_split/test_list_\(vehicles).txt"), first: train.count + 1)
     let chosen = split.onePerIdentity(of: test)
     return ReIDDataset(
-      name: "VehicleID, 800 vehicles of test, split \(split.number)", root: root, train: train,
+      name: "VehicleID, \(vehicles) vehicles of test, split \(split.number)", root: root, train: train,
       query: test.indices.filter { !chosen.contains($0) }.map { test[$0] },
       gallery: test.indices.filter(chosen.contains).map { test[$0] })
   }

@@ -69,11 +69,14 @@ package struct LabelledFeatures: Sendable {
     let kept = identities.indices.filter { !Self.isJunk(identities[$0]) }
     if kept.count == identities.count { return self }
     let columns = matrix.columns
-    let values = kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] }
-    return LabelledFeatures(
-      checkedName: name, matrix: FeatureMatrix(rows: kept.count, columns: columns, values: values),
-      paths: kept.map { paths[$0] },
-      identities: kept.map { identities[$0] }, cameras: kept.map { cameras[$0] })
+    return selecting(kept, kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] })
+  }
+
+  /// The images of `rows`, with these features of the same length. (rows · columns)
+  func selecting(_ rows: [Int], _ values: [Float]) -> LabelledFeatures {
+    LabelledFeatures(
+      checkedName: name, matrix: FeatureMatrix(rows: rows.count, columns: matrix.columns, values: values),
+      paths: rows.map { paths[$0] }, identities: rows.map { identities[$0] }, cameras: rows.map { cameras[$0] })
   }
 
   /// The same images with other features of the same length. (rows · columns)

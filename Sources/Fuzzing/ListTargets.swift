@@ -95,6 +95,8 @@ struct MSMT17Target: FuzzReader {
 
   func read(_ bytes: [UInt8]) throws {
     try folder.file("list_train.txt", bytes)
-    try requireWhole(ReIDDataset.open(at: folder.path, includeValidation: bytes.count % 2 == 0))
+    var reading = DatasetReading()
+    reading.includeValidation = bytes.count % 2 == 0
+    try requireWhole(ReIDDataset.open(at: folder.path, reading))
   }
 }

@@ -7,14 +7,41 @@ package struct RowLabels: Sendable, Equatable {
   package enum Column: String, CaseIterable, Sendable { case identity, camera }
 
   package let identities: [Int], cameras: [Int]
+  /// Of each row that is two images in one, whose the other is, and its share; empty where no row is.
+  package let mixes: [Mix?]
+
+  package struct Mix: Sendable, Equatable {
+    let identity: Int, camera: Int, share: Double
+
+    package init(identity: Int, camera: Int, share: Double) {
+      (self.identity, self.camera, self.share) = (identity, camera, share)
+    }
+  }
 
   /// `cameras`: where no head goes by them, none.
-  package init(identities: [Int], cameras: [Int]? = nil) {
+  package init(identities: [Int], cameras: [Int]? = nil, mixes: [Mix?] = []) {
     (self.identities, self.cameras) = (identities, cameras ?? identities.map { _ in 0 })
-    precondition(self.identities.count == self.cameras.count)
+    self.mixes = mixes.contains { $0 != nil } ? mixes : []
+    precondition(self.identities.count == self.cameras.count && (mixes.isEmpty || mixes.count == identities.count))
   }
 
   package subscript(column: Column) -> [Int] { column == .identity ? identities : cameras }
+
+  /// The second labels of rows, with their shares.
+  package func second(_ column: Column) -> [SecondLabel?] {
+    mixes.map { mix in
+      mix.map { SecondLabel(label: column == .identity ? $0.identity : $0.camera, share: $0.share) }
+    }
+  }
+}
+
+/// The class of the other image of a row that is two in one.
+package struct SecondLabel: Sendable, Equatable {
+  package let label: Int
+  /// Of it; the row's own label has the rest.
+  package let share: Double
+
+  package init(label: Int, share: Double) { (self.label, self.share) = (label, share) }
 }
 
 /// The rows of the global batch: the labels of all ranks, in the order of ranks, and which are this rank's.
@@ -23,8 +50,14 @@ package struct RowLabels: Sendable, Equatable {
 package struct GlobalRows: Sendable {
   package let labels: RowLabels
   package let own: Range<Int>
+  /// This rank's rows that are two images in one (`RowLabels.second`).
+  private let mixed: RowLabels
+
+  /// The second labels of this rank's rows; empty where there are none.
+  package func second(_ column: RowLabels.Column) -> [SecondLabel?] { mixed.second(column) }
 
   package init(_ own: RowLabels, _ communicator: any Communicator) throws {
+    mixed = own
     let ranks = try communicator.allgather(own.identities + own.cameras)
     let first = ranks[..<communicator.rank].reduce(0) { $0 + $1.count / 2 }
     labels = RowLabels(

@@ -12,13 +12,16 @@ package struct LossBatch<S: RealNumber>: Sendable {
   package let labels: [Int]
   /// The rows of this rank.
   package let own: Range<Int>
+  /// Of this rank's rows that are two images in one; empty where none is.
+  package let second: [SecondLabel?]
   /// The term's own parameters, as `LossTerm.parameters` shapes them.
   package let parameters: [S]
 
   package init(
     embeddings: [S], length: Int, logits: [S] = [], classes: Int = 0, labels: [Int], own: Range<Int>? = nil,
-    parameters: [S] = []
+    second: [SecondLabel?] = [], parameters: [S] = []
   ) {
+    self.second = second
     (self.embeddings, self.length, self.logits, self.classes) = (embeddings, length, logits, classes)
     (self.labels, self.own, self.parameters) = (labels, own ?? labels.indices, parameters)
   }
@@ -67,6 +70,8 @@ package protocol LossTerm: Sendable {
   var readsCosines: Bool { get }
   /// Whether it compares images: a batch has to have two identities, and two images of each.
   var needsPairs: Bool { get }
+  /// Whether it knows rows that are two images in one (`LossBatch.second`).
+  var takesMixes: Bool { get }
   /// The shape of parameters of its own, as [classes, length]; none by default.
   func parameters(classes: Int, length: Int) -> [Int]?
 
@@ -83,5 +88,6 @@ extension LossTerm {
   package var readsLogits: Bool { true }
   package var readsCosines: Bool { false }
   package var needsPairs: Bool { false }
+  package var takesMixes: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
 }

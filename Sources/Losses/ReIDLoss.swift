@@ -113,6 +113,7 @@ package struct ReIDLoss: Sendable {
         LossBatch(
           embeddings: embeddings, length: output.embedding.shape.channels, logits: logits,
           classes: output.logits.shape.channels, labels: rows.labels[head.label], own: rows.own,
+          second: rows.second(head.label),
           parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }))
     }
   }

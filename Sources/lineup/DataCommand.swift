@@ -9,7 +9,7 @@ import Training
 /// What a data set is, before days are spent on it.
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "data", abstract: "Look at a data set before a run.", subcommands: [Check.self])
+    commandName: "data", abstract: "Look at a data set before a run.", subcommands: [Check.self, CUHK03Command.self])
 
   struct Check: RankCommand {
     static let configuration = CommandConfiguration(
@@ -18,11 +18,11 @@ struct DataCommand: ParsableCommand {
 
     @Option(name: .long, help: "The data set's folder or CSV file.") var data: String
     @Flag(name: .long, help: "Do not decode the images, only look whether they are there.") var quick = false
-    @Flag(name: .long, help: "With MSMT17's validation images among the training images.") var includeValidation = false
+    @OptionGroup var options: ConfigurationOptions
 
     func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
       try communicator.onRank0 {
-        let dataset = try ReIDDataset.open(at: data, includeValidation: includeValidation)
+        let dataset = try ReIDDataset.open(at: data, options.resolve().data.reading)
         print("\(dataset.root): \(dataset.name)")
         printCounts(dataset)
         for warning in dataset.warnings { print("warning: \(warning)") }
@@ -41,10 +41,12 @@ struct DataCommand: ParsableCommand {
         let identities = Set(samples.map(\.identity)).count, cameras = Set(samples.map(\.camera)).count
         let name = split.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
         var line = name + String(format: "%9d  %10d  %7d", samples.count, identities, cameras)
+        let units = dataset.units(split)
+        if units.name != "images" { line += "   \(units.count) \(units.name)" }
         if let published {
-          line += "   \(published.images[index]) images"
+          line += "   \(published.images[index]) \(units.name)"
           if let known = published.identities[index] { line += " of \(known) identities" }
-          if published.images[index] != samples.count { line += ", not as here" }
+          if published.images[index] != units.count { line += ", not as here" }
         }
         print(line)
       }

@@ -20,8 +20,9 @@ struct Evaluate: RankCommand {
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     let destination = json.map { Destination("--json", $0) }
     try communicator.onRank0 { try destination?.requireFile(besides: [data, options.config]) }
-    let (job, dataset) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
-      let dataset = try ReIDDataset.open(at: data)
+    let (job, dataset) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+      configuration, _, agreement in
+      let dataset = try ReIDDataset.open(at: data, configuration.data.reading)
       try destination?.requireOther(than: dataset.paths)
       try dataset.require(.query, .gallery)
       try agreement.add(dataset, [.query, .gallery], watchdog)

@@ -45,7 +45,7 @@ struct Robustness: RankCommand {
     try communicator.onRank0 { try destination?.requireFile(besides: [data, options.config]) }
     let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, saved, agreement in
-      let dataset = try ReIDDataset.open(at: data, includeValidation: configuration.data.includeValidation)
+      let dataset = try ReIDDataset.open(at: data, configuration.data.reading)
       try dataset.require(.train)
       try destination?.requireOther(than: dataset.paths)
       let classes = Sample.classes(of: dataset.train)

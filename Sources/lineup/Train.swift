@@ -91,12 +91,12 @@ struct Train: RankCommand {
   /// What is trained on, what else is tested on, and what is to be said of them.
   private func openData(_ configuration: Configuration) throws -> ([ReIDDataset], [ReIDDataset], [String]) {
     let trained = try data.map { path in
-      let dataset = try ReIDDataset.open(at: path, includeValidation: configuration.data.includeValidation)
+      let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
       try dataset.require(.train)
       return dataset
     }
     let tested = try test.map { path in
-      let dataset = try ReIDDataset.open(at: path)
+      let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
       try dataset.require(.query, .gallery)
       return dataset
     }

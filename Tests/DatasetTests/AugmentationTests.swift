@@ -258,6 +258,9 @@ import Testing
     transforms.autoAugment = .imagenet(policy)
     transforms.colorJitter = ColorJitter(.uniform)
     (transforms.grayProbability, transforms.patchProbability, transforms.erasingFill) = (0.3, 0.7, .noise)
+    var mixes = MixOptions()
+    (mixes.alpha, mixes.probability) = (0.6, 0.7)
+    transforms.mixUp = .beta(mixes)
     return transforms
   }
 
@@ -270,36 +273,93 @@ import Testing
         return Sample(path: path, identity: number, camera: 1)
       }
       let transforms = everything()
-      func pixels(ranks: Int, threads: Int) throws -> [UInt8] {
+      struct Row: Equatable { let pixels: [UInt8], mixed: ImageBatch.Mixed? }
+      func rows(ranks: Int, threads: Int) throws -> [Row] {
         try (0..<ranks).flatMap { rank in
           let own = (rank * 12 / ranks)..<((rank + 1) * 12 / ranks)
           let loader = BatchLoader(threads: threads, seed: 9)
           var request = BatchRequest(
             samples: Array(samples[own]), positions: own.map { 36 + $0 }, epoch: 2, transforms: transforms,
             augment: true)
-          request.donors = samples
+          (request.donors, request.firstDonor) = (samples, 36)
           loader.submit(request)
-          return try loader.next().pixels
+          let batch = try loader.next(), size = batch.height * batch.width * 3
+          return batch.mixes.enumerated().map { row, mixed in
+            Row(pixels: Array(batch.pixels[row * size..<(row + 1) * size]), mixed: mixed)
+          }
         }
       }
-      let reference = try pixels(ranks: 1, threads: 1)
+      let reference = try rows(ranks: 1, threads: 1)
+      #expect((4...11).contains(reference.count { $0.mixed != nil }))
       for (ranks, threads) in [(1, 3), (2, 1), (3, 2), (4, 1)] {
-        #expect(try pixels(ranks: ranks, threads: threads) == reference)
+        #expect(try rows(ranks: ranks, threads: threads) == reference)
       }
     }
   }
 
+  /// Both as they are without mixup, each by its own place in the sequence.
+  @Test func mixedImagesAreMeansOfTwo() throws {
+    try withFolder { folder in
+      let samples = try (0..<6).map { number in
+        let path = "\(folder)/\(number).jpg"
+        try ImageCodec.write(smoothImage(width: 20, height: 40, tone: number), quality: 90, path: path)
+        return Sample(path: path, identity: number, camera: 1)
+      }
+      func batch(_ mixUp: MixUp) throws -> ImageBatch {
+        var transforms = everything()
+        transforms.mixUp = mixUp
+        let loader = BatchLoader(seed: 9)
+        var request = BatchRequest(
+          samples: samples, positions: (12..<18).map { $0 }, epoch: 1, transforms: transforms, augment: true)
+        (request.donors, request.firstDonor) = (samples, 12)
+        loader.submit(request)
+        return try loader.next()
+      }
+      let mixed = try batch(MixUp(.beta)), plain = try batch(MixUp(.none)), size = 32 * 16 * 3
+      #expect(plain.mixes.allSatisfy { $0 == nil })
+      for row in 0..<6 {
+        let mix = try #require(mixed.mixes[row])
+        #expect((0...1).contains(mix.share))
+        for index in 0..<size {
+          let own = Double(plain.pixels[row * size + index])
+          let other = Double(plain.pixels[mix.sample.identity * size + index])
+          let mean = (1 - mix.share) * own + mix.share * other
+          #expect(abs(Double(mixed.pixels[row * size + index]) - mean) < 0.5 + 1e-9)
+        }
+      }
+    }
+  }
+
+  /// Mean 1/2, variance 1 / (4 (2α + 1)).
+  @Test(arguments: [0.1, 0.2, 1, 4]) func sharesFollowTheBetaDistribution(alpha: Double) {
+    var transforms = plain, options = MixOptions(), sum = 0.0, squares = 0.0, sources: Set<Int> = []
+    options.alpha = alpha
+    transforms.mixUp = .beta(options)
+    let count = 20_000
+    for position in 0..<count {
+      guard let mix = transforms.mix(among: 7, seed: 5, epoch: 2, position: position) else { continue }
+      sum += mix.share
+      squares += (mix.share - 0.5) * (mix.share - 0.5)
+      sources.insert(mix.source)
+    }
+    #expect(abs(sum / Double(count) - 0.5) < 0.015)
+    let variance = 1 / (4 * (2 * alpha + 1))
+    #expect(abs(squares / Double(count) / variance - 1) < 0.04)
+    #expect(sources == Set(0..<7))
+  }
+
   /// A patch's image that is damaged is reported where it is itself in the batch, and gives no patch.
-  @Test func damagedDonorsGiveNoPatch() throws {
+  @Test func damagedDonorsGiveNothing() throws {
     try withFolder { folder in
       try put("no image", folder + "/bad.jpg")
       try ImageCodec.write(smoothImage(width: 20, height: 40), quality: 90, path: folder + "/good.jpg")
       let good = Sample(path: folder + "/good.jpg", identity: 1, camera: 1)
       var transforms = plain
       transforms.patchProbability = 1
+      transforms.mixUp = MixUp(.beta)
       let batch = try read(good, donor: folder + "/bad.jpg", transforms)
       let whole = transforms.evaluation(try ImageCodec.decode(path: good.path))
-      #expect(batch.damaged.isEmpty && batch.pixels == whole)
+      #expect(batch.damaged.isEmpty && batch.pixels == whole && batch.mixes == [nil])
       let missing = failure { _ = try read(good, donor: folder + "/none.jpg", transforms) }
       #expect(missing.kind == .data && missing.message == "\(folder)/none.jpg: No such file or directory")
     }

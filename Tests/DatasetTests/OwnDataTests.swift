@@ -188,4 +188,23 @@ import Testing
       #expect(PublishedCounts.nearest(data) == nil)
     }
   }
+
+  /// The same word is another track with another identity or camera.
+  @Test func tracksAreNumbered() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg")
+      let data = try open(
+        folder,
+        [
+          "path,identity,camera,split,tracklet", "a.jpg,1,1,train,", "b.jpg,2,1,query,x", "c.jpg,2,1,query, x ",
+          "d.jpg,2,2,gallery,x", "e.jpg,3,2,gallery,x", "f.jpg,3,2,gallery,",
+        ])
+      #expect(data.train.map(\.track) == [nil])
+      let query = data.query.map(\.track), gallery = data.gallery.map(\.track)
+      #expect(query[0] != nil && query[0] == query[1])
+      #expect(Set(query + gallery).count == 4)
+      #expect(gallery[2] == nil)
+      #expect(data.units(.query).name == "tracks" && data.units(.gallery).name == "images")
+    }
+  }
 }

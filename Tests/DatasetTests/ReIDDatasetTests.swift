@@ -117,7 +117,9 @@ import Testing
       #expect(data.train.map(\.identity) == [0, 0] && data.train.map(\.camera) == [1, 2])
       #expect(data.train[0].path == "\(base)/\(train)/0000/0000_000_01_0303morning_0008_0.jpg")
       #expect(data.query == data.gallery && data.query[0].camera == 14 && data.query[0].identity == 0)
-      let both = try ReIDDataset.open(at: folder, includeValidation: true)
+      var reading = DatasetReading()
+      reading.includeValidation = true
+      let both = try ReIDDataset.open(at: folder, reading)
       #expect(both.train.map(\.identity) == [0, 0, 1])
 
       try put("0000/x_y.jpg 0\n", base + "/list_gallery.txt")

@@ -122,4 +122,26 @@ import Testing
       }
     }
   }
+
+  /// The loss and its gradient are linear in the labels.
+  @Test func rowsOfTwoImagesHaveTheMeanOfTwoLosses() {
+    let logits = [0.3, -1, 2, 0.1, 1.5, -0.2]
+    for smoothed in [false, true] {
+      var term = CrossEntropy()
+      term.smoothing = smoothed ? 0.1 : 0
+      func result(_ labels: [Int], second: [SecondLabel?] = []) -> LossGradient<Double> {
+        term.evaluate(
+          LossBatch(embeddings: [], length: 0, logits: logits, classes: 3, labels: labels, second: second))
+      }
+      let mixed = result([0, 2], second: [SecondLabel(label: 1, share: 0.25), nil])
+      let first = result([0, 2]), other = result([1, 2])
+      #expect(abs(mixed.loss - (0.75 * first.loss + 0.25 * other.loss)) < 1e-14)
+      for index in 0..<6 {
+        let mean = 0.75 * first.logits![index] + 0.25 * other.logits![index]
+        #expect(abs(mixed.logits![index] - mean) < 1e-15)
+      }
+      let same = result([0, 2], second: [SecondLabel(label: 0, share: 0.3), SecondLabel(label: 2, share: 0.9)])
+      #expect(abs(same.loss - first.loss) < 1e-14)
+    }
+  }
 }

@@ -298,6 +298,8 @@ import Training
     ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=2049", "2048 or less with 8 identities"),
     ("average.decay=1", "below 1"), ("optimizer.clipNorm=-1", "optimizer.clipNorm is -1.0"),
     ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"),
+    ("data.mixUp=beta", "none with the triplet loss"), ("data.vehicles=700", "800, 1600 or 2400"),
+    ("data.split=-1", "from 0 to 1000000"), ("data.distractors=[\"\"]", "a list of at most 64 folders"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
   ])
   func outOfRange(setting: String, part: String) {

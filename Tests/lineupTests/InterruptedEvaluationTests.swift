@@ -10,7 +10,8 @@ extension CommandTests {
       func train(_ run: String, _ options: String...) -> [String] {
         ["train", "--data", data, "--output", scratch(run)] + Tiny.training
           + Tiny.settings(
-            "input.height=256", "input.width=128", "schedule.epochs=2", "schedule.maxSteps=24", "evaluation.everyEpochs=1",
+            "input.height=256", "input.width=128", "schedule.epochs=2", "schedule.maxSteps=24",
+            "evaluation.everyEpochs=1",
             "evaluation.batch=1", "checkpoint.keep=9", "lossScale.initial=64") + options
       }
       try Command.succeed(train("whole"), ranks: ranks)
@@ -27,7 +28,8 @@ extension CommandTests {
       let evaluation = try #require(resumed.output.range(of: "evaluation after 20 steps"))
       #expect(resumed.output.range(of: "step 1/20").map { evaluation.lowerBound < $0.lowerBound } == true)
       let mine = try files.metrics(), whole = try RunFiles(path: scratch("whole")).metrics()
-      #expect(mine.compactMap { $0["mAP"] } == whole.compactMap { $0["mAP"] } && mine.filter { $0["mAP"] != nil }.count == 2)
+      #expect(
+        mine.compactMap { $0["mAP"] } == whole.compactMap { $0["mAP"] } && mine.filter { $0["mAP"] != nil }.count == 2)
       for name in ["model.safetensors", "state.json"] {
         let path = "checkpoints/\(RunFiles.name(24))/\(name)"
         #expect(files.bytes(path) == RunFiles(path: scratch("whole")).bytes(path), "\(name)")

@@ -62,6 +62,11 @@ int lineup_png_decode(
 int lineup_jpeg_encode(
   const uint8_t *pixels, int width, int height, int quality, uint8_t **bytes, size_t *length, char *message);
 
+/// Encodes `pixels` [height][width][3], RGB, losslessly into `bytes`, which has room for `*length`; `*length` becomes what is used.
+/// LINEUP_IMAGE_INTERNAL where the room does not do.
+int lineup_png_encode(
+  const uint8_t *pixels, int width, int height, uint8_t *bytes, size_t *length, char *message);
+
 /// Releases what `lineup_jpeg_encode` returned; NULL is fine.
 void lineup_jpeg_free(uint8_t *bytes);
 

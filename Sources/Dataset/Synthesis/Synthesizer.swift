@@ -35,14 +35,7 @@ package struct Synthesizer: Sendable {
   /// it or cannot be written.
   package func write(to root: String) throws -> ReIDDataset {
     try validate()
-    let layout = FolderLayout.market1501
-    let folders = [layout.train, layout.query, layout.gallery].map { joinPath(root, $0) }
-    for folder in folders {
-      if let files = try? FileManager.default.contentsOfDirectory(atPath: folder), !files.isEmpty {
-        throw Failure.data(folder, "has files in it already; a data set is written to a new folder only")
-      }
-    }
-    for folder in folders { try AtomicFiles.makeDirectory(folder) }
+    let folders = try FolderLayout.market1501.makeFolders(at: root)
 
     let scenes = (1...cameras).map { camera in
       var random = self.random(.scene, camera)

@@ -5,6 +5,7 @@ import Tensors
 ///
 ///     L = −(1/B) Σ_i Σ_k q_ik log p_ik,  q_ik = (1 − α)[k = t_i] + α/K          z̄_i = (p_i − q_i) / B
 ///
+/// In a row of two images, of which the second has the share s, (1 − s)[k = t_i] + s[k = u_i] stands for [k = t_i] (mixup).
 /// Rows are independent, so each rank computes its own.
 package struct CrossEntropy: LossTerm, Options {
   package var weight = 1.0
@@ -20,6 +21,7 @@ package struct CrossEntropy: LossTerm, Options {
   }
 
   package var name: String { "crossEntropy" }
+  package var takesMixes: Bool { true }
 
   @_specialize(where S == Double)
   @_specialize(where S == Dual)
@@ -32,8 +34,14 @@ package struct CrossEntropy: LossTerm, Options {
         gradient[row * classes + i] = softmax.exponentials[i] * factor
         if smoothing > 0 { gradient[row * classes + i] -= S(scale * smoothing / Double(classes)) }
       }
-      gradient[row * classes + label] -= S(scale * (1 - smoothing))
-      loss += (softmax.logSum - softmax.logit(label)) * scale * (1 - smoothing)
+      let second = batch.second.isEmpty ? nil : batch.second[row], first = 1 - (second?.share ?? 0)
+      gradient[row * classes + label] -= S(scale * (1 - smoothing) * first)
+      loss += (softmax.logSum - softmax.logit(label)) * scale * (1 - smoothing) * first
+      if let second {
+        precondition(second.label >= 0 && second.label < classes)
+        gradient[row * classes + second.label] -= S(scale * (1 - smoothing) * second.share)
+        loss += (softmax.logSum - softmax.logit(second.label)) * scale * (1 - smoothing) * second.share
+      }
       if smoothing > 0 {
         let mean = (0..<classes).reduce(0) { $0 + softmax.logit($1) } / Double(classes)
         loss += (softmax.logSum - mean) * scale * smoothing

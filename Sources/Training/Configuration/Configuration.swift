@@ -107,6 +107,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var identities = 8
     package var images = 4
     package var scheme = IdentitySampler.Scheme.paper
+    package var sets = SetSampler.Share.bySize
     package init() {}
   }
 
@@ -209,10 +210,22 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var patch = 0.0
     package var erasing = 0.0
     package var erasingFill = ErasingFill.mean
+    package var mixUp = MixUp(.none)
     package var damaged = Damaged.skip
     package var includeValidation = false
+    package var split = 0
+    package var vehicles = 800
+    package var distractors: [String] = []
     package var loaderThreads = 1
     package init() {}
+
+    /// Which images a data set has.
+    package var reading: DatasetReading {
+      var reading = DatasetReading()
+      (reading.includeValidation, reading.split) = (includeValidation, split)
+      (reading.vehicles, reading.distractors) = (vehicles, distractors)
+      return reading
+    }
   }
 
   package struct Watchdog: Codable, Sendable, Equatable {
@@ -244,5 +257,6 @@ extension TrunkNorm: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension IdentitySampler.Scheme: Choice {}
+extension SetSampler.Share: Choice {}
 extension DistanceMetric: Choice {}
 extension ErasingFill: Choice {}

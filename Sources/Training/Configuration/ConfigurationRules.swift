@@ -76,6 +76,13 @@ extension Configuration {
       try require(identities >= 2, "sampling.identities", identities, "2 or more for the \(term.name) loss")
       try require(images >= 2, "sampling.images", images, "2 or more for the \(term.name) loss")
     }
+    if data.mixUp.part.kind != .none, data.augmentation,
+      let term = terms.first(where: { !$0.takesMixes && $0.weight > 0 })
+    {
+      try require(
+        false, "data.mixUp", data.mixUp.part.kind.rawValue,
+        "none with the \(term.name) loss, which takes an image for that of one identity")
+    }
     try require(
       identities * images <= Self.mostImages, "sampling.images", images,
       "\(Self.mostImages / identities) or less with \(identities) identities: a batch has \(Self.mostImages) images at most"

@@ -38,7 +38,7 @@ extension Transforms {
     self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
     crop = data.crop
     (autoAugment, colorJitter, erasingFill) = (data.autoAugment, data.colorJitter, data.erasingFill)
-    (grayProbability, patchProbability) = (data.grayscale, data.patch)
+    (grayProbability, patchProbability, mixUp) = (data.grayscale, data.patch, data.mixUp)
   }
 }
 

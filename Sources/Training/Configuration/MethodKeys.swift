@@ -208,6 +208,10 @@ extension ConfigurationSection {
         .choice(
           "sampling.scheme", IdentitySampler.Scheme.self,
           "Which identities come together. " + meanings(IdentitySampler.Scheme.self, \.meaning) + "."),
+        .choice(
+          "sampling.sets", SetSampler.Share.self,
+          "What several data sets (--data A --data B) give to a batch. " + meanings(SetSampler.Share.self, \.meaning)
+            + "."),
       ])
   }
 

@@ -29,6 +29,9 @@ enum PartReference {
     for kind in ColorJitter.Kind.allCases where !(ColorJitter(kind).options is NoOptions) {
       text += try section("Color jitter", kind.rawValue, ColorJitter(kind).options)
     }
+    for kind in MixUp.Kind.allCases where !(MixUp(kind).options is NoOptions) {
+      text += try section("Mixup", kind.rawValue, MixUp(kind).options)
+    }
     text += "\n### Heads: items of `model.heads`\n\n" + (try table(HeadOptions.self))
     for kind in MaskChoice.Kind.allCases where kind != .none {
       text += try section("Mask", kind.rawValue, MaskChoice(kind).options)

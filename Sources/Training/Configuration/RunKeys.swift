@@ -163,11 +163,26 @@ extension ConfigurationSection {
         .choice(
           "data.erasingFill", ErasingFill.self,
           "What such a rectangle is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
+        .part(
+          "data.mixUp", MixUp.self,
+          "What a training image is mixed with at last: " + meanings(MixUp.Kind.self, \.meaning) + "."),
         .choice(
           "data.damaged", Configuration.Data.Damaged.self,
           "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."
         ),
         .flag("data.includeValidation", "Whether MSMT17's validation images are trained on."),
+        .integer(
+          "data.split", \.data.split, 0...1_000_000,
+          "Which random division of a data set that has none of its own: VIPeR, PRID, VehicleID's gallery, own data without splits."
+        ),
+        .checked(
+          "data.vehicles", \.data.vehicles, type: "integer", "800, 1600 or 2400",
+          "Which of VehicleID's lists is tested on, by its number of vehicles."
+        ) { value, _ in DatasetReading.vehicleLists.contains(value) },
+        .checked(
+          "data.distractors", \.data.distractors, type: "list of texts", "a list of at most 64 folders",
+          "Folders of images that join the gallery of every test, of nobody who is searched for (such as Market-1501's 500k)."
+        ) { folders, _ in folders.count <= 64 && folders.allSatisfy { !$0.isEmpty } },
         .integer("data.loaderThreads", \.data.loaderThreads, 1...256, "Threads of one rank that decode images."),
       ])
   }

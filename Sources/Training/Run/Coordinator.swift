@@ -5,17 +5,21 @@ import Tensors
 /// Rank 0's part of a step and every rank's ear for it: draws batches and broadcasts plans (see `StepPlan`).
 package final class Coordinator {
   package let stepsPerEpoch: Int, totalSteps: Int
-  private let sampler: IdentitySampler
+  private let sampler: SetSampler
   private let schedule: Schedule
   private let training: [Sample]
   private let communicator: any Communicator
   /// The batch that was announced for the coming step.
   private var announced: AnnouncedBatch?
 
-  package init(_ training: [Sample], _ configuration: Configuration, _ communicator: any Communicator) throws {
+  /// - Parameter sizes: how many of `training` each data set has; nil for one alone.
+  package init(
+    _ training: [Sample], sizes: [Int]? = nil, _ configuration: Configuration, _ communicator: any Communicator
+  ) throws {
     let sampling = configuration.sampling
-    sampler = try IdentitySampler(
-      samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
+    sampler = try SetSampler(
+      samples: training, sizes: sizes ?? [training.count], share: sampling.sets, identities: sampling.identities,
+      images: sampling.images, scheme: sampling.scheme,
       seed: configuration.seed)
     stepsPerEpoch = sampler.batchesPerEpoch
     schedule = Schedule(configuration)

@@ -6,7 +6,8 @@ import Layers
 import Network
 import Tensors
 
-/// Ranks a data set's gallery for its queries: features extracted and queries ranked in shares of the ranks.
+/// Ranks a data set's gallery for its queries: features extracted and queries ranked in shares of the ranks. Tracks are ranked
+/// by the mean of their frames' features.
 package enum Evaluator {
   /// What an evaluation found; the same on every rank.
   package struct Outcome: Sendable {
@@ -47,7 +48,10 @@ package enum Evaluator {
     let settings = configuration.evaluation
     try requireMemory(query.samples.count + gallery.samples.count, network, settings, context)
     let (queryFeatures, galleryFeatures) = try communicator.agree {
-      (try labelled("query", query.features, query.samples), try labelled("gallery", gallery.features, gallery.samples))
+      (
+        try labelled("query", query.features, query.samples).meansOfTracks(query.samples.map(\.track)),
+        try labelled("gallery", gallery.features, gallery.samples).meansOfTracks(gallery.samples.map(\.track))
+      )
     }
     let scores = try score(queryFeatures, galleryFeatures, settings, context, announce)
     return Outcome(

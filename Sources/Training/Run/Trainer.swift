@@ -56,7 +56,7 @@ package final class Trainer<E: Element> {
       threads: configuration.data.loaderThreads, seed: configuration.seed, timeline: machine.workers.timeline)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count, cameras: cameras.count))
     coordinator = try machine.communicator.agree {
-      try Coordinator(data.train, configuration, machine.communicator)
+      try Coordinator(data.train, sizes: data.sizes, configuration, machine.communicator)
     }
     milestones = Milestones(
       configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch,
@@ -181,10 +181,8 @@ package final class Trainer<E: Element> {
       return batch
     }
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
-    let labels = RowLabels(
-      identities: batch.samples.map { classes[$0.identity]! }, cameras: batch.samples.map { cameras[$0.camera]! })
     let result = try step.run(
-      batch, labels: labels, step: done, learningRate: plan.learningRate,
+      batch, labels: RowLabels(batch, classes, cameras), step: done, learningRate: plan.learningRate,
       freezesTrunk: plan.epoch < configuration.schedule.frozenEpochs)
     (done, made) = (done + 1, made + 1)
     try communicator.agree {
@@ -240,14 +238,8 @@ package final class Trainer<E: Element> {
 
   /// Hands this rank's share of a batch to the loader.
   private func submit(_ batch: AnnouncedBatch) {
-    let own = Share.batch(batch.samples.count, communicator)
-    let settings = configuration.data
-    var request = BatchRequest(
-      samples: batch.samples[own].map { data.train[$0] }, positions: own.map { batch.firstPosition + $0 },
-      epoch: batch.epoch, transforms: Transforms(configuration), augment: settings.augmentation,
-      onDamage: settings.damaged == .skip ? .skip : .fail)
-    if settings.patch > 0 { request.donors = batch.samples.map { data.train[$0] } }
-    loader.submit(request)
+    loader.submit(
+      BatchRequest(batch, of: data.train, Share.batch(batch.samples.count, communicator), configuration))
   }
 
   private func record(

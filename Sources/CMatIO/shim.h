@@ -1,0 +1,2 @@
+#include <H5Epublic.h>
+#include <matio.h>

@@ -1,0 +1,103 @@
+import Foundation
+import Storage
+import Tensors
+
+/// CUHK03 (Li et al., CVPR 2014) as its authors give it, a MAT file of pictures, unpacked by the new protocol (Zhong et al., CVPR
+/// 2017) to a folder in Market-1501's layout.
+///
+/// `cuhk-03.mat` has cells `detected` and `labeled`: of each pair of cameras cells persons × 10, five pictures by either camera.
+/// The protocol's file lists all pictures by `pair_person_view_number.png`, with identities (`labels`), cameras (`camId`), and the
+/// numbers, from 1, of those for training, query and gallery.
+package enum CUHK03 {
+  /// Writes PNG files, whose pixels are those of the MAT file: of picture n of the list, counted from 0, of identity i by camera c
+  /// `i_cCs1_n_00.png`.
+  ///
+  /// - Parameter output: the data set's folder.
+  /// - Returns: the data set that was written.
+  /// - Throws: `Failure.data` that names file and variable, or a folder that has files in it.
+  package static func unpack(
+    pictures: String, protocol list: String, to output: String, progress: () -> Void = {}
+  ) throws -> ReIDDataset {
+    let protocolFile = try ProtocolFile(list)
+    let parts = [protocolFile.train, protocolFile.query, protocolFile.gallery]
+    let entries = try parts.map { try $0.map(protocolFile.entry) }
+    let pairs = try MATFile(path: pictures).variable(protocolFile.isLabeled ? "labeled" : "detected")
+    for (folder, entries) in zip(try FolderLayout.market1501.makeFolders(at: output), entries) {
+      for entry in entries {
+        let image = try picture(entry.place, in: pairs)
+        let name = String(format: "%04d_c%ds1_%06d_00.png", entry.identity, entry.camera, entry.number - 1)
+        try ImageCodec.writePNG(image, path: joinPath(folder, name))
+        progress()
+      }
+    }
+    return try FolderLayout.market1501.open(at: output)
+  }
+
+  /// A picture of the protocol's list.
+  private struct Entry { let number: Int, place: Place, identity: Int, camera: Int }
+
+  /// Which picture of the MAT file, all numbers from 1.
+  private struct Place { let pair: Int, person: Int, picture: Int }
+
+  private static func picture(_ place: Place, in pairs: MATValue) throws -> RGBImage {
+    func missing() -> Failure {
+      pairs.failure("no picture \(place.picture) of person \(place.person) of camera pair \(place.pair)")
+    }
+    guard (1...max(pairs.count, 1)).contains(place.pair), let persons = try pairs.cell(place.pair - 1),
+      persons.shape.count == 2, place.person <= persons.shape[0], place.picture <= persons.shape[1],
+      let value = try persons.cell(place.person - 1 + (place.picture - 1) * persons.shape[0])
+    else { throw missing() }
+    guard value.shape.count == 3, value.shape[2] == 3, value.shape[0] > 0, value.shape[1] > 0 else {
+      throw value.failure("\(value.shape) elements, expected height, width and 3 colours")
+    }
+    // MATLAB's order is column by column, colour by colour.
+    let (height, width) = (value.shape[0], value.shape[1]), bytes = try value.bytes()
+    var pixels = [UInt8](repeating: 0, count: bytes.count)
+    for color in 0..<3 {
+      for x in 0..<width {
+        for y in 0..<height { pixels[(y * width + x) * 3 + color] = bytes[(color * width + x) * height + y] }
+      }
+    }
+    return RGBImage(width: width, height: height, pixels: pixels)
+  }
+
+  /// The protocol's file.
+  private struct ProtocolFile {
+    let train: [Int], query: [Int], gallery: [Int]
+    let isLabeled: Bool
+    private let names: MATValue
+    private let identities: [Int], cameras: [Int]
+
+    init(_ path: String) throws {
+      let file = try MATFile(path: path)
+      let last = path.split(separator: "/").last ?? ""
+      guard last.contains("labeled") != last.contains("detected") else {
+        throw Failure.data(path, "the name does not tell whether it is for detected or labeled pictures")
+      }
+      isLabeled = last.contains("labeled")
+      names = try file.variable("filelist")
+      identities = try file.variable("labels").integers()
+      cameras = try file.variable("camId").integers()
+      (train, query, gallery) = (
+        try file.variable("train_idx").integers(), try file.variable("query_idx").integers(),
+        try file.variable("gallery_idx").integers()
+      )
+      guard identities.count == names.count, cameras.count == names.count else {
+        throw names.failure("\(names.count) names, but \(identities.count) labels and \(cameras.count) cameras")
+      }
+    }
+
+    func entry(_ number: Int) throws -> Entry {
+      guard (1...max(names.count, 1)).contains(number), let name = try names.cell(number - 1)?.text() else {
+        throw names.failure("no name \(number) of \(names.count)")
+      }
+      let fields = name.prefix { $0 != "." }.split(separator: "_").map { Int($0) ?? 0 }
+      guard fields.count == 4, fields.allSatisfy({ $0 > 0 }) else {
+        throw names.failure("name \(number) is \"\(Printable.line(name, limit: 60))\", expected as 1_001_1_01.png")
+      }
+      return Entry(
+        number: number, place: Place(pair: fields[0], person: fields[1], picture: fields[3]),
+        identity: identities[number - 1], camera: cameras[number - 1])
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import Foundation
+import Storage
+import Tensors
+
+/// MARS (Zheng et al., ECCV 2016), tracks of people: `bbox_train/<name's first four characters>/<name>.jpg`, `bbox_test`, and
+/// in `info` the lists of names and the tables of tracks, whose rows are first frame, last frame, identity and camera.
+///
+/// All frames of training tracks are trained on. Queries and gallery are tracks; identity −1 is junk, 0 a distractor.
+enum MARS {
+  static let places = ["", "mars", "MARS"]
+  static let train = "bbox_train"
+  private static let test = "bbox_test"
+
+  static func open(at root: String) throws -> ReIDDataset {
+    let info = joinPath(root, "info")
+    let training = try tracks(
+      info, "tracks_train_info.mat", "track_train_info", "train_name.txt", joinPath(root, train), 0)
+    let testing = try tracks(
+      info, "tracks_test_info.mat", "track_test_info", "test_name.txt", joinPath(root, test), training.count)
+    let queries = try MATFile(path: joinPath(info, "query_IDX.mat")).variable("query_IDX")
+    let chosen = Set(try queries.integers())
+    if let wrong = chosen.first(where: { !(1...testing.count).contains($0) }) {
+      throw queries.failure("\(wrong) is none of the \(testing.count) tracks of the test")
+    }
+    return ReIDDataset(
+      name: "MARS", root: root, train: training.flatMap { $0 },
+      query: testing.indices.filter { chosen.contains($0 + 1) }.flatMap { testing[$0] },
+      gallery: testing.indices.filter { !chosen.contains($0 + 1) }.flatMap { testing[$0] })
+  }
+
+  /// The frames of each row; none of junk.
+  /// - Parameter first: the number of the first track.
+  private static func tracks(
+    _ info: String, _ table: String, _ variable: String, _ list: String, _ folder: String, _ first: Int
+  ) throws -> [[Sample]] {
+    let value = try MATFile(path: joinPath(info, table)).variable(variable)
+    guard value.shape.count == 2, value.shape[1] == 4, value.shape[0] > 0 else {
+      throw value.failure("\(value.shape) elements, expected rows of first frame, last frame, identity and camera")
+    }
+    let names = try InputFile.text(joinPath(info, list), limit: 1 << 28).split(whereSeparator: \.isNewline)
+    let columns = try value.integers(), rows = value.shape[0]
+    return try (0..<rows).map { row in
+      let (begin, end) = (columns[row], columns[rows + row])
+      guard begin >= 1, begin <= end, end <= names.count else {
+        throw value.failure("row \(row + 1): frames \(begin) to \(end), but \(list) has \(names.count) names")
+      }
+      let (identity, camera) = (columns[2 * rows + row], columns[3 * rows + row])
+      if identity < 0 { return [] }
+      return names[begin - 1..<end].map { name in
+        let path = joinPath(joinPath(folder, String(name.prefix(4))), String(name).trimmed)
+        return Sample(path: path, identity: identity, camera: camera, track: first + row)
+      }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import Storage
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct MATFileTests {
+  let folder: TemporaryFolder
+  init() throws { folder = try TemporaryFolder() }
+
+  @Test(arguments: [false, true]) func arraysTextsAndCellsAreRead(isHDF5: Bool) throws {
+    let path = "\(folder.path)/a.mat"
+    do {
+      let writer = try #require(MATWriter(path, isHDF5: isHDF5))
+      #expect(writer.write("numbers", .doubles([1, 2, 3, 4, 5, 6.5], [2, 3])))
+      #expect(writer.write("integers", .int32([-1, 7], [2, 1])))
+      #expect(writer.write("cells", .cells([.text("1_001.png"), nil, .bytes([1, 2, 250, 4], [2, 1, 2])], [3, 1])))
+    }
+    let file = try MATFile(path: path)
+    let numbers = try file.variable("numbers")
+    #expect(numbers.shape == [2, 3])
+    #expect(try numbers.numbers() == [1, 2, 3, 4, 5, 6.5])
+    #expect(try file.variable("integers").integers() == [-1, 7])
+    let cells = try file.variable("cells")
+    #expect(cells.isCell)
+    #expect(try cells.cell(0)?.text() == "1_001.png")
+    #expect(try cells.cell(1) == nil)
+    let bytes = try #require(try cells.cell(2))
+    #expect(bytes.shape == [2, 1, 2])
+    #expect(try bytes.bytes() == [1, 2, 250, 4])
+
+    #expect(message(.data) { _ = try numbers.integers() } == "\(path), numbers: 6.5 where a whole number was expected")
+    #expect(message(.data) { _ = try numbers.text() } == "\(path), numbers: expected text")
+    #expect(message(.data) { _ = try numbers.bytes() } == "\(path), numbers: expected bytes")
+    #expect(message(.data) { _ = try numbers.cell(0) } == "\(path), numbers: expected cells")
+    #expect(message(.data) { _ = try cells.numbers() } == "\(path), cells: expected numbers")
+    #expect(
+      message(.data) { _ = try file.variable("nobody") } == "\(path): no variable \"nobody\" in it, or a damaged one")
+  }
+
+  @Test(arguments: [false, true]) func damagedFilesAreNamed(isHDF5: Bool) throws {
+    let path = "\(folder.path)/b.mat"
+    do {
+      let writer = try #require(MATWriter(path, isHDF5: isHDF5))
+      #expect(writer.write("numbers", .doubles([Double](repeating: 1, count: 900), [30, 30])))
+    }
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    for count in [0, 100, bytes.count / 2] {
+      try bytes.prefix(count).write(to: URL(fileURLWithPath: path))
+      let found = message(.data) { _ = try MATFile(path: path).variable("numbers").numbers() }
+      #expect(found?.hasPrefix(path) == true)
+    }
+    #expect(
+      message(.data) { _ = try MATFile(path: "\(folder.path)/none.mat") }?.hasPrefix("\(folder.path)/none.mat: ")
+        == true)
+  }
+}
