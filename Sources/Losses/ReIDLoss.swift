@@ -43,6 +43,8 @@ package struct ReIDLoss: Sendable {
   }
 
   /// The loss, and the gradients of `scale`·L. `parameters`: of each head's terms, by term.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
   package func evaluate<A: Element>(
     _ outputs: [HeadValues<A>], _ parameters: [[[Double]]], _ rows: GlobalRows, scale: Double, in arena: Arena,
     _ communicator: any Communicator
@@ -75,6 +77,8 @@ package struct ReIDLoss: Sendable {
   /// The gradients of `scale`·(L + weight·L˙), L˙ being the derivative of L along the tangents of the rows, from those of
   /// `scale`·L.
   /// - Throws: `TangentOverflow`, on every rank alike.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
   package func evaluateTangent<A: Element>(
     at outputs: [HeadValues<A>], along tangents: [HeadValues<A>], from gradients: [Gradients<A>],
     _ parameters: [[[Double]]], _ rows: GlobalRows, scale: Double, weight: Double, in arena: Arena,
@@ -118,21 +122,29 @@ package struct ReIDLoss: Sendable {
     }
   }
 
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
   private static func gather<A: Element>(_ rows: Tensor<A>, _ communicator: any Communicator) throws -> [Double] {
     Array(try communicator.allgather(rows.array.map { Double($0) }).joined())
   }
 
   /// Σ of the parts times their factors, rounded once; on top of `base`, if there is one.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
   private static func sum<A: Element>(
     _ parts: [[Double]?], _ factors: [Double], like shape: Tensor<A>? = nil, onto base: Tensor<A>? = nil,
     in arena: Arena
   ) -> Tensor<A> {
     let result = Tensor<A>(after("an output", base ?? shape).shape, in: arena)
-    var sums = base?.array.map { Double($0) }
+    var sums = base?.array.map { Double($0) } ?? []
     for case (let part?, let factor) in zip(parts, factors) {
-      sums = sums.map { zip($0, part).map { $0 + $1 * factor } } ?? part.map { $0 * factor }
+      if sums.isEmpty {
+        sums = part.map { $0 * factor }
+      } else {
+        for index in part.indices { sums[index] += part[index] * factor }
+      }
     }
-    if let sums { result.fill(sums.map { A($0) }) } else { result.zero() }
+    if sums.isEmpty { result.zero() } else { result.fill(sums.map { A($0) }) }
     return result
   }
 }

@@ -41,6 +41,6 @@ package struct Tensor<Scalar: Element> {
 
   package func fill(_ values: [Scalar]) {
     precondition(values.count == shape.count)
-    for (i, value) in values.enumerated() { pointer[i] = value }
+    values.withUnsafeBufferPointer { if let start = $0.baseAddress { pointer.update(from: start, count: $0.count) } }
   }
 }

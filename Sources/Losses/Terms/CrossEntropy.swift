@@ -69,7 +69,7 @@ struct Softmax<S: RealNumber> {
   private let logits: ArraySlice<S>, largest: Double
 
   init(_ logits: ArraySlice<S>) {
-    let largest = logits.lazy.map(\.value).max()!
+    let largest = logits.lazy.map { $0.value }.max()!
     var exponentials: [S] = [], sum = S(0)
     exponentials.reserveCapacity(logits.count)
     for z in logits {

@@ -90,7 +90,9 @@ package enum Evaluator {
       try settings.rerank
       ? ReRanking.memoryEstimate(
         images: images, columns: columns, parameters: .init(), threads: context.workers.count) : 0
-    try HostMemory.require(2 * 4 * images * columns + reRanking, context.communicator)
+    // Of all features: as they are and centred; of an expansion both together, the same again, and sums in float64.
+    let copies = 2 + (settings.expansion.expansion == nil ? 0 : 6) + (settings.multiQuery ? 4 : 0)
+    try HostMemory.require(copies * 4 * images * columns + reRanking, context.communicator)
   }
 
   /// How many of `samples` are not among `kept`: up to a fifth.
