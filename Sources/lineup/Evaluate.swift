@@ -40,7 +40,7 @@ struct Evaluate: RankCommand {
       log.info(
         "\(saved.folder) on \(dataset.name): \(outcome.images) images in \(String(format: "%.1f", outcome.seconds)) s"
       )
-      log.result(outcome.scores)
+      log.result(outcome.scores, as: configuration.log.results)
       try communicator.agree {
         try log.requireDelivered()
         guard communicator.isCoordinator, let json else { return }

@@ -1,5 +1,6 @@
 import Collectives
 import Evaluation
+import Foundation
 import Tensors
 import Testing
 import Training
@@ -84,5 +85,17 @@ import Training
     #expect(lines[0] == "** Results of market1501 **" && lines.count == 6 + 1 + 5 + 4 + 1 + scores.cameraPairs!.count)
     let width = lines[6].count - ", in %".count
     for line in lines[7..<12] { #expect(line.count == width && line.split(separator: " ").count >= 8) }
+    // As TransReID's logger and fast-reid's table print them.
+    let transreid = scores.lines(as: .transreid)
+    let first = String(lines[2].split(separator: " ").last!)
+    #expect(transreid[1] == lines[1])
+    #expect(transreid[2] == "CMC curve, Rank-1  :" + first)
+    #expect(transreid.count { $0.contains("CMC curve, Rank-") } == 3)
+    let fastreid = scores.lines(of: "market1501", as: .fastreid)
+    #expect(fastreid[1] == "| Dataset | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | metric |")
+    let cells = fastreid[3].split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+    #expect(cells[0] == "market1501" && cells.count == 7)
+    let expected = [plain.rank1, plain.rank5, plain.rank10, plain.mAP, plain.mINP, (plain.mAP + plain.rank1) / 2]
+    for (cell, value) in zip(cells.dropFirst(), expected) { #expect(abs(Double(cell)! - 100 * value) <= 0.005 + 1e-9) }
   }
 }

@@ -200,6 +200,10 @@ extension ConfigurationSection {
         .integer("log.everySteps", \.log.everySteps, 1...mostSteps, "Steps between two log lines."),
         .flag("log.samples", "Whether the sample list of every step is logged."),
         .choice("log.level", Configuration.Log.Level.self, "The least severe lines that are logged."),
+        .choice(
+          "log.results", ResultStyle.self,
+          "The tool whose lines a result has beside the table, for scripts that read them: "
+            + meanings(ResultStyle.self, \.meaning) + "."),
       ])
   }
 

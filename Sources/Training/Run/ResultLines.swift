@@ -4,8 +4,8 @@ import Storage
 
 extension RunLog {
   /// - Parameter name: of the data set, where there are several.
-  package func result(_ scores: Scores, of name: String? = nil) {
-    for line in scores.lines(of: name) { info(line) }
+  package func result(_ scores: Scores, of name: String? = nil, as style: ResultStyle = .torchreid) {
+    for line in scores.lines(of: name, as: style) { info(line) }
   }
 
   /// What re-ranking takes, before it starts.
@@ -17,16 +17,30 @@ extension RunLog {
   }
 }
 
-extension Scores {
-  /// The lines of a result: a block that scripts of the field read (torchreid's `parse_test_res.py` looks for `mAP: 81.9%`
-  /// and `Rank-1  : 92.3%`), by the metric that was asked for, and a table of all rankings. The block is there once, and
-  /// no other line looks like its lines.
-  /// - Parameter name: of the data set, where there are several.
-  package func lines(of name: String? = nil) -> [String] {
-    var lines = ["** Results\(name.map { " of \($0)" } ?? "") **", "mAP: \(Self.percent(plain.mAP))"]
-    for (rank, value) in Self.ranks(plain) {
-      lines.append("Rank-\("\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0)): \(Self.percent(value))")
+/// `log.results`: the tool whose result lines a run's block of results has, for scripts that read them.
+package enum ResultStyle: String, Choice {
+  /// `mAP: 81.9%`, `Rank-1  : 92.3%` (`parse_test_res.py`).
+  case torchreid
+  /// `mAP: 81.9%`, `CMC curve, Rank-1  :92.3%`.
+  case transreid
+  /// A row `| Dataset | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | metric |`, metric being the mean of mAP and rank-1.
+  case fastreid
+
+  package var meaning: String {
+    switch self {
+    case .torchreid: "`Rank-1  : 92.3%`"
+    case .transreid: "`CMC curve, Rank-1  :92.3%`"
+    case .fastreid: "a row of `| Dataset | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | metric |`"
     }
+  }
+}
+
+extension Scores {
+  /// The lines of a result: a block that scripts of the field read, by the metric that was asked for, and a table of all
+  /// rankings. The block is there once, and no other line looks like its lines.
+  /// - Parameter name: of the data set, where there are several.
+  package func lines(of name: String? = nil, as style: ResultStyle = .torchreid) -> [String] {
+    var lines = ["** Results\(name.map { " of \($0)" } ?? "") **"] + block(name, style)
     let names = rows.map { Self.name($0.row, metric) }, width = 2 + names.map(\.count).max()!
     lines.append(
       String(repeating: " ", count: width) + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP  mAP by trapezoids, in %")
@@ -38,6 +52,24 @@ extension Scores {
           + String(format: "%19.1f", 100 * result.mAPTrapezoid))
     }
     return lines + (verification.map(Self.lines) ?? []) + (cameraPairs.map(Self.lines) ?? [])
+  }
+
+  private func block(_ name: String?, _ style: ResultStyle) -> [String] {
+    func padded(_ rank: Int) -> String { "\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0) }
+    let mean = "mAP: \(Self.percent(plain.mAP))"
+    switch style {
+    case .torchreid: return [mean] + Self.ranks(plain).map { "Rank-\(padded($0.rank)): \(Self.percent($0.value))" }
+    case .transreid:
+      return [mean]
+        + Self.ranks(plain).dropLast().map { "CMC curve, Rank-\(padded($0.rank)):\(Self.percent($0.value))" }
+    case .fastreid:
+      let values = [plain.rank1, plain.rank5, plain.rank10, plain.mAP, plain.mINP, (plain.rank1 + plain.mAP) / 2]
+      let row = [name ?? "test"] + values.map { String(format: "%.2f", 100 * $0) }
+      return [
+        "| Dataset | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | metric |", "|:---|:---|:---|:---|:---|:---|:---|",
+        "| \(row.joined(separator: " | ")) |",
+      ]
+    }
   }
 
   private static func lines(_ rates: VerificationRates) -> [String] {

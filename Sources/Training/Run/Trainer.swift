@@ -324,7 +324,9 @@ package final class Trainer<E: Element> {
   private func record(_ outcomes: [Evaluator.Outcome]) throws {
     let seconds = outcomes.reduce(0) { $0 + $1.seconds }, images = outcomes.reduce(0) { $0 + $1.images }
     log.info("evaluation after \(done) steps, \(images) images in \(String(format: "%.1f", seconds)) s")
-    for (name, outcome) in zip(data.names, outcomes) { log.result(outcome.scores, of: outcomes.count > 1 ? name : nil) }
+    for (name, outcome) in zip(data.names, outcomes) {
+      log.result(outcome.scores, of: outcomes.count > 1 ? name : nil, as: configuration.log.results)
+    }
     let others = zip(data.names, outcomes).dropFirst().flatMap { name, outcome in
       outcome.scores.fields.map { (key: "\(name).\($0.key)", value: $0.value) }
     }
