@@ -30,7 +30,7 @@ package enum ResultStyle: String, Choice {
     switch self {
     case .torchreid: "`Rank-1  : 92.3%`"
     case .transreid: "`CMC curve, Rank-1  :92.3%`"
-    case .fastreid: "a row of `| Dataset | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | metric |`"
+    case .fastreid: "a table with the columns `Dataset`, `Rank-1`, `Rank-5`, `Rank-10`, `mAP`, `mINP`, `metric`"
     }
   }
 }
