@@ -56,8 +56,7 @@ package enum ImageCodec {
   /// Writes `image` to the file at `path` as JPEG of `quality` 1...100, whole or not at all.
   /// - Throws: `Failure.internal` with the path and the system's reason.
   package static func write(_ image: RGBImage, quality: Int, path: String) throws {
-    let bytes = try encode(image, quality: quality, path: path)
-    try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
+    try write(try encode(image, quality: quality, path: path), to: path)
   }
 
   /// Writes `image` to the file at `path` as PNG, whole or not at all.
@@ -71,6 +70,10 @@ package enum ImageCodec {
       }
       initialized = length
     }
+    try write(bytes, to: path)
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String) throws {
     try AtomicFiles.write(to: path, synced: false) { file in try bytes.withUnsafeBytes { try file.write($0) } }
   }
 

@@ -99,21 +99,17 @@ extension LabelledFeatures {
       let view = View(identity: identity, camera: cameras[row])
       slots[view] = slots[view] ?? slots.count
     }
-    var sums = [Double](repeating: 0, count: slots.count * columns)
-    var counts = [Double](repeating: 0, count: slots.count)
+    var means = RowMeans(count: slots.count, columns: columns)
     for features in [self, gallery] {
       for (row, identity) in features.identities.enumerated() {
         guard let slot = slots[View(identity: identity, camera: features.cameras[row])] else { continue }
-        counts[slot] += 1
-        for column in 0..<columns {
-          sums[slot * columns + column] += Double(features.matrix.values[row * columns + column])
-        }
+        means.add(features.matrix, row: row, to: slot)
       }
     }
     var values = matrix.values
     for row in identities.indices {
       guard let slot = slots[View(identity: identities[row], camera: cameras[row])] else { continue }
-      for column in 0..<columns { values[row * columns + column] = Float(sums[slot * columns + column] / counts[slot]) }
+      values.replaceSubrange(row * columns..<(row + 1) * columns, with: means[slot])
     }
     return replacing(values)
   }

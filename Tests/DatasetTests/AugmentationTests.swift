@@ -267,11 +267,7 @@ import Testing
   /// A batch of 12, shared out among 1 to 4 ranks with 1 to 3 threads each.
   @Test func anyNumberOfRanksAndThreadsGivesTheSamePixels() throws {
     try withFolder { folder in
-      let samples = try (0..<12).map { number in
-        let path = "\(folder)/\(number).jpg"
-        try ImageCodec.write(smoothImage(width: 20, height: 40, tone: number), quality: 90, path: path)
-        return Sample(path: path, identity: number, camera: 1)
-      }
+      let samples = try pictures(folder, 12, width: 20, height: 40)
       let transforms = everything()
       struct Row: Equatable { let pixels: [UInt8], mixed: ImageBatch.Mixed? }
       func rows(ranks: Int, threads: Int) throws -> [Row] {
@@ -300,11 +296,7 @@ import Testing
   /// Both as they are without mixup, each by its own place in the sequence.
   @Test func mixedImagesAreMeansOfTwo() throws {
     try withFolder { folder in
-      let samples = try (0..<6).map { number in
-        let path = "\(folder)/\(number).jpg"
-        try ImageCodec.write(smoothImage(width: 20, height: 40, tone: number), quality: 90, path: path)
-        return Sample(path: path, identity: number, camera: 1)
-      }
+      let samples = try pictures(folder, 6, width: 20, height: 40)
       func batch(_ mixUp: MixUp) throws -> ImageBatch {
         var transforms = everything()
         transforms.mixUp = mixUp

@@ -6,13 +6,8 @@ import Testing
 @Suite struct BatchLoaderTests {
   private let transforms = Transforms(height: 16, width: 8)
 
-  /// `count` images, all different; identity is the number.
   private func images(_ folder: String, _ count: Int) throws -> [Sample] {
-    try (0..<count).map { number in
-      let path = "\(folder)/\(number).jpg"
-      try ImageCodec.write(smoothImage(width: 12, height: 20, tone: number), quality: 90, path: path)
-      return Sample(path: path, identity: number, camera: 1)
-    }
+    try pictures(folder, count, width: 12, height: 20)
   }
 
   @Test(arguments: [1, 3])

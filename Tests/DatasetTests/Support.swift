@@ -58,6 +58,15 @@ func smoothImage(width: Int, height: Int, tone: Int = 0) -> RGBImage {
   return RGBImage(width: width, height: height, pixels: pixels)
 }
 
+/// `count` smooth pictures in `folder`, all different; identity is the number.
+func pictures(_ folder: String, _ count: Int, width: Int, height: Int) throws -> [Sample] {
+  try (0..<count).map { number in
+    let path = "\(folder)/\(number).jpg"
+    try ImageCodec.write(smoothImage(width: width, height: height, tone: number), quality: 90, path: path)
+    return Sample(path: path, identity: number, camera: 1)
+  }
+}
+
 /// FNV-1a of 64 bits, as in the programs that made golden digests.
 func digest(_ bytes: [UInt8]) -> String {
   let value = bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
