@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
     .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
-    .target(name: "Evaluation", dependencies: ["COpenBLAS", "Storage", "Tensors"]),
+    .target(name: "Evaluation", dependencies: ["Kernels", "Storage", "Tensors"]),
     .target(
       name: "Training",
       dependencies: [
@@ -56,7 +56,8 @@ let package = Package(
       name: "NetworkTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Network", "Tensors"]),
     .testTarget(name: "LossesTests", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
     .testTarget(
-      name: "DatasetTests", dependencies: ["Dataset", "Tensors", "TestSupport"], exclude: ["Augmentations.txt", "ImageKinds.txt"]),
+      name: "DatasetTests", dependencies: ["Dataset", "Tensors", "TestSupport"],
+      exclude: ["Augmentations.txt", "ImageKinds.txt"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
     .testTarget(
       name: "TrainingTests",

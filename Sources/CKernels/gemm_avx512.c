@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2"))), apply_to = function)
+#define SCALAR float
 #define BYTES 64
 #define ROWS 8
 #define VECTORS 2

@@ -92,7 +92,7 @@ const lineup_peak *lineup_peak_of(enum lineup_instructions instructions, int bfl
   if (instructions > lineup_best_instructions()) return 0;
 #if defined(__x86_64__)
   if (bfloat16 && instructions == LINEUP_AMX) return &tiles;
-  if (bfloat16) return instructions == LINEUP_AVX512 && lineup_has_bfloat16_dots() ? &dots : 0;
+  if (bfloat16) return instructions == LINEUP_AVX512 && lineup_has_fast_bfloat16_dots() ? &dots : 0;
   if (instructions >= LINEUP_AVX512) return &avx512;
   if (instructions == LINEUP_AVX2) return &avx2;
 #endif

@@ -10,36 +10,42 @@ import Tensors
 /// numbers, from 1, of those for training, query and gallery.
 package enum CUHK03 {
   /// Writes PNG files, whose pixels are those of the MAT file: of picture n of the list, counted from 0, of identity i by camera c
-  /// `i_cCs1_n_00.png`.
+  /// `i_cCs1_n_00.png`. Nothing is written before all pictures have been found, and nothing stays where one cannot be written.
   ///
-  /// - Parameter output: the data set's folder.
+  /// - Parameter output: the data set's folder, new or empty.
   /// - Returns: the data set that was written.
   /// - Throws: `Failure.data` that names file and variable, or a folder that has files in it.
   package static func unpack(
     pictures: String, protocol list: String, to output: String, progress: () -> Void = {}
   ) throws -> ReIDDataset {
     let protocolFile = try ProtocolFile(list)
-    let parts = [protocolFile.train, protocolFile.query, protocolFile.gallery]
-    let entries = try parts.map { try $0.map(protocolFile.entry) }
     let pairs = try MATFile(path: pictures).variable(protocolFile.isLabeled ? "labeled" : "detected")
-    for (folder, entries) in zip(try FolderLayout.market1501.makeFolders(at: output), entries) {
-      for entry in entries {
-        let image = try picture(entry.place, in: pairs)
-        let name = String(format: "%04d_c%ds1_%06d_00.png", entry.identity, entry.camera, entry.number - 1)
-        try ImageCodec.writePNG(image, path: joinPath(folder, name))
-        progress()
+    let parts = try protocolFile.parts.map { try $0.map { ($0, try picture($0.place, in: pairs)) } }
+    let layout = FolderLayout.market1501, isNew = !InputFile.isFolder(output)
+    let folders = try layout.makeFolders(at: output)
+    do {
+      for (folder, entries) in zip(folders, parts) {
+        for (entry, value) in entries {
+          let name = String(format: "%04d_c%ds1_%06d_00.png", entry.identity, entry.camera, entry.number - 1)
+          try ImageCodec.writePNG(try pixels(of: value), path: joinPath(folder, name))
+          progress()
+        }
       }
+    } catch {
+      for folder in isNew ? [output] : folders { try? FileManager.default.removeItem(atPath: folder) }
+      throw error
     }
-    return try FolderLayout.market1501.open(at: output)
+    return try layout.open(at: output)
   }
 
   /// A picture of the protocol's list.
   private struct Entry { let number: Int, place: Place, identity: Int, camera: Int }
 
   /// Which picture of the MAT file, all numbers from 1.
-  private struct Place { let pair: Int, person: Int, picture: Int }
+  private struct Place: Hashable { let pair: Int, person: Int, picture: Int }
 
-  private static func picture(_ place: Place, in pairs: MATValue) throws -> RGBImage {
+  /// [height, width, 3] bytes.
+  private static func picture(_ place: Place, in pairs: MATValue) throws -> MATValue {
     func missing() -> Failure {
       pairs.failure("no picture \(place.picture) of person \(place.person) of camera pair \(place.pair)")
     }
@@ -50,6 +56,10 @@ package enum CUHK03 {
     guard value.shape.count == 3, value.shape[2] == 3, value.shape[0] > 0, value.shape[1] > 0 else {
       throw value.failure("\(value.shape) elements, expected height, width and 3 colours")
     }
+    return value
+  }
+
+  private static func pixels(of value: MATValue) throws -> RGBImage {
     // MATLAB's order is column by column, colour by colour.
     let (height, width) = (value.shape[0], value.shape[1]), bytes = try value.bytes()
     var pixels = [UInt8](repeating: 0, count: bytes.count)
@@ -63,41 +73,53 @@ package enum CUHK03 {
 
   /// The protocol's file.
   private struct ProtocolFile {
-    let train: [Int], query: [Int], gallery: [Int]
     let isLabeled: Bool
-    private let names: MATValue
-    private let identities: [Int], cameras: [Int]
+    /// Training, queries and gallery.
+    let parts: [[Entry]]
 
     init(_ path: String) throws {
       let file = try MATFile(path: path)
-      let last = path.split(separator: "/").last ?? ""
+      let last = (path.split(separator: "/").last ?? "").lowercased()
       guard last.contains("labeled") != last.contains("detected") else {
-        throw Failure.data(path, "the name does not tell whether it is for detected or labeled pictures")
+        throw Failure.data(path, "the name does not tell whether it is for \"detected\" or \"labeled\" pictures")
       }
       isLabeled = last.contains("labeled")
-      names = try file.variable("filelist")
-      identities = try file.variable("labels").integers()
-      cameras = try file.variable("camId").integers()
-      (train, query, gallery) = (
-        try file.variable("train_idx").integers(), try file.variable("query_idx").integers(),
-        try file.variable("gallery_idx").integers()
-      )
+      let names = try file.variable("filelist")
+      let labels = try file.variable("labels"), identities = try labels.integers()
+      let views = try file.variable("camId"), cameras = try views.integers()
       guard identities.count == names.count, cameras.count == names.count else {
         throw names.failure("\(names.count) names, but \(identities.count) labels and \(cameras.count) cameras")
       }
+      var seen: [Int: String] = [:], places: [Place: Int] = [:]
+      parts = try ["train_idx", "query_idx", "gallery_idx"].map { part in
+        let list = try file.variable(part), numbers = try list.integers()
+        if numbers.isEmpty { throw list.failure("no picture in it") }
+        return try numbers.map { number in
+          guard (1...max(names.count, 1)).contains(number) else {
+            throw list.failure("\(number) is none of the \(names.count) pictures")
+          }
+          if let other = seen[number] { throw list.failure("picture \(number) is in \(other) already") }
+          seen[number] = part
+          let entry = Entry(
+            number: number, place: try Self.place(number, names), identity: identities[number - 1],
+            camera: cameras[number - 1])
+          if let other = places[entry.place] { throw names.failure("names \(other) and \(number) are the same") }
+          places[entry.place] = number
+          if entry.identity < 1 { throw labels.failure("picture \(number) has identity \(entry.identity)") }
+          if entry.camera < 1 { throw views.failure("picture \(number) has camera \(entry.camera)") }
+          return entry
+        }
+      }
     }
 
-    func entry(_ number: Int) throws -> Entry {
-      guard (1...max(names.count, 1)).contains(number), let name = try names.cell(number - 1)?.text() else {
-        throw names.failure("no name \(number) of \(names.count)")
-      }
+    /// What `pair_person_view_number.png` says.
+    private static func place(_ number: Int, _ names: MATValue) throws -> Place {
+      guard let name = try names.cell(number - 1)?.text() else { throw names.failure("name \(number) is missing") }
       let fields = name.prefix { $0 != "." }.split(separator: "_").map { Int($0) ?? 0 }
       guard fields.count == 4, fields.allSatisfy({ $0 > 0 }) else {
         throw names.failure("name \(number) is \"\(Printable.line(name, limit: 60))\", expected as 1_001_1_01.png")
       }
-      return Entry(
-        number: number, place: Place(pair: fields[0], person: fields[1], picture: fields[3]),
-        identity: identities[number - 1], camera: cameras[number - 1])
+      return Place(pair: fields[0], person: fields[1], picture: fields[3])
     }
   }
 }

@@ -8,6 +8,7 @@ extension ReIDDataset {
   /// Lines about what would make figures mislead, with counts and an example each:
   ///
   /// - queries without an image of their identity by another camera in the gallery, which evaluation leaves out;
+  /// - tracks of which frames are queries and others in the gallery;
   /// - identities that are both trained and tested on;
   /// - identities with fewer images than `images` (K of a batch), which then come more than once.
   ///
@@ -22,10 +23,15 @@ extension ReIDDataset {
         let which =
           "\(alone.count) of \(query.count) queries have no image of their identity by another camera in the gallery"
         let example = "such as \(first.path) (identity \(first.identity), camera \(first.camera))"
-        if alone.count == query.count { throw Failure.data(root, "\(which), \(example): nothing can be evaluated") }
+        if alone.count == query.count {
+          let isOne = Set((query + gallery).map(\.camera)).count == 1
+          let hint = isOne ? " (all are by one camera; without any, each image counts as its own)" : ""
+          throw Failure.data(root, "\(which), \(example): nothing can be evaluated\(hint)")
+        }
         lines.append("\(which), \(example): they are left out of evaluations")
       }
     }
+    lines += cutTracks
     let trained = Set(train.map(\.identity)), tested = Set((query + gallery).map(\.identity))
     if identitiesAreShared, let first = trained.intersection(tested).min() {
       let count = trained.intersection(tested).count
@@ -43,5 +49,18 @@ extension ReIDDataset {
       }
     }
     return lines
+  }
+  private var cutTracks: [String] {
+    func paths(_ samples: [Sample]) -> [Int: Set<String>] {
+      Dictionary(grouping: samples.filter { $0.track != nil }, by: { $0.track! }).mapValues { Set($0.map(\.path)) }
+    }
+    let searched = paths(query), found = paths(gallery)
+    // A track may be searched for as a whole where it is in the gallery as a whole: its own camera does not count.
+    let cut = searched.filter { track, frames in found[track].map { $0 != frames } ?? false }
+    guard let first = cut.min(by: { $0.key < $1.key }) else { return [] }
+    return [
+      "\(cut.count) of \(searched.count) tracks that are searched for have frames in the gallery, too, such as that of "
+        + "\(first.value.min()!)"
+    ]
   }
 }

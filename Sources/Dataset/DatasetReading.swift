@@ -1,3 +1,6 @@
+import Storage
+import Tensors
+
 /// What the layouts of data sets leave open: the keys of section `data` that say which images a data set has.
 package struct DatasetReading: Sendable, Equatable {
   /// Whether MSMT17's validation images are trained on, too.
@@ -18,15 +21,37 @@ package struct DatasetReading: Sendable, Equatable {
 extension ReIDDataset {
   /// With all images of `folders` in its gallery, if it has one, as a person (or vehicle) of their own, whom no camera knows.
   ///
-  /// - Throws: `Failure.data` for a folder that is none, or has no image.
+  /// - Throws: `Failure.data` that names `data.distractors` for a folder that is none or has no image, and for an image that
+  ///   the data set has itself, or that comes twice.
   func adding(distractors folders: [String]) throws -> ReIDDataset {
     if !hasTest || folders.isEmpty { return self }
     let nobody = Split.allCases.flatMap { self[$0].map(\.identity) }.max()! + 1
-    let added = try folders.flatMap { folder in
-      try ImageFolder.names(in: folder).map { Sample(path: joinPath(folder, $0), identity: nobody, camera: -1) }
+    var seen: [FileIdentity: String] = [:]
+    for path in paths { if let file = FileIdentity(path) { seen[file] = path } }
+    var added: [Sample] = []
+    for folder in folders {
+      if folder.isEmpty { throw Failure.data("data.distractors", "the path of a folder is empty") }
+      for name in try Self.names(ofDistractors: folder) {
+        let path = joinPath(folder, name)
+        guard let file = FileIdentity(path) else { throw Failure.data("data.distractors, \(path)", "leads nowhere") }
+        if let other = seen[file] {
+          let which = other == path ? "comes twice" : "is \(other), which is there already"
+          throw Failure.data("data.distractors, \(path)", which)
+        }
+        seen[file] = path
+        added.append(Sample(path: path, identity: nobody, camera: -1))
+      }
     }
     return ReIDDataset(
       name: "\(name), \(added.count) distractors", root: root, train: train, query: query, gallery: gallery + added,
       warnings: warnings, identitiesAreShared: identitiesAreShared)
+  }
+
+  private static func names(ofDistractors folder: String) throws -> [String] {
+    do {
+      return try ImageFolder.names(in: folder)
+    } catch let failure as Failure {
+      throw Failure.data("data.distractors", "\(failure)")
+    }
   }
 }

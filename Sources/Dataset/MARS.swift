@@ -39,17 +39,46 @@ enum MARS {
     }
     let names = try InputFile.text(joinPath(info, list), limit: 1 << 28).split(whereSeparator: \.isNewline)
     let columns = try value.integers(), rows = value.shape[0]
+    var owners = [Int?](repeating: nil, count: names.count)
     return try (0..<rows).map { row in
       let (begin, end) = (columns[row], columns[rows + row])
       guard begin >= 1, begin <= end, end <= names.count else {
         throw value.failure("row \(row + 1): frames \(begin) to \(end), but \(list) has \(names.count) names")
       }
       let (identity, camera) = (columns[2 * rows + row], columns[3 * rows + row])
-      if identity < 0 { return [] }
-      return names[begin - 1..<end].map { name in
-        let path = joinPath(joinPath(folder, String(name.prefix(4))), String(name).trimmed)
+      let frames = try (begin - 1..<end).map { index in
+        if let other = owners[index] {
+          throw value.failure("row \(row + 1): frame \(index + 1) is one of row \(other + 1), too")
+        }
+        owners[index] = row
+        let name = String(names[index]).trimmed
+        guard let told = FrameName(name), told == FrameName(identity: identity, camera: camera) else {
+          throw value.failure(
+            "row \(row + 1): identity \(identity) and camera \(camera), but line \(index + 1) of \(list) is "
+              + "\"\(Printable.line(name, limit: 60))\", expected as 0001C1T0001F001.jpg")
+        }
+        let path = joinPath(joinPath(folder, String(name.prefix(4))), name)
         return Sample(path: path, identity: identity, camera: camera, track: first + row)
       }
+      return identity < 0 ? [] : frames
+    }
+  }
+
+  /// Identity (four characters, `00-1` is junk) and camera of a name as `0001C1T0001F001.jpg`.
+  private struct FrameName: Equatable {
+    let identity: Int, camera: Int
+
+    init(identity: Int, camera: Int) { (self.identity, self.camera) = (identity, camera) }
+
+    init?(_ name: String) {
+      guard !name.contains("/"), let mark = name.firstIndex(of: "C"),
+        name.distance(from: name.startIndex, to: mark) == 4
+      else { return nil }
+      let digits = name[name.index(after: mark)...].prefix { $0.isASCII && $0.isNumber }
+      guard let identity = name[..<mark] == "00-1" ? -1 : Int(name[..<mark]), let camera = Int(digits) else {
+        return nil
+      }
+      self.init(identity: identity, camera: camera)
     }
   }
 }

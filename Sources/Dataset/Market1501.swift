@@ -37,14 +37,14 @@ struct FolderLayout: Sendable {
   }
 
   /// The folders of a data set that is going to be written: of training, queries and gallery.
-  /// - Throws: `Failure.data` where there are files in one of them.
+  /// - Throws: `Failure.data` where `root` is no new or empty folder.
   func makeFolders(at root: String) throws -> [String] {
-    let folders = [train, query, gallery].map { joinPath(root, $0) }
-    for folder in folders {
-      if let files = try? FileManager.default.contentsOfDirectory(atPath: folder), !files.isEmpty {
-        throw Failure.data(folder, "has files in it already; a data set is written to a new folder only")
-      }
+    if let files = try? FileManager.default.contentsOfDirectory(atPath: root),
+      let first = files.filter({ !$0.hasPrefix(".") }).min()
+    {
+      throw Failure.data(root, "has files in it already, such as \(first); a data set is written to a new folder only")
     }
+    let folders = [train, query, gallery].map { joinPath(root, $0) }
     for folder in folders { try AtomicFiles.makeDirectory(folder) }
     return folders
   }

@@ -11,7 +11,7 @@ import Tensors
 /// | `split` | | `train`, `query`, `gallery` (`database`), or `test` (`val`); may be missing |
 /// | `is_query`, `is_gallery` | | true or false, in place of `split`, or of its rows for test |
 ///
-/// | `track` | `tracklet`, `tracklet_id` | frames of one track are searched with, and for, by the mean of their features; may be missing or empty |
+/// | `track` | `tracklet`, `tracklet_id` | frames of one track are searched with, and for, by the mean of their features; may be missing or empty. Without cameras each track has one of its own |
 ///
 /// Where a row for test does not say whether it is a query, or there is no split at all, `RandomSplit` decides. Of names in
 /// one row the first that the header has counts. Identities and cameras are integers, or, where one in the column is not,
@@ -36,7 +36,7 @@ enum OwnData {
     let roles = try OwnRoles(table)
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
     var listed: [(sample: Sample, row: Int, role: Role)] = []
-    var places: [Image: [Int]] = [:]
+    var places: [Image: [Int]] = [:], firstOfTrack: [Int: Int] = [:]
     for row in 0..<table.count {
       let role = try roles.role(of: row), file = try table.text(row, path)
       if file.isEmpty { throw table.failure(row, "\(table.header[path]) is empty") }
@@ -51,12 +51,13 @@ enum OwnData {
         let shown = Printable.line(file, limit: 200)
         throw table.failure(row, "\(shown) is listed in line \(table.line(of: other.row)) too, \(what)")
       }
-      // Without cameras an image is one of its own, also where it stands twice.
-      let camera = cameras?[row] ?? before.first.map { listed[$0].sample.camera } ?? listed.count + 1
+      let track = try tracks.track(of: row, identities[row], cameras?[row])
+      // Without cameras an image is one of its own, also where it stands twice, and so is a track.
+      let alike = before.first ?? track.flatMap { firstOfTrack[$0] }
+      let camera = cameras?[row] ?? alike.map { listed[$0].sample.camera } ?? listed.count + 1
       places[image, default: []].append(listed.count)
-      let sample = Sample(
-        path: joinPath(folder, file), identity: identities[row], camera: camera,
-        track: try tracks.track(of: row, identities[row], camera))
+      if let track, firstOfTrack[track] == nil { firstOfTrack[track] = listed.count }
+      let sample = Sample(path: joinPath(folder, file), identity: identities[row], camera: camera, track: track)
       listed.append((sample, row, role))
     }
     if listed.isEmpty { throw Failure.data(csv, "no image in it") }
@@ -67,26 +68,46 @@ enum OwnData {
     }
     return ReIDDataset(
       name: "own data" + roles.remark(split), root: csv, train: parts.train, query: parts.query, gallery: parts.gallery,
-      warnings: [mixedIdentities, mixedCameras].compactMap { $0 })
+      warnings: [mixedIdentities, mixedCameras].compactMap { $0 } + tracks.warnings)
   }
 
   /// The column of tracks. The same word with another identity or camera is another track.
   private struct Tracks {
-    private struct Name: Hashable { let word: String, identity: Int, camera: Int }
+    private struct Name: Hashable { let word: String, identity: Int, camera: Int? }
     private let table: CSVTable
     private let column: Int?
     private var numbers: [Name: Int] = [:]
+    /// Rows of no track.
+    private var single = 0
 
     init(_ table: CSVTable) throws {
       (self.table, column) = (table, try table.firstColumn(["track", "tracklet", "tracklet_id"]))
     }
 
-    mutating func track(of row: Int, _ identity: Int, _ camera: Int) throws -> Int? {
+    /// - Parameter camera: nil where the file has none.
+    mutating func track(of row: Int, _ identity: Int, _ camera: Int?) throws -> Int? {
       guard let column else { return nil }
       let name = Name(word: try table.text(row, column).trimmed, identity: identity, camera: camera)
-      if name.word.isEmpty { return nil }
+      if name.word.isEmpty {
+        single += 1
+        return nil
+      }
       numbers[name] = numbers[name] ?? numbers.count
       return numbers[name]
+    }
+
+    var warnings: [String] {
+      guard let column, !numbers.isEmpty else { return [] }
+      let title = table.header[column]
+      let shared = Dictionary(grouping: numbers.keys, by: \.word).filter { $0.value.count > 1 }.keys
+      var warnings: [String] = []
+      if let first = shared.min() {
+        warnings.append(
+          "column \(title): \(shared.count) of its names, such as \(Printable.line(first, limit: 60)), stand for several "
+            + "identities or cameras; each is a track of its own")
+      }
+      if single > 0 { warnings.append("column \(title): empty for \(single) images, which are single ones") }
+      return warnings
     }
   }
 

@@ -21,20 +21,26 @@ struct RandomSplit: Sendable {
   ///
   /// Of each identity and camera one image, drawn at random, where the camera has another one; where no camera of an
   /// identity has, one image of the identity. So each query has a match under another camera. An identity that one camera
-  /// alone has seen gives no query.
+  /// alone has seen gives no query. Of frames a track counts as one image: all of them are queries, or none.
   func queries(of samples: [Sample]) -> Set<Int> {
     var queries: Set<Int> = []
     for (identity, images) in Dictionary(grouping: samples.indices, by: { samples[$0].identity }) {
-      let cameras = Dictionary(grouping: images) { samples[$0].camera }
+      let cameras = Dictionary(grouping: Self.units(images, samples)) { samples[$0[0]].camera }
       guard cameras.count > 1 else { continue }
       let repeated = cameras.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }.map(\.value)
       var random = CounterRandom(seed: UInt64(number), epoch: 1, position: identity, purpose: .splitting)
-      for group in repeated.isEmpty ? [images] : repeated {
-        let sorted = group.sorted { samples[$0].path < samples[$1].path }
-        queries.insert(sorted[random.integer(below: sorted.count)])
+      for group in repeated.isEmpty ? [cameras.values.flatMap(\.self)] : repeated {
+        let sorted = group.sorted { samples[$0[0]].path < samples[$1[0]].path }
+        queries.formUnion(sorted[random.integer(below: sorted.count)])
       }
     }
     return queries
+  }
+
+  /// `images` by their tracks, those of none alone; each in the order of the paths.
+  private static func units(_ images: [Int], _ samples: [Sample]) -> [[Int]] {
+    let tracks = Dictionary(grouping: images.sorted { samples[$0].path < samples[$1].path }) { samples[$0].track }
+    return tracks.flatMap { track, frames in track == nil ? frames.map { [$0] } : [frames] }
   }
 
   /// Of the test images `samples`, one of each identity, drawn at random, by their indices.

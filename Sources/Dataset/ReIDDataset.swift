@@ -41,10 +41,11 @@ package struct ReIDDataset: Sendable {
     }
   }
 
-  /// What is counted: tracks, where all of the split's images are of some, or else images.
+  /// What is counted: tracks, and images that are of none.
   package func units(_ split: Split) -> (count: Int, name: String) {
-    let tracks = self[split].map(\.track)
-    return tracks.isEmpty || tracks.contains(nil) ? (tracks.count, "images") : (Set(tracks).count, "tracks")
+    let tracks = Set(self[split].compactMap(\.track)), single = self[split].count { $0.track == nil }
+    let name = tracks.isEmpty ? "images" : single == 0 ? "tracks" : "tracks and single images"
+    return (tracks.count + single, name)
   }
 
   /// Throws `Failure.data` where one of `splits` has no image (own data may leave some out).

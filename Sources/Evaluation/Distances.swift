@@ -1,18 +1,18 @@
-import COpenBLAS
+import Kernels
 import Tensors
 
-/// Distances of features, block-wise by ‖q − g‖² = ‖q‖² + ‖g‖² − 2 q·g with the products from `cblas_dgemm`.
+/// Distances of features, block-wise by ‖q − g‖² = ‖q‖² + ‖g‖² − 2 q·g with the products from a GEMM.
 ///
 /// In float32 that sum loses as many digits as the distances are smaller than the norms, and trained features differ
-/// little from their common mean. A ranking would then depend on the BLAS, its block sizes and the number of ranks. So:
+/// little from their common mean. A ranking would then depend on the GEMM, its block sizes and the number of ranks. So:
 ///
 /// - Features (float32) are widened, *centred* on the gallery's mean (which changes no distance) and multiplied in
 ///   float64. The cosine is half the squared distance of the rows scaled to unit length.
-/// - Each distance is rounded to a grid of 2⁻³⁶ of ‖q‖² + ‖g‖² (centred). The order in which a BLAS adds is about 2⁻⁴⁹
+/// - Each distance is rounded to a grid of 2⁻³⁶ of ‖q‖² + ‖g‖² (centred). The order in which a GEMM adds is about 2⁻⁴⁹
 ///   of it, so copies of one image get one distance, and one order: that of their indices. What the grid merges
 ///   wrongly differs thousands of times less than the float32 rounding of the features themselves.
 ///
-/// dgemm does half of what sgemm does a second, and the ranking of Market-1501 still takes a few seconds on one core.
+/// float64 multiplies at half the rate of float32, and the ranking of Market-1501 still takes about a second on one core.
 /// A panel of the gallery is widened anew for each block of queries, so that the gallery is never held in float64.
 package struct Distances: DistanceRows, Sendable {
   /// Queries a block: the memory of one `forEachRow` is about 8 bytes · blockRows · galleryCount.
@@ -23,6 +23,7 @@ package struct Distances: DistanceRows, Sendable {
   private let query: CentredFeatures
   private let gallery: CentredFeatures
   private let metric: DistanceMetric
+  private let gemm = Kernels<Double>(path: KernelPath.available[0]).gemm
 
   package var queryCount: Int { query.matrix.rows }
   package var galleryCount: Int { gallery.matrix.rows }
@@ -56,7 +57,6 @@ package struct Distances: DistanceRows, Sendable {
   /// - Precondition: the matrices are not empty, finite, and have as many columns as each other.
   init(query: FeatureMatrix, gallery: FeatureMatrix, metric: DistanceMetric) {
     precondition(query.columns == gallery.columns && gallery.rows > 0)
-    openblas_set_num_threads(1)  // the threads are the callers'
     let scales = CentredFeatures.scales(of: gallery, metric)
     let centre = CentredFeatures.mean(of: gallery, scales)
     self.gallery = CentredFeatures(gallery, scales: scales, centre: centre)
@@ -93,28 +93,43 @@ package struct Distances: DistanceRows, Sendable {
     of queries: Range<Int>, _ body: (_ query: Int, _ row: UnsafeMutableBufferPointer<Double>) -> Void
   ) {
     precondition(queries.lowerBound >= 0 && queries.upperBound <= queryCount)
-    let width = columns, count = galleryCount
-    let rows = min(Self.blockRows, queries.count)
+    let width = columns, count = galleryCount, rows = min(Self.blockRows, queries.count)
     guard rows > 0 else { return }
-    let block = UnsafeMutableBufferPointer<Double>.allocate(capacity: rows * count)
+    let panelRows = min(Self.panelRows, count), edge = count % Self.panelRows
+    // A GEMM writes whole panels, here behind the end of a row.
+    let ld = count - edge + gemm.padded(columns: edge)
+    let block = UnsafeMutableBufferPointer<Double>.allocate(capacity: rows * ld)
     let left = UnsafeMutableBufferPointer<Double>.allocate(capacity: rows * width)
-    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: min(Self.panelRows, count) * width)
+    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: panelRows * width)
+    let panels = UnsafeMutableRawPointer.allocate(
+      byteCount: gemm.panelBytes(columns: panelRows, rows: width), alignment: 64)
+    let workspace = UnsafeMutableRawPointer.allocate(
+      byteCount: gemm.workspaceBytes(rows: rows, columns: panelRows, depth: width), alignment: 64)
     defer {
       block.deallocate()
       left.deallocate()
       right.deallocate()
+      panels.deallocate()
+      workspace.deallocate()
     }
+    let pointers = (0..<rows).map { UnsafeRawPointer(left.baseAddress! + $0 * width) as UnsafeRawPointer? }
     for part in blocks(of: queries, size: Self.blockRows) {
       query.write(part, to: left.baseAddress!)
+      for index in 0..<part.count * width { left[index] *= -2 }
       for panel in blocks(of: 0..<count, size: Self.panelRows) {
         gallery.write(panel, to: right.baseAddress!)
-        let corner = block.baseAddress! + panel.lowerBound
-        cblas_dgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, Int32(part.count), Int32(panel.count), Int32(width),
-          -2, left.baseAddress!, Int32(width), right.baseAddress!, Int32(width), 0, corner, Int32(count))
+        gemm.pack(
+          right.baseAddress!, width, panel.count, rowStride: 1, columnStride: width,
+          width: gemm.panelWidth(columns: panel.count), panelRows: width, row: 0, into: panels)
+        pointers.withUnsafeBufferPointer { pointers in
+          gemm.multiply(
+            .init(pointers.baseAddress!, count: part.count, offset: 0, plane: 0), .init(panels, rows: width),
+            columns: panel.count, depth: width, accumulates: false, into: block.baseAddress! + panel.lowerBound, ld: ld,
+            workspace: workspace)
+        }
       }
       for (row, index) in part.enumerated() {
-        body(index, UnsafeMutableBufferPointer(rebasing: block[row * count..<(row + 1) * count]))
+        body(index, UnsafeMutableBufferPointer(rebasing: block[row * ld..<row * ld + count]))
       }
     }
   }

@@ -7,8 +7,8 @@ import Tensors
 /// | path | when | how |
 /// |---|---|---|
 /// | `amx` | AMX-BF16, granted and right | float16 split in two bfloat16 while packing (or rounded to one), tiles |
-/// | `avx512`, `avx2` | x86-64 with FMA | float16 widened to float32 while packing, register-blocked FMA; `avx512` multiplies bfloat16 by dot products of pairs where the CPU has AVX512_BF16 |
-/// | `blas` | anywhere | a panel widened, OpenBLAS; the only path of float64 |
+/// | `avx512`, `avx2` | x86-64 with FMA | float16 widened to float32 while packing, register-blocked FMA; `avx512` multiplies bfloat16 by dot products of pairs where the CPU has an AVX512_BF16 that is faster |
+/// | `blas` | anywhere | a panel widened, OpenBLAS |
 package enum KernelPath: String, Sendable, CaseIterable {
   case amx, avx512, avx2, blas
 

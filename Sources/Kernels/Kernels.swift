@@ -13,15 +13,17 @@ package struct Kernels<E: Element>: Sendable {
   /// A constant table of functions, in static memory of CKernels.
   nonisolated(unsafe) let elementwise: UnsafePointer<lineup_elementwise>
 
-  /// `path` as far as it has a GEMM for tensors of `E`: float64 takes `blas`, and float32, whose elements two bfloat16 do not
-  /// hold, `avx512` instead of an exact `amx`.
+  /// `path` as far as it has a GEMM for tensors of `E`: float64, and float32 where it is exact, whose elements two bfloat16 do
+  /// not hold, take `avx512` instead of `amx`.
   package init(path: KernelPath, multiplication: Multiplication = .exact) {
     let rounds = multiplication == .bfloat16
-    var path = E.precision == .float64 ? .blas : path
-    if path == .amx && E.precision == .float32 && !rounds { path = .avx512 }
-    let precision = E.precision.kernelPrecision
-    let simd = path == .blas ? nil : lineup_simd_gemm(path.instructions, rounds ? 1 : 0)
-    self.init(path, multiplication, path.instructions, (simd ?? lineup_blas_gemm(precision)).pointee)
+    let isDouble = E.precision == .float64
+    let path = path == .amx && (isDouble || E.precision == .float32 && !rounds) ? .avx512 : path
+    let precision = E.precision.kernelPrecision, instructions = path.instructions
+    let simd =
+      path == .blas
+      ? nil : isDouble ? lineup_simd_double_gemm(instructions) : lineup_simd_gemm(instructions, rounds ? 1 : 0)
+    self.init(path, multiplication, instructions, (simd ?? lineup_blas_gemm(precision)).pointee)
   }
 
   /// The `amx` path with tiles in plain C, as slow as it is available anywhere: to check the rest of it.

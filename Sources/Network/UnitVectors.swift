@@ -40,6 +40,9 @@ enum UnitVectors {
     }
   }
 
+  // Conversions of an unspecialized element take as long as a convolution.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
   private static func rows<A: Element>(
     like e: Tensor<A>, _ run: Run<A>, _ body: (_ row: (Tensor<A>) -> [Double]) -> [Double]
   ) -> Tensor<A> {
@@ -62,30 +65,67 @@ package struct UnitRows: Sendable {
 
   init(_ slot: ParameterLayout.Slot) { self.slot = slot }
 
-  /// In memory a row's elements stand `rows` apart.
-  private func index(_ row: Int, _ i: Int) -> Int { slot.range.lowerBound + i * rows + row }
+  /// Rows of a block: in memory an element of all rows stands side by side.
+  private static let block = 64
 
-  private func inverse<A: Element>(_ row: Int, _ values: Buffer<A>) -> Double {
-    let square = (0..<length).reduce(0.0) { $0 + Double(values[index(row, $1)]) * Double(values[index(row, $1)]) }
-    return square > 1e-24 ? 1 / square.squareRoot() : 0
-  }
-
-  /// ŵ, at the same place of a buffer of the layout.
-  func apply<A: Element>(_ values: Buffer<A>, to working: Buffer<A>, _ workers: Workers) {
-    workers.parallelFor(rows) { row, _ in
-      let inverse = inverse(row, values)
-      for i in 0..<length { working[index(row, i)] = A(Double(values[index(row, i)]) * inverse) }
+  private func forEachBlock(_ workers: Workers, _ body: (Range<Int>) -> Void) {
+    workers.parallelFor((rows + Self.block - 1) / Self.block) { block, _ in
+      body(block * Self.block..<min(rows, (block + 1) * Self.block))
     }
   }
 
-  func pullBack<A: Element>(_ gradients: ParameterGradients, _ values: Buffer<A>, _ workers: Workers) {
-    workers.parallelFor(rows) { row, _ in
-      let inverse = inverse(row, values)
-      var along = 0.0
-      for i in 0..<length { along += Double(values[index(row, i)]) * inverse * gradients.values[index(row, i)] }
+  /// Where element `i` of row 0 stands.
+  private func start(_ i: Int) -> Int { slot.range.lowerBound + i * rows }
+
+  /// 1/‖w‖ of each row of a block.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
+  private func inverses<A: Element>(_ block: Range<Int>, _ values: Buffer<A>) -> [Double] {
+    var squares = [Double](repeating: 0, count: block.count)
+    for i in 0..<length {
+      let start = start(i)
+      for row in block {
+        let value = Double(values[start + row])
+        squares[row - block.lowerBound] += value * value
+      }
+    }
+    return squares.map { $0 > 1e-24 ? 1 / $0.squareRoot() : 0 }
+  }
+
+  /// ŵ, at the same place of a buffer of the layout.
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
+  func apply<A: Element>(_ values: Buffer<A>, to working: Buffer<A>, _ workers: Workers) {
+    forEachBlock(workers) { block in
+      let inverses = inverses(block, values)
       for i in 0..<length {
-        let unit = Double(values[index(row, i)]) * inverse
-        gradients.values[index(row, i)] = (gradients.values[index(row, i)] - unit * along) * inverse
+        let start = start(i)
+        for row in block {
+          working[start + row] = A(Double(values[start + row]) * inverses[row - block.lowerBound])
+        }
+      }
+    }
+  }
+
+  @_specialize(where A == Float)
+  @_specialize(where A == Double)
+  func pullBack<A: Element>(_ gradients: ParameterGradients, _ values: Buffer<A>, _ workers: Workers) {
+    forEachBlock(workers) { block in
+      let inverses = inverses(block, values)
+      var along = [Double](repeating: 0, count: block.count)
+      for i in 0..<length {
+        let start = start(i)
+        for row in block {
+          let at = row - block.lowerBound
+          along[at] += Double(values[start + row]) * inverses[at] * gradients.values[start + row]
+        }
+      }
+      for i in 0..<length {
+        let start = start(i)
+        for row in block {
+          let at = row - block.lowerBound, unit = Double(values[start + row]) * inverses[at]
+          gradients.values[start + row] = (gradients.values[start + row] - unit * along[at]) * inverses[at]
+        }
       }
     }
   }

@@ -6,8 +6,10 @@ import Tensors
 package final class MATFile {
   package let path: String
   private let file: OpaquePointer
+  /// Of its variables.
+  private let names: [String]
 
-  /// - Throws: `Failure.data` where it is no such file.
+  /// - Throws: `Failure.data` where it is no such file, or has no variable.
   package init(path: String) throws {
     try Self.requireWhole(path)
     // Or HDF5, which is below version 7.3, prints an account of its own of a damaged file.
@@ -15,7 +17,13 @@ package final class MATFile {
     guard let file = Mat_Open(path, Int32(MAT_ACC_RDONLY.rawValue)) else {
       throw Failure.data(path, "not a MAT file of MATLAB, or a damaged one")
     }
+    var count = 0
+    let list = Mat_GetDir(file, &count)
+    names =
+      list.map { list in (0..<count).compactMap { index in list[index].map { String(cString: $0) } }.sorted() } ?? []
     (self.path, self.file) = (path, file)
+    // Of an HDF5 file that is cut short matio opens what is there: nothing.
+    if names.isEmpty { throw Failure.data(path, "no variable in it: cut short, damaged, or no MAT file of MATLAB") }
   }
 
   deinit { Mat_Close(file) }
@@ -23,6 +31,7 @@ package final class MATFile {
   /// matio makes zeros of what is missing at the end of a version 5 file, whose elements tell their lengths.
   private static func requireWhole(_ path: String) throws {
     let file = try InputFile(path)
+    if file.size == 0 { throw Failure.data(path, "is empty") }
     guard file.size >= 128 else { return }
     func word(at offset: Int) throws -> Int {
       var word: UInt32 = 0
@@ -40,8 +49,12 @@ package final class MATFile {
   /// The variable `name`, all of it.
   /// - Throws: `Failure.data` with file and variable where there is none, or it cannot be read.
   package func variable(_ name: String) throws -> MATValue {
+    guard names.contains(name) else {
+      let known = names.prefix(8).map { Printable.line($0, limit: 40) }.joined(separator: ", ")
+      throw Failure.data(path, "no variable \"\(name)\" in it, but \(known)\(names.count > 8 ? ", …" : "")")
+    }
     guard let variable = Mat_VarRead(file, name) else {
-      throw Failure.data(path, "no variable \"\(name)\" in it, or a damaged one")
+      throw Failure.data(path, "its variable \"\(name)\" is damaged")
     }
     return MATValue(MATStorage(variable), variable, "\(path), \(name)")
   }
@@ -75,7 +88,7 @@ package struct MATValue {
     return cell.pointee.data == nil || value.count == 0 ? nil : value
   }
 
-  /// - Throws: `Failure.data` where this has other elements than real numbers of 8 to 32 bits or doubles.
+  /// - Throws: `Failure.data` where this has other elements than real numbers.
   package func numbers() throws -> [Double] {
     switch variable.pointee.class_type {
     case MAT_C_DOUBLE: try elements(of: Double.self)
@@ -86,6 +99,8 @@ package struct MATValue {
     case MAT_C_UINT16: try elements(of: UInt16.self).map(Double.init)
     case MAT_C_INT32: try elements(of: Int32.self).map(Double.init)
     case MAT_C_UINT32: try elements(of: UInt32.self).map(Double.init)
+    case MAT_C_INT64: try elements(of: Int64.self).map(Double.init)
+    case MAT_C_UINT64: try elements(of: UInt64.self).map(Double.init)
     default: throw failure("expected numbers")
     }
   }

@@ -16,21 +16,25 @@ struct DataCommand: ParsableCommand {
       abstract: "Say what a data set was read as, its counts beside the published ones, and what is wrong with it.",
       discussion: "Exits with 65 where images are missing or damaged, or nothing can be evaluated.")
 
-    @Option(name: .long, help: "The data set's folder or CSV file.") var data: String
+    @OptionGroup var data: DataOptions
     @Flag(name: .long, help: "Do not decode the images, only look whether they are there.") var quick = false
     @OptionGroup var options: ConfigurationOptions
 
     func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
       try communicator.onRank0 {
-        let dataset = try ReIDDataset.open(at: data, options.resolve().data.reading)
-        print("\(dataset.root): \(dataset.name)")
-        printCounts(dataset)
-        for warning in dataset.warnings { print("warning: \(warning)") }
-        _ = try dataset.survey { watchdog?.beat() }
-        for remark in try dataset.check() { print("warning: \(remark)") }
-        if !dataset.hasTest { print("nothing to test on: a run is not evaluated") }
-        if !quick { try decode(dataset, watchdog) }
+        let reading = try options.resolve().data.reading
+        for path in data.paths { try check(try ReIDDataset.open(at: path, reading), watchdog) }
       }
+    }
+
+    private func check(_ dataset: ReIDDataset, _ watchdog: Watchdog?) throws {
+      print("\(dataset.root): \(dataset.name)")
+      printCounts(dataset)
+      for warning in dataset.warnings { print("warning: \(warning)") }
+      _ = try dataset.survey { watchdog?.beat() }
+      for remark in try dataset.check() { print("warning: \(remark)") }
+      if !dataset.hasTest { print("nothing to test on: a run is not evaluated") }
+      if !quick { try decode(dataset, watchdog) }
     }
 
     private func printCounts(_ dataset: ReIDDataset) {
@@ -69,7 +73,7 @@ struct DataCommand: ParsableCommand {
       if found.count > 20 { print("and \(found.count - 20) more") }
       if let first = found.first {
         throw Failure.data(
-          data, "\(found.count) of \(paths.count) images cannot be decoded, the first is \(first.value)")
+          dataset.root, "\(found.count) of \(paths.count) images cannot be decoded, the first is \(first.value)")
       }
       print("all \(paths.count) images can be decoded")
     }

@@ -16,7 +16,11 @@ struct Robustness: RankCommand {
       + "A float16 checkpoint is measured in float32.")
 
   @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
-  @Option(name: .long, help: "The data set's folder: that of the training.") var data: String
+  @Option(
+    name: .long, parsing: .singleValue,
+    help: ArgumentHelp(
+      "The data set's folder or CSV file: that of the training, or several as there.", valueName: "path"))
+  var data: [String]
   @Option(name: .long, help: "Where to perturb: input, 1, 2, 3, 4, separated by commas.") var at = "1,2"
   @Option(name: .long, help: "Lengths of the perturbations, as shares of the feature's, separated by commas.")
   var sizes = "0.001,0.01,0.1"
@@ -25,6 +29,7 @@ struct Robustness: RankCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
+    try DataOptions.check("--data", data)
     guard batches > 0 else { throw ValidationError("--batches must be 1 or more") }
     guard !places.isEmpty, !places.contains(nil) else {
       throw ValidationError("--at is \(at); it must be one or more of input, 1, 2, 3, 4")
@@ -42,25 +47,27 @@ struct Robustness: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     let destination = json.map { Destination("--json", $0) }
-    try communicator.onRank0 { try destination?.requireFile(besides: [data, options.config]) }
-    let (job, (dataset, classes)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+    try communicator.onRank0 { try destination?.requireFile(besides: data + [options.config]) }
+    let (job, (samples, classes, warnings)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, saved, agreement in
-      let dataset = try ReIDDataset.open(at: data, configuration.data.reading)
-      try dataset.require(.train)
-      try destination?.requireOther(than: dataset.paths)
-      let classes = Sample.classes(of: dataset.train)
+      let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
+      for dataset in sets {
+        try dataset.require(.train)
+        try destination?.requireOther(than: dataset.paths)
+      }
+      let samples = RunData(sets).train, classes = Sample.classes(of: samples)
       try saved.requireIdentities(classes)
-      try agreement.add(dataset, [.train], watchdog)
-      return (dataset, classes)
+      for dataset in sets { try agreement.add(dataset, [.train], watchdog) }
+      return (samples, classes, sets.flatMap(\.warnings))
     }
     let (saved, configuration, machine) = (job.checkpoint, job.configuration, job.machine)
-    if communicator.isCoordinator { for warning in dataset.warnings { job.log.warning(warning) } }
+    if communicator.isCoordinator { for warning in warnings { job.log.warning(warning) } }
     func measure<E: Element>(_: E.Type) throws {
       let (network, parameters) = try communicator.agree { try saved.network(E.self) }
       let probe = RobustnessProbe(
         network, parameters, places: Array(Set(places.map { $0! })), sizes: lengths.map { $0! }, configuration,
         machine.context(E.self, configuration))
-      let result = try probe.run(dataset.train, classes: classes, batches: batches)
+      let result = try probe.run(samples, classes: classes, batches: batches)
       try communicator.onRank0 {
         report(result)
         if let json { try write(result, to: json) }

@@ -61,7 +61,8 @@ struct Score: RankCommand {
       try log.requireDelivered()
       if let json {
         let reRanked = scores[.reRanked]
-        try MetricsFile.write(scores, reRanked ?? scores.plain, plain: reRanked == nil ? nil : scores.plain, to: json)
+        let metrics = MetricsFile(scores, reRanked ?? scores.plain, plain: reRanked == nil ? nil : scores.plain)
+        try MetricsFile.write([("features", metrics)], to: json)
       }
     }
   }

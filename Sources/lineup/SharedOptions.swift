@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collectives
 import Foundation
+import Storage
 import Tensors
 import Training
 
@@ -49,6 +50,25 @@ struct ConfigurationOptions: ParsableArguments {
         throw Failure.usage("\(other.key) is \(other.new) here, \(other.old) on rank 0")
       }
       return theirs
+    }
+  }
+}
+
+/// `--data` of the commands that look at data sets as a whole.
+struct DataOptions: ParsableArguments {
+  @Option(
+    name: .customLong("data"), parsing: .singleValue,
+    help: ArgumentHelp("The data set's folder or CSV file; several for each in turn.", valueName: "path"))
+  var paths: [String]
+
+  func validate() throws { try Self.check("--data", paths) }
+
+  /// - Throws: `ValidationError` for a path that is empty, or the same data set twice.
+  static func check(_ option: String, _ paths: [String]) throws {
+    if paths.contains("") { throw ValidationError("\(option): the path of a data set is missing") }
+    let places = paths.map { FileIdentity($0) }
+    if let twice = places.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
+      throw ValidationError("\(option) \(paths[twice]): is given twice")
     }
   }
 }

@@ -39,10 +39,8 @@ struct Train: RankCommand {
     if let folder = FileIdentity(output), (data + test).contains(where: { FileIdentity($0) == folder }) {
       throw ValidationError("--output \(output): is the data; a run needs a folder of its own")
     }
-    let places = data.map { FileIdentity($0) }
-    if let twice = places.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
-      throw ValidationError("--data \(data[twice]): is given twice")
-    }
+    try DataOptions.check("--data", data)
+    try DataOptions.check("--test", test)
     guard [resume, resumeFrom != nil, restart].count(where: { $0 }) <= 1 else {
       throw ValidationError("--resume, --resume-from and --restart exclude one another")
     }

@@ -1,4 +1,5 @@
 import Dataset
+import Foundation
 import Tensors
 import TestSupport
 import Testing
@@ -60,6 +61,17 @@ import Testing
         failure { _ = try ReIDDataset.open(at: folder) }.message
           == "\(folder)/info/tracks_test_info.mat, track_test_info: row 3: frames 5 to 7, but test_name.txt has 6 names"
       )
+      func test(_ rows: [[Int32]]) throws -> String {
+        try write(folder + "/info/tracks_test_info.mat", [("track_test_info", table(rows))])
+        return failure { _ = try ReIDDataset.open(at: folder) }.message
+      }
+      #expect(
+        try test([[3, 4, 8, 1], [5, 6, 9, 2]])
+          == "\(folder)/info/tracks_test_info.mat, track_test_info: row 2: identity 9 and camera 2, but line 5 of "
+          + "test_name.txt is \"0008C2T0001F001.jpg\", expected as 0001C1T0001F001.jpg")
+      #expect(
+        try test([[3, 4, 8, 1], [4, 4, 8, 1]])
+          == "\(folder)/info/tracks_test_info.mat, track_test_info: row 2: frame 4 is one of row 1, too")
       try write(folder + "/info/tracks_test_info.mat", [("track_test_info", table([[1, 1, 3]]))])
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message.contains("[1, 3] elements, expected rows of first"))
@@ -67,7 +79,10 @@ import Testing
   }
 
   /// Two camera pairs of two persons, pictures 1, 2 and 6 of each.
-  private func cuhk03(_ folder: String, names: [String]) throws {
+  private func cuhk03(
+    _ folder: String, names: [String], train: [Double] = [1, 2], query: [Double] = [3], labels: [Double]? = nil,
+    cameras: [Double]? = nil
+  ) throws {
     func picture(_ pair: Int, _ person: Int, _ number: Int) -> MATWriter.Value? {
       guard [1, 2, 6].contains(number) else { return nil }
       let (height, width) = (3, 2)
@@ -82,13 +97,14 @@ import Testing
     }
     try write(folder + "/cuhk-03.mat", isHDF5: true, [("detected", .cells(pairs, [2, 1]))])
     let identities = names.map { Double(Int($0.split(separator: "_")[1].prefix(3))!) + ($0.hasPrefix("2") ? 2 : 0) }
-    let cameras = names.map { $0.contains("_06") ? 2.0 : 1.0 }
+    let views = names.map { $0.contains("_06") ? 2.0 : 1.0 }
     try write(
       folder + "/config_detected.mat",
       [
         ("filelist", .cells(names.map { .text($0) }, [names.count, 1])),
-        ("labels", .doubles(identities, [names.count, 1])), ("camId", .doubles(cameras, [names.count, 1])),
-        ("train_idx", .doubles([1, 2], [2, 1])), ("query_idx", .doubles([3], [1, 1])),
+        ("labels", .doubles(labels ?? identities, [names.count, 1])),
+        ("camId", .doubles(cameras ?? views, [names.count, 1])),
+        ("train_idx", .doubles(train, [train.count, 1])), ("query_idx", .doubles(query, [query.count, 1])),
         ("gallery_idx", .doubles([4], [1, 1])),
       ])
   }
@@ -111,7 +127,44 @@ import Testing
       let expected = (0..<18).map { $0 }
       #expect(values == expected)
       #expect(
-        failure { _ = try unpack() }.message.hasPrefix("\(folder)/out/bounding_box_train: has files in it already"))
+        failure { _ = try unpack() }.message.hasPrefix("\(folder)/out: has files in it already, such as bounding_box_t")
+      )
+    }
+  }
+
+  /// A protocol that contradicts itself, of which nothing is unpacked.
+  @Test func cuhk03ProtocolsThatDoNotFitAreNamed() throws {
+    let names = ["1_001_1_01.png", "1_001_1_02.png", "2_002_1_02.png", "2_002_2_06.png"]
+    try withFolder { folder in
+      func found() -> String {
+        let message = failure {
+          _ = try CUHK03.unpack(
+            pictures: folder + "/cuhk-03.mat", protocol: folder + "/config_detected.mat", to: folder + "/out")
+        }.message
+        #expect(!FileManager.default.fileExists(atPath: folder + "/out"))
+        return String(message.dropFirst(folder.count + 1))
+      }
+      try cuhk03(folder, names: names, train: [1, 9])
+      #expect(found() == "config_detected.mat, train_idx: 9 is none of the 4 pictures")
+      try cuhk03(folder, names: names, train: [1, 1])
+      #expect(found() == "config_detected.mat, train_idx: picture 1 is in train_idx already")
+      try cuhk03(folder, names: names, query: [2])
+      #expect(found() == "config_detected.mat, query_idx: picture 2 is in train_idx already")
+      try cuhk03(folder, names: names, query: [])
+      #expect(found() == "config_detected.mat, query_idx: no picture in it")
+      try cuhk03(folder, names: names, labels: [1, 0, 2, 2])
+      #expect(found() == "config_detected.mat, labels: picture 2 has identity 0")
+      try cuhk03(folder, names: names, cameras: [1, 1, -1, 2])
+      #expect(found() == "config_detected.mat, camId: picture 3 has camera -1")
+      try cuhk03(folder, names: [names[0], names[1], names[0], names[3]])
+      #expect(found() == "config_detected.mat, filelist: names 1 and 3 are the same")
+      try cuhk03(folder, names: names)
+      #expect(
+        failure {
+          _ = try CUHK03.unpack(
+            pictures: folder + "/cuhk-03.mat", protocol: folder + "/cuhk-03.mat", to: folder + "/out")
+        }.message
+          == "\(folder)/cuhk-03.mat: the name does not tell whether it is for \"detected\" or \"labeled\" pictures")
     }
   }
 

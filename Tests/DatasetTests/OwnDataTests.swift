@@ -146,7 +146,8 @@ import Testing
       #expect(
         failure { _ = try nothing.check() }.message
           == "\(folder)/own.csv: 2 of 2 queries have no image of their identity by another camera in the gallery, such as "
-          + "\(folder)/b.jpg (identity 2, camera 1): nothing can be evaluated")
+          + "\(folder)/b.jpg (identity 2, camera 1): nothing can be evaluated (all are by one camera; without any, each image "
+          + "counts as its own)")
     }
   }
 
@@ -204,7 +205,89 @@ import Testing
       #expect(query[0] != nil && query[0] == query[1])
       #expect(Set(query + gallery).count == 4)
       #expect(gallery[2] == nil)
-      #expect(data.units(.query).name == "tracks" && data.units(.gallery).name == "images")
+      #expect(data.units(.query) == (1, "tracks") && data.units(.gallery) == (3, "tracks and single images"))
+      #expect(data.units(.train) == (1, "images"))
+      #expect(
+        data.warnings == [
+          "column tracklet: 1 of its names, such as x, stand for several identities or cameras; each is a track of its own",
+          "column tracklet: empty for 2 images, which are single ones",
+        ])
+    }
+  }
+
+  /// A track was filmed by one camera, which is nobody else's where the file has no cameras; a random split takes all of it.
+  @Test func tracksStayWholeWithoutCamerasAndSplit() throws {
+    try withFolder { folder in
+      var rows: [String] = []
+      for person in 1...8 {
+        for frame in 1...9 {
+          try touch(folder, "\(person)-\(frame).jpg")
+          rows.append("\(person)-\(frame).jpg,\(person),\((frame - 1) / 3)")
+        }
+      }
+      let data = try open(folder, ["path,identity,track"] + rows)
+      #expect(counts(data) == [36, 12, 24])
+      #expect(data.units(.query) == (4, "tracks") && data.units(.gallery) == (8, "tracks"))
+      let all = data.train + data.query + data.gallery
+      let cameras = Dictionary(grouping: all, by: \.track).values.map { Set($0.map(\.camera)) }
+      #expect(cameras.count == 24 && cameras.allSatisfy { $0.count == 1 } && Set(all.map(\.camera)).count == 24)
+      #expect(try data.check().isEmpty)
+      #expect(
+        data.warnings == [
+          "column track: 3 of its names, such as 0, stand for several identities or cameras; each is a track of its own"
+        ])
+    }
+  }
+
+  @Test func cutTracksAreCounted() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+      func rows(_ second: String) -> [String] {
+        ["path,identity,camera,split,track", "a.jpg,1,1,query,x", "b.jpg,1,1,\(second),x", "c.jpg,1,2,gallery,y"]
+      }
+      #expect(
+        try open(folder, rows("gallery")).check() == [
+          "1 of 1 tracks that are searched for have frames in the gallery, too, such as that of \(folder)/a.jpg"
+        ])
+      #expect(try open(folder, rows("query")).check().isEmpty)
+    }
+  }
+
+  /// Two data sets below one folder: neither is taken without a word.
+  @Test func severalDataSetsInAFolderAreNamed() throws {
+    try withFolder { folder in
+      for place in ["detected", "labeled"] {
+        try touch(
+          folder + "/" + place, "bounding_box_train/0001_c2_1.jpg", "query/0002_c1_1.jpg",
+          "bounding_box_test/0002_c2_1.png")
+      }
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message
+          == "\(folder): holds several data sets, \(folder)/detected, \(folder)/labeled: name one of them")
+      #expect(try ReIDDataset.open(at: folder + "/labeled").root == folder + "/labeled")
+    }
+  }
+
+  /// An image of the data set is no distractor, by whatever path.
+  @Test func distractorsAreOthersThanTheDataSets() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg", "one/x.jpg", "two/y.jpg", "empty/y.txt")
+      try put("path,identity,camera,split\na.jpg,1,1,query\nb.jpg,1,2,gallery\n", folder + "/own.csv")
+      var reading = DatasetReading()
+      func found(_ folders: String...) -> String {
+        reading.distractors = folders.map { $0.isEmpty ? "" : folder + "/" + $0 }
+        return failure { _ = try ReIDDataset.open(at: folder + "/own.csv", reading) }.message
+      }
+      reading.distractors = [folder + "/one", folder + "/two"]
+      #expect(try ReIDDataset.open(at: folder + "/own.csv", reading).gallery.map(\.identity) == [1, 2, 2])
+      #expect(found("one", "one") == "data.distractors, \(folder)/one/x.jpg: comes twice")
+      #expect(found("empty") == "data.distractors: \(folder)/empty: no image (*.jpg, *.png) in it")
+      #expect(found("nowhere") == "data.distractors: \(folder)/nowhere: no such folder")
+      #expect(found("") == "data.distractors: the path of a folder is empty")
+      try FileManager.default.createSymbolicLink(
+        atPath: folder + "/two/z.jpg", withDestinationPath: folder + "/b.jpg")
+      #expect(
+        found("two") == "data.distractors, \(folder)/two/z.jpg: is \(folder)/b.jpg, which is there already")
     }
   }
 }

@@ -87,7 +87,7 @@ import Testing
       let used = failure { _ = try Synthesizer(identities: 4, images: 2, cameras: 2).write(to: folder) }
       #expect(used.kind == .data)
       #expect(
-        used.message == "\(folder)/query: has files in it already; a data set is written to a new folder only")
+        used.message == "\(folder): has files in it already, such as query; a data set is written to a new folder only")
       #expect(try names(folder) == ["query"])
       let few = failure { _ = try Synthesizer(identities: 3).write(to: folder + "/x") }
       #expect(few.kind == .usage && few.message == "--identities is 3, expected 4 to 9999")

@@ -35,7 +35,7 @@ import Testing
 
   @Test(arguments: TestedGemm.all) func singlePrecision(_ tested: TestedGemm) { checkSizes(Float.self, tested) }
 
-  @Test func doublePrecision() { checkSizes(Double.self, TestedGemm.double) }
+  @Test(arguments: TestedGemm.double) func doublePrecision(_ tested: TestedGemm) { checkSizes(Double.self, tested) }
 
   /// To the last bit, as sums of integers are exact: not one product of planes is missing, doubled or in a wrong place.
   /// Random shapes, rows spaced evenly or not, the runs of several rows of taps.

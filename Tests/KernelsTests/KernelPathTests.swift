@@ -30,8 +30,8 @@ import Testing
     }
   }
 
-  @Test(arguments: KernelPath.available) func doubleAlwaysTakesBlas(_ path: KernelPath) {
-    #expect(Kernels<Double>(path: path).path == .blas)
+  @Test(arguments: KernelPath.available) func wideElementsAreNotSplit(_ path: KernelPath) {
+    #expect(Kernels<Double>(path: path).path == (path == .amx ? .avx512 : path))
     #expect(Kernels<Float>(path: path).path == (path == .amx ? .avx512 : path), "two bfloat16 do not hold a float32")
     #expect(Kernels<Float>(path: path, multiplication: .bfloat16).path == path)
     #expect(Kernels<Float16>(path: path).path == path)
@@ -41,7 +41,7 @@ import Testing
     let half = Kernels<Float16>(path: path, multiplication: .bfloat16)
     #expect(half.multiplication == .bfloat16 && half.accumulating.multiplication == .exact)
     #expect(half.accumulating.path == Kernels<Float>(path: path).path)
-    #expect(Kernels<Double>(path: path).accumulating.path == .blas)
+    #expect(Kernels<Double>(path: path).accumulating.path == Kernels<Double>(path: path).path)
   }
 
   @Test(arguments: KernelPath.available) func columnsAreFilledUpToPanels(_ path: KernelPath) {

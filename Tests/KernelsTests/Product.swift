@@ -24,7 +24,9 @@ struct TestedGemm: Sendable, CustomTestStringConvertible {
     TestedGemm("emulated AMX, bfloat16", Kernels<Float>(emulatingAMX: .bfloat16)),
     TestedGemm("emulated AMX, split", Kernels<Float>(emulatingAMX: .exact)),
   ]
-  static let double = TestedGemm("blas, float64", Kernels<Double>(path: .blas))
+  static let double = KernelPath.available.filter { $0 != .amx }.map {
+    TestedGemm("\($0), float64", Kernels<Double>(path: $0))
+  }
 
   /// In the order of `emulated`; none where there are no tiles.
   static let real =

@@ -4,7 +4,8 @@ import CMatIO
 package final class MATWriter {
   /// An array in MATLAB's order, the first index the fastest.
   package indirect enum Value {
-    case doubles([Double], [Int]), int32([Int32], [Int]), bytes([UInt8], [Int]), text(String), cells([Value?], [Int])
+    case doubles([Double], [Int]), int32([Int32], [Int]), int64([Int64], [Int]), bytes([UInt8], [Int]), text(String),
+      cells([Value?], [Int])
   }
 
   private let file: OpaquePointer
@@ -35,6 +36,7 @@ package final class MATWriter {
     switch value {
     case .doubles(let values, let shape): return made(MAT_C_DOUBLE, MAT_T_DOUBLE, values, shape)
     case .int32(let values, let shape): return made(MAT_C_INT32, MAT_T_INT32, values, shape)
+    case .int64(let values, let shape): return made(MAT_C_INT64, MAT_T_INT64, values, shape)
     case .bytes(let values, let shape): return made(MAT_C_UINT8, MAT_T_UINT8, values, shape)
     case .text(let text): return made(MAT_C_CHAR, MAT_T_UINT8, Array(text.utf8), [1, text.utf8.count])
     case .cells(let cells, let shape):

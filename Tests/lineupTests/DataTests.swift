@@ -74,6 +74,40 @@ extension CommandTests {
       #expect(nothing.code == 65 && nothing.complaints.count == 1)
       let twice = try Command.run(["train", "--data", data, "--data", data + "/", "--output", scratch("run")])
       #expect(twice.code == 64 && twice.complaints[0].contains("is given twice"))
+      for command in [["data", "check"], ["evaluate", "--checkpoint", "c"], ["robustness", "--checkpoint", "c"]] {
+        let empty = try Command.run(command + ["--data", ""])
+        #expect(empty.code == 64 && empty.errors.contains("--data: the path of a data set is missing"), "\(command)")
+      }
+      try "text".write(toFile: scratch("file"), atomically: false, encoding: .utf8)
+      let output = try Command.run(
+        ["data", "cuhk03", "--mat", scratch("file"), "--protocol", data, "--output", scratch("file")])
+      #expect(output.code == 64 && output.complaints[0].contains("--output \(scratch("file")): is no folder"))
+    }
+
+    /// None of several is passed over: each has its counts, its result and its object.
+    @Test func everyDataSetIsLookedAt() throws {
+      let a = try scratch.dataset("a"), b = try scratch.dataset("b", identities: 12)
+      let checked = try Command.succeed(["data", "check", "--data", a, "--data", b])
+      #expect(checked.output.contains("\(a): Market") && checked.output.contains("\(b): Market"))
+      try Command.succeed(
+        ["train", "--data", a, "--data", b, "--output", scratch("run")] + Tiny.training
+          + Tiny.settings("schedule.maxSteps=1"))
+      let command = ["evaluate", "--checkpoint", scratch("run")], json = ["--json", scratch("all.json")]
+      let both = try Command.succeed(command + ["--data", a, "--data", b] + json)
+      #expect(both.output.contains("** Results of a **") && both.output.contains("** Results of b **"))
+      try Command.succeed(command + ["--data", b, "--json", scratch("b.json")])
+      func object(_ name: String) throws -> [String: Any] {
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: scratch(name)))
+        return try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+      }
+      let all = try object("all.json"), alone = try object("b.json")
+      #expect(Set(all.keys) == ["a", "b"])
+      #expect((all["b"] as? [String: Any])?["mAP"] as? Double == alone["mAP"] as? Double && alone["mAP"] != nil)
+      // The classes of the training are those of both.
+      try Command.succeed(
+        ["robustness", "--checkpoint", scratch("run"), "--data", a, "--data", b, "--batches", "1"])
+      let half = try Command.run(["robustness", "--checkpoint", scratch("run"), "--data", a])
+      #expect(half.code == 65, "\(half.errors)")
     }
   }
 }

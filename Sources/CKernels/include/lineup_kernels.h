@@ -164,11 +164,15 @@ typedef struct {
 enum lineup_instructions lineup_best_instructions(void);
 // Whether AVX-512 has dot products of bfloat16 (AVX512_BF16).
 int lineup_has_bfloat16_dots(void);
+// Whether they multiply more than FMAs of float32 do.
+int lineup_has_fast_bfloat16_dots(void);
 // The elementwise kernels of a precision.
 const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision, enum lineup_instructions);
 // The SIMD GEMM of an instruction set for float32 accumulators, or NULL; `bfloat16`: one that multiplies operands rounded
 // to bfloat16 faster, where there is one.
 const lineup_gemm *lineup_simd_gemm(enum lineup_instructions, int bfloat16);
+// The one for float64, or NULL.
+const lineup_gemm *lineup_simd_double_gemm(enum lineup_instructions);
 // The GEMM of AMX on tiles in plain C, for any CPU: what the one on real tiles is checked against. Split or bfloat16.
 const lineup_gemm *lineup_emulated_amx_gemm(enum lineup_operand_format);
 // The OpenBLAS GEMM, float32 or float64 accumulators. Keeps OpenBLAS to one thread.

@@ -165,7 +165,8 @@ extension ConfigurationSection {
           "What such a rectangle is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
         .part(
           "data.mixUp", MixUp.self,
-          "What a training image is mixed with at last: " + meanings(MixUp.Kind.self, \.meaning) + "."),
+          "What a training image is mixed with at last: " + meanings(MixUp.Kind.self, \.meaning)
+            + ". No other loss takes mixed images: that of the method's own head goes by `losses.triplet.weight=0`."),
         .choice(
           "data.damaged", Configuration.Data.Damaged.self,
           "What a training image that cannot be decoded leads to: `skip` leaves it out and counts it, `fail` ends the run."

@@ -29,6 +29,7 @@ package struct Destination {
   /// For a folder that is made, or filled where it is there.
   package func requireFolder() throws {
     if path.isEmpty { throw Failure.usage(option, "the path of a folder is missing") }
+    if FileIdentity(path) != nil && !InputFile.isFolder(path) { throw refusal("is no folder") }
     let (folder, name) = place
     if Self.isOfCheckpoint(path) || Self.isOfCheckpoint(folder) || RunFolder.isRun(folder) && name == "checkpoints" {
       throw refusal("is a run's own")
