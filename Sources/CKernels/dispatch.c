@@ -7,6 +7,7 @@ extern const lineup_elementwise *const lineup_elementwise_avx2[3], *const lineup
     *const lineup_elementwise_avx512_bf16[3];
 extern const lineup_gemm lineup_avx2_gemm, lineup_avx512_gemm, lineup_dots_gemm, lineup_avx2_double_gemm,
     lineup_avx512_double_gemm;
+extern const lineup_winograd lineup_avx2_winograd, lineup_avx512_winograd;
 const lineup_gemm *lineup_amx_gemm(enum lineup_operand_format);
 int lineup_has_amx(void);
 #endif
@@ -71,6 +72,14 @@ const lineup_gemm *lineup_simd_double_gemm(enum lineup_instructions instructions
 #if defined(__x86_64__)
   if (instructions >= LINEUP_AVX512) return &lineup_avx512_double_gemm;
   if (instructions == LINEUP_AVX2) return &lineup_avx2_double_gemm;
+#endif
+  return 0;
+}
+
+const lineup_winograd *lineup_winograd_kernels(enum lineup_instructions instructions) {
+#if defined(__x86_64__)
+  if (instructions >= LINEUP_AVX512) return &lineup_avx512_winograd;
+  if (instructions == LINEUP_AVX2) return &lineup_avx2_winograd;
 #endif
   return 0;
 }

@@ -23,6 +23,8 @@ package final class Convolution<E: Element>: LinearMap {
   /// The working weights, packed once a step: for `forward`, and for each residue class of pixels of `backwardData`.
   private var forwardPanels: Buffer<UInt8>?
   private var backwardPanels: [(class: ResidueClass, panels: Buffer<UInt8>?)] = []
+  /// The same where Winograd filters: transformed, [ξ][panel][row][width].
+  private var forwardTiles: Buffer<Float>?, backwardTiles: Buffer<Float>?
 
   package init(
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
@@ -53,6 +55,7 @@ package final class Convolution<E: Element>: LinearMap {
   /// Bytes of the packed working weights, after `pack`.
   package var packedBytes: Int {
     (forwardPanels?.bytes ?? 0) + backwardPanels.reduce(0) { $0 + ($1.panels?.bytes ?? 0) }
+      + (forwardTiles?.bytes ?? 0) + (backwardTiles?.bytes ?? 0)
   }
 
   private var window: Window { Window(rows: kernel, columns: kernel, stride: stride, top: -padding, left: -padding) }
@@ -62,6 +65,11 @@ package final class Convolution<E: Element>: LinearMap {
   package func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>) {
     let gemm = context.kernels.gemm, window = window
     let w = values.pointer + weight.range.lowerBound
+    if let winograd = winograd(context) {
+      forwardTiles = transformed(w, winograd, isFlipped: false, into: forwardTiles, context)
+      if backward { backwardTiles = transformed(w, winograd, isFlipped: true, into: backwardTiles, context) }
+      return
+    }
     let rows = window.panelRows(gemm, inputChannels), run = window.columns * inputChannels
     let panels = forwardPanels ?? Buffer(count: gemm.panelBytes(columns: outputChannels, rows: rows))
     forwardPanels = panels
@@ -81,7 +89,45 @@ package final class Convolution<E: Element>: LinearMap {
 
   /// Masters read, panels written.
   private func countPacking(_ panels: Buffer<UInt8>, _ context: Context<E>) {
-    context.workers.work.move(.weights, weight.count * MemoryLayout<E.Accumulator>.size + panels.bytes)
+    countPacking(bytes: panels.bytes, context)
+  }
+
+  private func countPacking(bytes: Int, _ context: Context<E>) {
+    context.workers.work.move(.weights, weight.count * MemoryLayout<E.Accumulator>.size + bytes)
+  }
+
+  /// What filters this convolution, where Winograd does: the shape of its taps decides, never that of a batch.
+  private func winograd(_ context: Context<E>) -> Winograd? {
+    kernel == 3 && stride == 1 && padding == 1 ? context.kernels.winograd : nil
+  }
+
+  /// The working weights in Winograd's panels: rows are input channels and columns output channels; of the data gradient,
+  /// whose taps are flipped, the other way round.
+  private func transformed(
+    _ w: UnsafeMutablePointer<E.Accumulator>, _ winograd: Winograd, isFlipped: Bool, into tiles: Buffer<Float>?,
+    _ context: Context<E>
+  ) -> Buffer<Float> {
+    let gemm = winograd.gemm, taps = kernel * kernel
+    let (rows, columns) = isFlipped ? (outputChannels, inputChannels) : (inputChannels, outputChannels)
+    let width = gemm.panelWidth(columns: columns), panel = rows * width, plane = gemm.padded(columns: columns) * rows
+    let tiles = tiles ?? Buffer(count: Winograd.products * plane)
+    countPacking(bytes: tiles.bytes, context)
+    context.workers.reserveScratch(bytes: taps * panel * MemoryLayout<Float>.size)
+    context.workers.parallelFor((columns + width - 1) / width) { index, worker in
+      let packed = context.workers.scratch(worker).assumingMemoryBound(to: Float.self), first = index * width
+      for tap in 0..<taps {
+        let from =
+          isFlipped
+          ? w + ((taps - 1 - tap) * self.inputChannels + first) * self.outputChannels
+          : w + tap * self.inputChannels * self.outputChannels + first
+        gemm.pack(
+          from, rows, min(width, columns - first), rowStride: isFlipped ? 1 : self.outputChannels,
+          columnStride: isFlipped ? self.outputChannels : 1, width: width, panelRows: rows, row: 0,
+          into: packed + tap * panel)
+      }
+      winograd.transformWeights(packed, tap: panel, count: panel, into: tiles.pointer + index * panel, plane: plane)
+    }
+    return tiles
   }
 
   private func packBackward(_ w: UnsafeMutablePointer<E.Accumulator>, _ context: Context<E>) {
@@ -130,7 +176,7 @@ package final class Convolution<E: Element>: LinearMap {
 
   private func record(_ pass: Work.Pass, _ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     context.workers.work.move(.activations, x.bytes + epilogue.bytes)
-    context.workers.work.move(.weights, forwardPanels?.bytes ?? 0)
+    context.workers.work.move(.weights, forwardPanels?.bytes ?? forwardTiles?.bytes ?? 0)
     return record(pass, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
   }
 
@@ -143,10 +189,25 @@ package final class Convolution<E: Element>: LinearMap {
   private func multiply(_ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
     let out = epilogue.out.shape
+    if let winograd = winograd(context) { return filter(x, winograd, forwardTiles, epilogue, context) }
     return withExtendedLifetime((x, epilogue)) {
       let pass = pass(
         x, window, rows: out.height, columns: out.width, channels: outputChannels, forwardPanels, epilogue, Placement(),
         context)
+      let (partial, bands) = pass.run(context.workers)
+      return epilogue.sums(partial, parts: bands)
+    }
+  }
+
+  /// A forward pass or a data gradient as Winograd has it.
+  private func filter(
+    _ x: Operand<E>, _ winograd: Winograd, _ tiles: Buffer<Float>?, _ epilogue: Epilogue<E>, _ context: Context<E>
+  ) -> Sums {
+    withExtendedLifetime((x, epilogue)) {
+      let pass = WinogradPass(
+        kernels: context.kernels, winograd: winograd, operand: x.view(.exact), input: x.shape,
+        channels: epilogue.out.shape.channels, panels: UnsafePointer(after("packing", tiles).pointer),
+        epilogue: epilogue.view, output: epilogue.out.shape, addend: epilogue.addend?.shape ?? epilogue.out.shape)
       let (partial, bands) = pass.run(context.workers)
       return epilogue.sums(partial, parts: bands)
     }
@@ -159,9 +220,17 @@ package final class Convolution<E: Element>: LinearMap {
   @discardableResult
   package func backwardData(_ yBar: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     let out = epilogue.out.shape
-    precondition(yBar.shape == outputShape(out) && !backwardPanels.isEmpty)
+    precondition(yBar.shape == outputShape(out))
     var sums: Sums?
     context.workers.work.move(.activations, epilogue.bytes)
+    if let winograd = winograd(context) {
+      context.workers.work.move(.activations, yBar.bytes)
+      context.workers.work.move(.weights, backwardTiles?.bytes ?? 0)
+      return record(.backwardData, multiplyAdds(out), context) {
+        filter(yBar, winograd, backwardTiles, epilogue, context)
+      }
+    }
+    precondition(!backwardPanels.isEmpty)
     for (residue, panels) in backwardPanels {
       let rows = (out.height - residue.row + stride - 1) / stride,
         columns = (out.width - residue.column + stride - 1) / stride
@@ -192,14 +261,16 @@ package final class Convolution<E: Element>: LinearMap {
   ) {
     precondition(x.shape.channels == inputChannels && yBar.shape == outputShape(x.shape))
     precondition(bias == nil || yBar.isPlain, "a bias gradient is summed over what is stored")
-    let kernels = context.kernels
+    let kernels = context.kernels, winograd = winograd(context)
+    let multiplication = winograd == nil ? kernels.multiplication : .exact
     let operands = [(x: x, yBar: yBar)] + (tangent.map { [$0] } ?? [])
     let pass = WeightGradientPass(
       kernels: kernels,
       terms: operands.map {
-        .init(operand: $0.x.view(kernels.multiplication), gradient: $0.yBar.view(kernels.multiplication))
+        .init(operand: $0.x.view(multiplication), gradient: $0.yBar.view(multiplication))
       }, input: x.shape, window: window, output: yBar.shape,
-      weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding)
+      weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding,
+      winograd: winograd)
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
     context.workers.work.move(.weights, pass.bytes(context.workers))
     record(.backwardWeights, operands.count * multiplyAdds(x.shape), context) {

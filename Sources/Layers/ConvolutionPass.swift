@@ -3,7 +3,7 @@ import Kernels
 import Tensors
 
 /// Which input pixels an output pixel sees: those of rows i·stride + top + t for taps t, likewise for columns.
-struct Window: Equatable {
+struct Window: Equatable, Sendable {
   var rows: Int, columns: Int, stride: Int, top: Int, left: Int
   var taps: Int { rows * columns }
 }
@@ -11,6 +11,22 @@ struct Window: Equatable {
 /// Where the outputs of a pass go: output (i, j) to pixel (i·step + row, j·step + column) of its image.
 struct Placement {
   var step = 1, row = 0, column = 0
+
+  /// The pixels that outputs and addends of rows first ..< first + height of an image stand at, row by row.
+  func write(
+    image: Int, _ first: Int, _ height: Int, columns: Int, output: Shape, addend: Shape,
+    to: UnsafeMutablePointer<UInt32>, from: UnsafeMutablePointer<UInt32>
+  ) {
+    for i in 0..<height {
+      let row = (first + i) * step + self.row
+      let addendRow = image * addend.area + row * addend.height / output.height * addend.width
+      for j in 0..<columns {
+        let column = j * step + self.column
+        to[i * columns + j] = UInt32(image * output.area + row * output.width + column)
+        from[i * columns + j] = UInt32(addendRow + column * addend.width / output.width)
+      }
+    }
+  }
 }
 
 /// A convolution of any kind as a GEMM: gather windows, multiply with packed weights, finish by an epilogue.
@@ -76,7 +92,9 @@ struct ConvolutionPass<E: Element> {
             }
           }
         }
-        place(image, first, height, scratch.to + pixels, scratch.from + pixels)
+        placement.write(
+          image: image, first, height, columns: columns, output: output, addend: addend, to: scratch.to + pixels,
+          from: scratch.from + pixels)
         counts.append(height * columns)
         pixels += height * columns
       }
@@ -111,21 +129,6 @@ struct ConvolutionPass<E: Element> {
         .init(after("packing", panels), rows: window.panelRows(gemm, depth), first: row * gemm.padded(depth: run)),
         columns: channels, depth: run, accumulates: row > 0, into: scratch.c, ld: plan.ldc, workspace: scratch.workspace
       )
-    }
-  }
-
-  /// The pixels that outputs and addends of rows first ..< first + height of an image stand at.
-  private func place(
-    _ image: Int, _ first: Int, _ height: Int, _ to: UnsafeMutablePointer<UInt32>, _ from: UnsafeMutablePointer<UInt32>
-  ) {
-    for i in 0..<height {
-      let row = (first + i) * placement.step + placement.row
-      let addendRow = image * addend.area + row * addend.height / output.height * addend.width
-      for j in 0..<columns {
-        let column = j * placement.step + placement.column
-        to[i * columns + j] = UInt32(image * output.area + row * output.width + column)
-        from[i * columns + j] = UInt32(addendRow + column * addend.width / output.width)
-      }
     }
   }
 }

@@ -24,7 +24,10 @@ struct WeightGradientPass<E: Element> {
   let weightGradient: UnsafeMutablePointer<Double>
   let rounding: Double
 
-  fileprivate var gemm: Gemm { kernels.gemm }
+  /// What filters, where Winograd does.
+  var winograd: Winograd?
+
+  fileprivate var gemm: Gemm { winograd?.gemm ?? kernels.gemm }
   private var groups: Int { (output.images + WeightGradients.groupImages - 1) / WeightGradients.groupImages }
   private var scalars: Int { window.taps * input.channels * output.channels }
 
@@ -52,14 +55,20 @@ struct WeightGradientPass<E: Element> {
     let (slices, atOnce) = atOnce(workers)
     let sums = (0..<atOnce).map { _ in arena.block(bytes: scalars * size) }
     let plan = BlockPlan(self)
-    workers.reserveScratch(bytes: plan.bytes)
+    let filter = winograd.map { WinogradGradients(self, $0, columns: (panels + slices - 1) / slices * panelWidth) }
+    workers.reserveScratch(bytes: filter?.bytes ?? plan.bytes)
     for first in stride(from: 0, to: groups, by: atOnce) {
       let count = min(atOnce, groups - first)
       workers.parallelFor(count * slices) { task, worker in
         let slice = task % slices
         let channels =
           slice * panels / slices * panelWidth..<min(output.channels, (slice + 1) * panels / slices * panelWidth)
-        sum(group: first + task / slices, channels, into: sums[task / slices].pointer, plan, workers.scratch(worker))
+        let group = first + task / slices, sum = sums[task / slices].pointer, scratch = workers.scratch(worker)
+        if let filter {
+          filter.sum(images: images(of: group), channels, into: sum, scratch)
+        } else {
+          self.sum(group: group, channels, into: sum, plan, scratch)
+        }
       }
       let piece = 1 << 15
       workers.parallelFor((scalars + piece - 1) / piece) { index, _ in
@@ -73,6 +82,10 @@ struct WeightGradientPass<E: Element> {
     }
   }
 
+  private func images(of group: Int) -> Range<Int> {
+    group * WeightGradients.groupImages..<min(output.images, (group + 1) * WeightGradients.groupImages)
+  }
+
   /// The matrix of one group of images, its columns `channels`.
   private func sum(
     group: Int, _ channels: Range<Int>, into c: UnsafeMutableRawPointer, _ plan: BlockPlan,
@@ -84,8 +97,8 @@ struct WeightGradientPass<E: Element> {
     let row = output.channels * size, run = window.columns * input.channels
     let c = c + channels.lowerBound * size
     var accumulates = false
-    let firstBand = group * WeightGradients.groupImages * plan.bandsPerImage
-    let endBand = min(output.images, (group + 1) * WeightGradients.groupImages) * plan.bandsPerImage
+    let images = images(of: group)
+    let firstBand = images.lowerBound * plan.bandsPerImage, endBand = images.upperBound * plan.bandsPerImage
     for block in stride(from: firstBand, to: endBand, by: plan.bandsPerBlock) {
       for term in terms {
         var pixels = 0

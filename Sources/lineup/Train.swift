@@ -149,7 +149,8 @@ struct Train: RankCommand {
     if data.tests.isEmpty { log.info("nothing to test on: the run is not evaluated, and no checkpoint is the best") }
     log.info(
       "\(ranks) \(ranks == 1 ? "rank" : "ranks") × \(machine.workers.count) threads, kernels \(machine.path.rawValue), "
-        + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue)")
+        + "storage \(configuration.precision.storage.rawValue), multiply \(configuration.precision.multiply.rawValue), "
+        + "3×3 convolutions \(machine.algorithm(element, configuration).rawValue)")
     let places = try communicator.hosts()
     if ranks > 1 {
       let named = Set(places).sorted().map { host in

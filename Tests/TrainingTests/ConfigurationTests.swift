@@ -357,8 +357,11 @@ import Training
       refusal("optimizer.kind={sgd: {momentum: 0, nesterov: true}}")
         == "optimizer.kind.sgd.nesterov is true; it must be false without momentum")
     #expect(refusal("precision.multiply=bfloat16", "precision.storage=float32")?.contains("float32") == true)
+    #expect(
+      refusal("precision.convolution=winograd", "precision.storage=float64")
+        == "precision.convolution is winograd; it must be direct where precision.storage is float64")
     for allowed in [
-      ["precision.multiply=bfloat16"], ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
+      ["precision.multiply=bfloat16"], ["precision.convolution=winograd"], ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
       ["model.head=baseline", "model.stages=[]"], ["sampling.images=1", "losses.triplet.weight=0"],
       ["schedule.epochs=3"], ["schedule.steps=[]"], ["evaluation.everyEpochs=0", "checkpoint.everyEpochs=0"],
     ] {

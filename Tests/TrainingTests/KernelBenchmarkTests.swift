@@ -111,6 +111,7 @@ import Training
   @Test func everythingIsMeasured() throws {
     check(try measure(Float16.self, ["precision.multiply=exact"]))
     check(try measure(Float16.self, ["precision.multiply=bfloat16"]))
+    check(try measure(Float16.self, ["precision.convolution=winograd"]))
     check(try measure(Float.self, ["precision.storage=float32"]))
   }
 

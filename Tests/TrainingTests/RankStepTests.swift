@@ -60,6 +60,7 @@ import Training
   @Test(arguments: [
     Case(), Case("msgr.lambda=0.05"),
     Case("model.sharedPyramid=false", "msgr.lambda=0.05", "msgr.at=[input,3]"),
+    Case("precision.convolution=winograd"), Case("precision.convolution=winograd", "msgr.lambda=0.05"),
     Case("model.head=baseline"), Case("optimizer.kind=sgd", "optimizer.clipNorm=0.5", "average.decay=0.9"),
     Case("optimizer.kind=amsgrad", "optimizer.clipNorm=0.5"),
   ])

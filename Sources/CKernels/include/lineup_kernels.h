@@ -160,6 +160,25 @@ typedef struct {
   size_t (*workspace)(size_t m, size_t n, size_t k);
 } lineup_gemm;
 
+// Transforms of a 3×3 convolution of stride 1 to 36 products of matrices, one for each element ξ of a tile, float32.
+enum { LINEUP_WINOGRAD_TILE = 4 };  // outputs a side
+typedef struct {
+  // v[ξ·plane + tile·ldv + channel] from pixels d[row][column][channel], `line` pixels a row; tile (i, j) begins at pixel (4i, 4j)
+  void (*input)(const float *d, size_t line, size_t tile_rows, size_t tile_columns, size_t channels, float *v, size_t plane,
+                size_t ldv);
+  // y[pixel·ldy + channel] from m[ξ·plane + tile·ldm + channel]; of the tiles rows × columns pixels are kept
+  void (*output)(const float *m, size_t plane, size_t ldm, size_t tile_rows, size_t tile_columns, size_t rows, size_t columns,
+                 size_t channels, float *y, size_t ldy);
+  // u[ξ·plane + i] from taps g[tap·`tap` + i], i < count
+  void (*weights)(const float *g, size_t tap, size_t count, float *u, size_t plane);
+  // d[ξ·plane + (channel / width)·panel + tile·width + channel % width] from rows × columns pixels y[pixel·ldy + channel] of a
+  // gradient, zeros where a tile reaches beyond them; width is a multiple of a vector
+  void (*gradients)(const float *y, size_t ldy, size_t tile_rows, size_t tile_columns, size_t rows, size_t columns,
+                    size_t channels, float *d, size_t plane, size_t panel, size_t width);
+  // taps g[tap·`tap` + row·ldg + column] of a weight gradient from s[ξ·plane + row·lds + column]
+  void (*taps)(const float *s, size_t plane, size_t lds, size_t rows, size_t columns, float *g, size_t tap, size_t ldg);
+} lineup_winograd;
+
 // The best instruction set of this CPU (and of its operating system).
 enum lineup_instructions lineup_best_instructions(void);
 // Whether AVX-512 has dot products of bfloat16 (AVX512_BF16).
@@ -173,6 +192,8 @@ const lineup_elementwise *lineup_elementwise_kernels(enum lineup_precision, enum
 const lineup_gemm *lineup_simd_gemm(enum lineup_instructions, int bfloat16);
 // The one for float64, or NULL.
 const lineup_gemm *lineup_simd_double_gemm(enum lineup_instructions);
+// Winograd's transforms, or NULL.
+const lineup_winograd *lineup_winograd_kernels(enum lineup_instructions);
 // The GEMM of AMX on tiles in plain C, for any CPU: what the one on real tiles is checked against. Split or bfloat16.
 const lineup_gemm *lineup_emulated_amx_gemm(enum lineup_operand_format);
 // The OpenBLAS GEMM, float32 or float64 accumulators. Keeps OpenBLAS to one thread.

@@ -61,6 +61,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Precision: Codable, Sendable, Equatable {
     package var storage = Tensors.Precision.float16
     package var multiply = Multiplication.exact
+    package var convolution = ConvolutionAlgorithm.direct
     package init() {}
   }
 
@@ -257,6 +258,7 @@ extension TrunkKind: Choice {}
 extension TrunkNorm: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
+extension ConvolutionAlgorithm: Choice {}
 extension IdentitySampler.Scheme: Choice {}
 extension SetSampler.Share: Choice {}
 extension DistanceMetric: Choice {}

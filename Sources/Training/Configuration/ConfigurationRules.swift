@@ -36,6 +36,9 @@ extension Configuration {
     try require(
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")
+    try require(
+      precision.convolution == .direct || precision.storage == .float16, "precision.convolution",
+      precision.convolution.rawValue, "direct where precision.storage is \(precision.storage.rawValue)")
   }
 
   private func validateHeads() throws {

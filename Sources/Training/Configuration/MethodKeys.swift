@@ -142,6 +142,10 @@ extension ConfigurationSection {
           "precision.multiply", Multiplication.self,
           "What products of float16 operands are computed in: `exact` loses nothing (on AMX, keeps 16 bits), `bfloat16` keeps 8 "
             + "bits of operands and is faster. `exact` where `precision.storage` is not float16."),
+        .choice(
+          "precision.convolution", ConvolutionAlgorithm.self,
+          "How convolutions of 3×3 taps and stride 1 are computed: `direct`, or by Winograd's minimal filtering in float32, "
+            + "with a quarter of the multiply-adds and four times the memory for their working weights. `direct` where `precision.storage` is not float16."),
       ])
   }
 

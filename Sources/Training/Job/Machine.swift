@@ -24,18 +24,30 @@ package struct Machine {
 
   /// The kernels by name, and the operands that they multiply.
   package func kernels(_ configuration: Configuration) -> String {
-    let precision = configuration.precision
     func operands<E: Element>(_: E.Type) -> String {
-      "\(Kernels<E>(path: path, multiplication: precision.multiply).gemm.operands)"
+      let kernels: Kernels<E> = kernels(configuration)
+      return "\(kernels.gemm.operands), \(algorithm(E.self, configuration))"
     }
-    return "\(path.rawValue), \(operands(precision.storage.element))"
+    return "\(path.rawValue), \(operands(configuration.precision.storage.element))"
+  }
+
+  /// The kernels that `precision` asks for.
+  package func kernels<E: Element>(_ configuration: Configuration) -> Kernels<E> {
+    let precision = configuration.precision
+    return Kernels(path: path, multiplication: precision.multiply, convolution: precision.convolution)
+  }
+
+  /// How convolutions of 3×3 taps are computed, where the path has what is asked for.
+  package func algorithm<E: Element>(_: E.Type, _ configuration: Configuration) -> ConvolutionAlgorithm {
+    let kernels: Kernels<E> = kernels(configuration)
+    return kernels.winograd == nil ? .direct : .winograd
   }
 
   /// A context with an arena of its own.
   package func context<E: Element>(_: E.Type, _ configuration: Configuration) -> Context<E> {
     Context(
       workers: workers, communicator: communicator, arena: Arena(),
-      kernels: Kernels(path: path, multiplication: configuration.precision.multiply))
+      kernels: kernels(configuration))
   }
 
   /// The same machine, computing nothing.

@@ -22,7 +22,7 @@ package struct KernelBenchmark<E: Element> {
     }
     precondition(repetitions > 0)
     (self.configuration, self.machine, self.repetitions) = (configuration, machine, repetitions)
-    kernels = Kernels(path: machine.path, multiplication: configuration.precision.multiply)
+    kernels = machine.kernels(configuration)
     convolutions = try ReIDNetwork<E>(Architecture(configuration.model, identities: 1)).convolutions(
       height: configuration.input.height, width: configuration.input.width)
     images = configuration.sampling.identities * configuration.sampling.images
