@@ -7,7 +7,9 @@ enum ImageFolder {
   /// The names of the JPEG and PNG files in `folder`, sorted. Hidden files and files of other kinds are passed over; images
   /// that cannot be read here (WebP, …) are an error rather than silently missing.
   static func names(in folder: String) throws -> [String] {
-    guard InputFile.isFolder(folder) else { throw Failure.data(folder, "no such folder") }
+    guard InputFile.isFolder(folder) else {
+      throw Failure.data(folder, FileIdentity(folder) == nil ? "no such folder" : "is a file, expected a folder")
+    }
     let all: [String]
     do {
       all = try FileManager.default.contentsOfDirectory(atPath: folder)

@@ -18,7 +18,8 @@ enum MARS {
     let testing = try tracks(
       info, "tracks_test_info.mat", "track_test_info", "test_name.txt", joinPath(root, test), training.count)
     let queries = try MATFile(path: joinPath(info, "query_IDX.mat")).variable("query_IDX")
-    let chosen = Set(try queries.integers())
+    let list = try queries.integers(), chosen = Set(list)
+    guard chosen.count == list.count else { throw queries.failure("a track is listed twice") }
     if let wrong = chosen.first(where: { !(1...testing.count).contains($0) }) {
       throw queries.failure("\(wrong) is none of the \(testing.count) tracks of the test")
     }
@@ -55,13 +56,17 @@ enum MARS {
         guard let told = FrameName(name), told == FrameName(identity: identity, camera: camera) else {
           throw value.failure(
             "row \(row + 1): identity \(identity) and camera \(camera), but line \(index + 1) of \(list) is "
-              + "\"\(Printable.line(name, limit: 60))\", expected as 0001C1T0001F001.jpg")
+              + "\"\(Printable.line(name, limit: 60))\", expected \(Self.beginning(identity, camera))…")
         }
         let path = joinPath(joinPath(folder, String(name.prefix(4))), name)
         return Sample(path: path, identity: identity, camera: camera, track: first + row)
       }
       return identity < 0 ? [] : frames
     }
+  }
+
+  private static func beginning(_ identity: Int, _ camera: Int) -> String {
+    identity < 0 ? "00-1C\(camera)T" : String(format: "%04dC%dT", identity, camera)
   }
 
   /// Identity (four characters, `00-1` is junk) and camera of a name as `0001C1T0001F001.jpg`.

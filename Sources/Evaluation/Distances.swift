@@ -16,9 +16,9 @@ import Tensors
 /// A panel of the gallery is widened anew for each block of queries, so that the gallery is never held in float64.
 package struct Distances: DistanceRows, Sendable {
   /// Queries a block: the memory of one `forEachRow` is about 8 bytes · blockRows · galleryCount.
-  static let blockRows = 128
+  static let blockRows = 256
   /// Gallery rows a panel, widened to float64 at a time.
-  static let panelRows = 512
+  static let panelRows = 128
 
   private let query: CentredFeatures
   private let gallery: CentredFeatures

@@ -98,7 +98,7 @@ package struct ReRanking: DistanceRows, Sendable {
     // 12 bytes an entry; own encodings, means by rows and by columns; the blocks of rows last put together are there
     // twice, and one that grows has up to twice its need.
     let encodings = images * 12 * (parameters.k2 == 1 ? 3 * encoding + mean : encoding + 4 * mean)
-    let blocks = threads * 8 * (Distances.blockRows * images + (Distances.blockRows + Distances.panelRows) * columns)
+    let blocks = threads * 8 * (Distances.blockRows * images + (Distances.blockRows + 2 * Distances.panelRows) * columns)
     return features + neighbours + encodings + blocks
   }
 

@@ -1,11 +1,6 @@
 import Kernels
 import Tensors
 
-package enum WeightGradients {
-  /// Images whose contributions to a weight's gradient are summed in the accumulator.
-  package static let groupImages = 4
-}
-
 /// W̄ += Σ over terms and pixels of window(x) ⊗ ȳ: the transposed GEMM, summed in the accumulator over a group of four
 /// images, in float64 and exactly (see `ParameterGradients`) over groups.
 ///
@@ -13,9 +8,8 @@ package enum WeightGradients {
 /// either. Where there are more workers than groups, they split the output channels.
 struct WeightGradientPass<E: Element> {
   let kernels: Kernels<E>
-  /// x and ȳ of a term; all have the same shapes.
-  struct Term { let operand: OperandView<E>, gradient: OperandView<E> }
-  let terms: [Term]
+  /// All have the same shapes.
+  let terms: [WeightGradients.Term<E>]
   let input: Shape
   let window: Window
   /// The shape of ȳ.
@@ -55,7 +49,11 @@ struct WeightGradientPass<E: Element> {
     let (slices, atOnce) = atOnce(workers)
     let sums = (0..<atOnce).map { _ in arena.block(bytes: scalars * size) }
     let plan = BlockPlan(self)
-    let filter = winograd.map { WinogradGradients(self, $0, columns: (panels + slices - 1) / slices * panelWidth) }
+    let filter = winograd.map {
+      WinogradGradients(
+        kernels, $0, terms, input: input, outputs: output.channels,
+        columns: (panels + slices - 1) / slices * panelWidth)
+    }
     workers.reserveScratch(bytes: filter?.bytes ?? plan.bytes)
     for first in stride(from: 0, to: groups, by: atOnce) {
       let count = min(atOnce, groups - first)

@@ -4,8 +4,12 @@ import Tensors
 /// The matrix of a group of images of a `WeightGradientPass` as Winograd has it: products of transformed tiles of x and ȳ,
 /// summed over the tiles of all images of the group, and the taps from the sums.
 struct WinogradGradients<E: Element> {
-  private let pass: WeightGradientPass<E>
+  private let kernels: Kernels<E>
   private let winograd: Winograd
+  private let terms: [WeightGradients.Term<E>]
+  /// The shape of x; that of ȳ differs in its channels.
+  private let input: Shape
+  private let outputs: Int
   private let tiling: Tiling
   /// Bands of all terms that are transformed at once.
   private let bandsAtOnce: Int
@@ -18,12 +22,18 @@ struct WinogradGradients<E: Element> {
   /// Of a worker's scratch.
   let bytes: Int
 
-  /// - Parameter columns: output channels of one call, at most.
-  init(_ pass: WeightGradientPass<E>, _ winograd: Winograd, columns: Int) {
-    (self.pass, self.winograd) = (pass, winograd)
-    tiling = Tiling(pass.input)
-    let inputs = pass.input.channels, outputs = pass.output.channels, gemm = winograd.gemm
-    let bands = pass.terms.count * WeightGradients.groupImages * tiling.bandsPerImage
+  /// - Parameters:
+  ///   - outputs: channels of ȳ.
+  ///   - columns: those of one call, at most.
+  init(
+    _ kernels: Kernels<E>, _ winograd: Winograd, _ terms: [WeightGradients.Term<E>], input: Shape, outputs: Int,
+    columns: Int
+  ) {
+    (self.kernels, self.winograd, self.terms) = (kernels, winograd, terms)
+    (self.input, self.outputs) = (input, outputs)
+    tiling = Tiling(input)
+    let inputs = input.channels, gemm = winograd.gemm
+    let bands = terms.count * WeightGradients.groupImages * tiling.bandsPerImage
     // As many tiles as the second and third cache hold, all of the group's if they do: sums are then written once.
     let most = max(1, Self.floatsAtOnce / (Winograd.products * tiling.tilesOfBand * (inputs + outputs)))
     bandsAtOnce = min(bands, most)
@@ -53,12 +63,12 @@ struct WinogradGradients<E: Element> {
     }
     let left = floats(1), right = floats(3), sums = floats(4)
     let bands = (images.lowerBound * tiling.bandsPerImage)..<(images.upperBound * tiling.bandsPerImage)
-    let all = pass.terms.indices.flatMap { term in bands.map { (term: term, band: $0) } }
+    let all = terms.indices.flatMap { term in bands.map { (term: term, band: $0) } }
     for first in stride(from: 0, to: all.count, by: bandsAtOnce) {
       let block = all[first..<min(all.count, first + bandsAtOnce)]
       var tiles = 0
       for (term, band) in block {
-        tiles += transform(pass.terms[term], band, channels, tile: tiles, floats(0), left, floats(2), right)
+        tiles += transform(terms[term], band, channels, tile: tiles, floats(0), left, floats(2), right)
       }
       multiply(
         tiles, channels, accumulates: first > 0, left, right, sums,
@@ -69,23 +79,22 @@ struct WinogradGradients<E: Element> {
 
   /// The tiles of a band, from `tile` on. Returns how many.
   private func transform(
-    _ term: WeightGradientPass<E>.Term, _ band: Int, _ channels: Range<Int>, tile: Int,
-    _ input: UnsafeMutablePointer<Float>, _ left: UnsafeMutablePointer<Float>, _ rows: UnsafeMutablePointer<Float>,
+    _ term: WeightGradients.Term<E>, _ band: Int, _ channels: Range<Int>, tile: Int,
+    _ pixels: UnsafeMutablePointer<Float>, _ left: UnsafeMutablePointer<Float>, _ rows: UnsafeMutablePointer<Float>,
     _ right: UnsafeMutablePointer<Float>
   ) -> Int {
-    let shape = pass.input, outputs = pass.output.channels
     let (image, first, height) = tiling.place(band)
     let tileRows = Winograd.tiles(height)
-    tiling.read(term.operand, winograd.gemm, shape, image: image, firstRow: first, tileRows: tileRows, into: input)
+    tiling.read(term.operand, winograd.gemm, input, image: image, firstRow: first, tileRows: tileRows, into: pixels)
     winograd.transformInputs(
-      input, line: tiling.line, rows: tileRows, columns: tiling.columns, channels: shape.channels,
-      into: left + tile * shape.channels, plane: leftPlane, ld: shape.channels)
-    pass.kernels.read(
-      term.gradient, image: image, pixel: image * shape.area + first * shape.width, height * shape.width,
+      pixels, line: tiling.line, rows: tileRows, columns: tiling.columns, channels: input.channels,
+      into: left + tile * input.channels, plane: leftPlane, ld: input.channels)
+    kernels.read(
+      term.gradient, image: image, pixel: image * input.area + first * input.width, height * input.width,
       channels: outputs, into: UnsafeMutableRawPointer(rows).assumingMemoryBound(to: E.Accumulator.self))
     winograd.transformGradients(
       rows + channels.lowerBound, ldy: outputs, rows: tileRows, columns: tiling.columns, height: height,
-      width: shape.width, channels: channels.count, into: right + tile * width, plane: rightPlane, panel: rightPanel,
+      width: input.width, channels: channels.count, into: right + tile * width, plane: rightPlane, panel: rightPanel,
       panelWidth: width)
     return tileRows * tiling.columns
   }
@@ -97,7 +106,7 @@ struct WinogradGradients<E: Element> {
     _ right: UnsafeMutablePointer<Float>, _ sums: UnsafeMutablePointer<Float>,
     _ pointers: UnsafeMutablePointer<UnsafeRawPointer?>, into taps: UnsafeMutablePointer<Float>?
   ) {
-    let inputs = pass.input.channels, outputs = pass.output.channels, isOne = taps != nil && !accumulates
+    let inputs = input.channels, isOne = taps != nil && !accumulates
     for tile in 0..<tiles { pointers[tile] = UnsafeRawPointer(left + tile * inputs) }
     for (panel, column) in stride(from: 0, to: channels.count, by: width).enumerated() {
       let sums = sums + (isOne ? 0 : panel * sumPanel)

@@ -11,7 +11,7 @@ package final class MATFile {
 
   /// - Throws: `Failure.data` where it is no such file, or has no variable.
   package init(path: String) throws {
-    try Self.requireWhole(path)
+    try Self.requireUncut(path)
     // Or HDF5, which is below version 7.3, prints an account of its own of a damaged file.
     H5Eset_auto2(0, nil, nil)
     guard let file = Mat_Open(path, Int32(MAT_ACC_RDONLY.rawValue)) else {
@@ -29,7 +29,7 @@ package final class MATFile {
   deinit { Mat_Close(file) }
 
   /// matio makes zeros of what is missing at the end of a version 5 file, whose elements tell their lengths.
-  private static func requireWhole(_ path: String) throws {
+  private static func requireUncut(_ path: String) throws {
     let file = try InputFile(path)
     if file.size == 0 { throw Failure.data(path, "is empty") }
     guard file.size >= 128 else { return }

@@ -56,6 +56,10 @@ import Testing
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message
           == "\(folder)/info/query_IDX.mat, query_IDX: 5 is none of the 4 tracks of the test")
+      try mars(folder, query: [2, 2])
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message
+          == "\(folder)/info/query_IDX.mat, query_IDX: a track is listed twice")
       try mars(folder, last: 7)
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message
@@ -68,7 +72,7 @@ import Testing
       #expect(
         try test([[3, 4, 8, 1], [5, 6, 9, 2]])
           == "\(folder)/info/tracks_test_info.mat, track_test_info: row 2: identity 9 and camera 2, but line 5 of "
-          + "test_name.txt is \"0008C2T0001F001.jpg\", expected as 0001C1T0001F001.jpg")
+          + "test_name.txt is \"0008C2T0001F001.jpg\", expected 0009C2T…")
       #expect(
         try test([[3, 4, 8, 1], [4, 4, 8, 1]])
           == "\(folder)/info/tracks_test_info.mat, track_test_info: row 2: frame 4 is one of row 1, too")
