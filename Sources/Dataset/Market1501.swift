@@ -3,7 +3,7 @@ import Storage
 import Tensors
 
 /// A data set of three folders whose files are named by identity and camera: Market-1501 and those like it (DukeMTMC-reID,
-/// Occluded-Duke, CUHK03 in its new protocol, of which `detected` comes before `labeled`).
+/// Occluded-Duke, CUHK03 in its new protocol).
 ///
 /// Market-1501 (Zheng et al., "Scalable person re-identification: a benchmark", ICCV 2015): identity −1 is junk and
 /// dropped; 0 is a distractor, which belongs in the gallery only.
