@@ -191,16 +191,11 @@ private struct ScratchPlan {
     planeBytes = (elements * gemm.elementBytes + 63) / 64 * 64 + 64
     bandBytes = gemm.planes * planeBytes
     let run = pass.window.columns * pass.input.channels
-    let sizes = [
+    let layout = ScratchLayout([
       bands * bandBytes, pixels * ldc * size, 3 * pass.channels * size,
       gemm.workspaceBytes(rows: pixels, columns: pass.channels, depth: run), pixels * 8, pixels * 4, pixels * 4,
-    ]
-    var offsets: [Int] = [], end = 0
-    for size in sizes {
-      offsets.append(end)
-      end += (size + 127) / 64 * 64
-    }
-    (self.offsets, bytes) = (offsets, end)
+    ])
+    (offsets, bytes) = (layout.offsets, layout.bytes)
   }
 
   func carve(_ base: UnsafeMutableRawPointer) -> Carved {

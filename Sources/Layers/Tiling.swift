@@ -24,7 +24,7 @@ struct Tiling {
   var tilesOfBand: Int { bandRows / Winograd.tile * columns }
   var bandPixels: Int { bandRows * width }
   /// Pixels in a row of a band's scratch.
-  var line: Int { Self.window.paddedColumns(columns * Winograd.tile) }
+  private var line: Int { Self.window.paddedColumns(columns * Winograd.tile) }
 
   /// Elements of a band's scratch.
   func scratch(channels: Int) -> Int { Self.window.paddedRows(bandRows) * line * channels }
@@ -35,25 +35,29 @@ struct Tiling {
     return (band / bandsPerImage, first, min(bandRows, height - first))
   }
 
-  /// Reads the input pixels of `tileRows` rows of tiles, with what is pending; zeros around the map.
-  func read<E: Element>(
-    _ operand: OperandView<E>, _ gemm: Gemm, _ shape: Shape, image: Int, firstRow: Int, tileRows: Int,
-    into pixels: UnsafeMutablePointer<Float>
-  ) {
+  /// Reads the input pixels of a band, with what is pending and zeros around the map, and transforms its tiles.
+  ///
+  /// - Parameters:
+  ///   - pixels: scratch.
+  ///   - tiles: [ξ][tile][channel], ξ `plane` floats apart, from the band's first tile on.
+  /// - Returns: how many tiles it has.
+  func transform<E: Element>(
+    _ operand: OperandView<E>, _ shape: Shape, band: Int, _ winograd: Winograd, by pixels: UnsafeMutablePointer<Float>,
+    into tiles: UnsafeMutablePointer<Float>, plane: Int
+  ) -> Int {
+    let (image, first, height) = place(band), rows = Winograd.tiles(height)
     Self.window.readBand(
-      operand, gemm, shape: shape, image: image, firstRow: firstRow, rows: tileRows * Winograd.tile,
+      operand, winograd.gemm, shape: shape, image: image, firstRow: first, rows: rows * Winograd.tile,
       columns: columns * Winograd.tile, into: pixels, plane: 0)
+    winograd.transformInputs(
+      pixels, line: line, rows: rows, columns: columns, channels: shape.channels, into: tiles, plane: plane,
+      ld: shape.channels)
+    return rows * columns
   }
+
+  /// Floats from one product's matrix of `count` to the next one's: a cache line behind each, so that the elements of one tile do
+  /// not all fall into one set, and a vector may read beyond the last row.
+  static func plane(_ count: Int) -> Int { count + 16 }
 
   private static let window = Window(rows: 3, columns: 3, stride: 1, top: -1, left: -1)
-
-  /// Where pieces of these sizes stand in one run of memory, a cache line and more apart, and the bytes of all.
-  static func offsets(_ sizes: [Int]) -> (offsets: [Int], bytes: Int) {
-    var offsets: [Int] = [], end = 0
-    for size in sizes {
-      offsets.append(end)
-      end += (size + 127) / 64 * 64
-    }
-    return (offsets, end)
-  }
 }

@@ -40,16 +40,16 @@ struct WinogradGradients<E: Element> {
     let tiles = bandsAtOnce * tiling.tilesOfBand
     width = gemm.panelWidth(columns: outputs)
     let panels = (columns + width - 1) / width
-    leftPlane = tiles * inputs + 16
+    leftPlane = Tiling.plane(tiles * inputs)
     rightPanel = tiles * width
-    rightPlane = panels * rightPanel + 16
-    sumPlane = inputs * width + 16
+    rightPlane = Tiling.plane(panels * rightPanel)
+    sumPlane = Tiling.plane(inputs * width)
     sumPanel = Winograd.products * sumPlane
-    let sizes = [
+    let layout = ScratchLayout([
       4 * tiling.scratch(channels: inputs), 4 * Winograd.products * leftPlane, 4 * tiling.bandPixels * outputs,
       4 * Winograd.products * rightPlane, 4 * sumPanel * (bandsAtOnce < bands ? panels : 1), tiles * 8,
-    ]
-    (offsets, bytes) = Tiling.offsets(sizes)
+    ])
+    (offsets, bytes) = (layout.offsets, layout.bytes)
   }
 
   private static var floatsAtOnce: Int { 1 << 20 }
@@ -84,19 +84,16 @@ struct WinogradGradients<E: Element> {
     _ right: UnsafeMutablePointer<Float>
   ) -> Int {
     let (image, first, height) = tiling.place(band)
-    let tileRows = Winograd.tiles(height)
-    tiling.read(term.operand, winograd.gemm, input, image: image, firstRow: first, tileRows: tileRows, into: pixels)
-    winograd.transformInputs(
-      pixels, line: tiling.line, rows: tileRows, columns: tiling.columns, channels: input.channels,
-      into: left + tile * input.channels, plane: leftPlane, ld: input.channels)
+    let tiles = tiling.transform(
+      term.operand, input, band: band, winograd, by: pixels, into: left + tile * input.channels, plane: leftPlane)
     kernels.read(
       term.gradient, image: image, pixel: image * input.area + first * input.width, height * input.width,
       channels: outputs, into: UnsafeMutableRawPointer(rows).assumingMemoryBound(to: E.Accumulator.self))
     winograd.transformGradients(
-      rows + channels.lowerBound, ldy: outputs, rows: tileRows, columns: tiling.columns, height: height,
+      rows + channels.lowerBound, ldy: outputs, rows: Winograd.tiles(height), columns: tiling.columns, height: height,
       width: input.width, channels: channels.count, into: right + tile * width, plane: rightPlane, panel: rightPanel,
       panelWidth: width)
-    return tileRows * tiling.columns
+    return tiles
   }
 
   /// Adds the products of `tiles` tiles, a panel of output channels at a time.

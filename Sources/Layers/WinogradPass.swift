@@ -35,23 +35,16 @@ struct WinogradPass<E: Element> {
       let scratch = plan.carve(workers.scratch(worker))
       let range = task * perTask..<min(bands, (task + 1) * perTask)
       var tiles = 0
-      for band in range { tiles += transform(band, tile: tiles, plan, scratch) }
+      for band in range {
+        tiles += tiling.transform(
+          operand, input, band: band, winograd, by: scratch.input, into: scratch.tiles + tiles * input.channels,
+          plane: plan.tilePlane)
+      }
       multiply(range, tiles, plan, scratch)
       var pixel = 0
       for band in range { pixel += store(band, pixel: pixel, plan, scratch, partial) }
     }
     return (partial, bands)
-  }
-
-  /// The tiles of a band, from `tile` on. Returns how many.
-  private func transform(_ band: Int, tile: Int, _ plan: WinogradPlan, _ scratch: WinogradPlan.Carved) -> Int {
-    let tiling = plan.tiling, (image, first, height) = tiling.place(band), rows = Winograd.tiles(height)
-    tiling.read(
-      operand, winograd.gemm, input, image: image, firstRow: first, tileRows: rows, into: scratch.input)
-    winograd.transformInputs(
-      scratch.input, line: tiling.line, rows: rows, columns: tiling.columns, channels: input.channels,
-      into: scratch.tiles + tile * input.channels, plane: plan.tilePlane, ld: input.channels)
-    return rows * tiling.columns
   }
 
   /// All products, a panel of output channels at a time, and the outputs from them.
@@ -122,14 +115,14 @@ private struct WinogradPlan {
     tiling = Tiling(pass.input)
     bandsAtOnce = max(1, Self.tilesAtOnce / tiling.tilesOfBand)
     let tiles = bandsAtOnce * tiling.tilesOfBand, width = pass.winograd.gemm.panelWidth(columns: pass.channels)
-    // Behind each plane a cache line, so that the elements of one tile do not all fall into one set.
-    tilePlane = tiles * pass.input.channels + 16
-    productPlane = tiles * width + 16
-    (offsets, bytes) = Tiling.offsets([
+    tilePlane = Tiling.plane(tiles * pass.input.channels)
+    productPlane = Tiling.plane(tiles * width)
+    let layout = ScratchLayout([
       4 * tiling.scratch(channels: pass.input.channels), 4 * Winograd.products * tilePlane,
       4 * Winograd.products * productPlane, 4 * bandsAtOnce * tiling.bandPixels * pass.channels, 4 * 3 * pass.channels,
       tiles * 8, tiling.bandPixels * 4, tiling.bandPixels * 4,
     ])
+    (offsets, bytes) = (layout.offsets, layout.bytes)
   }
 
   func carve(_ base: UnsafeMutableRawPointer) -> Carved {
