@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import settings as configuration
 from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
 from settings import Settings
-from trunk import Trunk, scaled
+from trunk import NonLocal, Trunk, scaled
 
 # Parameters of torchvision's ResNets without `fc`.
 TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
@@ -158,6 +158,8 @@ def initialize(model: nn.Module, seed: int) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, (nn.Linear, CosineClassifier, Centres)):
             module.reset_parameters()
+        elif isinstance(module, NonLocal):
+            nn.init.normal_(module.W[1].weight)  # at 0, where it begins, nothing inside has a gradient to compare
 
 
 def load(model: nn.Module, path: str | Path) -> None:

@@ -34,6 +34,9 @@ TRUNKS = {
     "pixel": ["model.attention=pixel"],
     "pixel, resnet18": [*SHALLOW, "model.attention=pixel"],
     "pixelChannel": ["model.attention=pixelChannel"],
+    # One inner channel alone would leave a weight of each output, whose only gradient is that of its length under a norm: none.
+    "nonLocal": ["model.attention={nonLocal: {channels: 3}}"],
+    "nonLocal, half, resnet18": [*SHALLOW, "model.attention={nonLocal: {blocks: [1, 2, 9, 0], channels: 0}}"],
     "osnet": ["model.trunk=osnet"],
     "osnet, baseline": ["model.trunk=osnet", "model.head=baseline"],
     "osnet, odd": ["model.trunk=osnet", "model.head=baseline", "model.width=0.17"],

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "model.topDown": True,
     "model.fusion": True,
     "model.lastStride": 2,
+    "model.initialization": "he",
     "input.height": 256,
     "input.width": 128,
     "losses.crossEntropy.weight": 1.0,

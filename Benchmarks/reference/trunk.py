@@ -89,6 +89,23 @@ class PixelGate(nn.Module):
         return x * torch.sigmoid(self.conv(x))
 
 
+class NonLocal(nn.Module):
+    """Wang et al., 2018, with dot products over N in place of the softmax, as AGW (Ye et al., 2022) has it; no bias before the norm."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        inner = inner or max(1, channels // 2)
+        self.theta, self.phi, self.g = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.W = nn.Sequential(nn.Conv2d(inner, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        nn.init.zeros_(self.W[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        theta, phi, g = (m(x).flatten(2) for m in (self.theta, self.phi, self.g))  # (B, inner, N)
+        attention = theta.transpose(1, 2) @ phi / theta.shape[2]  # (B, N, N)
+        y = (attention @ g.transpose(1, 2)).transpose(1, 2)
+        return x + self.W(y.unflatten(2, x.shape[2:]))
+
+
 def first_norm(channels: int, mixed: bool) -> nn.Module:
     """The norm that IBN-a is about."""
     return MixedNorm(channels) if mixed else nn.BatchNorm2d(channels)
@@ -177,13 +194,19 @@ class Trunk(nn.Module):
         self.conv1 = nn.Conv2d(3, base[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base[0])
         channels = base[0]
+        nonlocal_blocks = options.get("blocks", [0, 2, 3, 0]) if attention == "nonLocal" else [0] * 4
         for stage, (inner, count, stride) in enumerate(zip(base, blocks, strides), start=1):
             mixed = settings["model.norm"] == "ibn-a" and stage < 4
-            layers = nn.Sequential()
+            layers, behind = nn.Sequential(), nn.ModuleList()
+            others = nonlocal_blocks[stage - 1]
             for index in range(count):
                 first = stride if index == 0 else 1
                 layers.add_module(str(index), block(channels, inner, first, mixed, (attention, options)))
                 channels = block.expansion * inner
+                if index >= count - others:
+                    behind.append(NonLocal(channels, options.get("channels", 1)))
+            if len(behind):
+                setattr(self, f"NL_{stage}", behind)
             if attention in PIXEL:
                 layers.add_module("gate", PixelGate(channels, attention == "pixelChannel"))
             setattr(self, f"layer{stage}", layers)
@@ -196,6 +219,10 @@ class Trunk(nn.Module):
         y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
         maps: dict[int, Tensor] = {}
         for stage in range(1, 5):
-            y = getattr(self, f"layer{stage}")(y)
+            layers, behind = getattr(self, f"layer{stage}"), getattr(self, f"NL_{stage}", [])
+            for index, layer in enumerate(layers):
+                y = layer(y)
+                if index >= len(layers) - len(behind):
+                    y = behind[index - len(layers) + len(behind)](y)
             maps[stage] = y
         return maps

@@ -28,13 +28,13 @@ package final class Convolution<E: Element>: LinearMap {
 
   package init(
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
-    padding: Int = 0, bias: Bool = false, linear: Bool = false
+    padding: Int = 0, bias: Bool = false, linear: Bool = false, start: ParameterLayout.Start = .usual
   ) {
     geometry = Geometry(inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding)
     self.name = name
     weight = layout.add(
       name + ".weight", linear ? .linear : .convolution,
-      shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel])
+      shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel], start: start)
     self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
   }
 

@@ -41,9 +41,9 @@ package final class Norm<E: Element> {
 
     init(
       _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int,
-      isBatch: Bool, hasShift: Bool = true
+      isBatch: Bool, hasShift: Bool = true, start: ParameterLayout.Start = .usual
     ) {
-      scale = layout.add(name + ".weight", .normScale, shape: [channels])
+      scale = layout.add(name + ".weight", .normScale, shape: [channels], start: start)
       shift = hasShift ? layout.add(name + ".bias", .normShift, shape: [channels]) : nil
       running =
         isBatch
@@ -66,12 +66,13 @@ package final class Norm<E: Element> {
     )
   }
 
-  /// Batch norm.
+  /// Batch norm; `start`: what γ begins as.
   package convenience init(
     _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int,
-    hasShift: Bool = true
+    hasShift: Bool = true, start: ParameterLayout.Start = .usual
   ) {
-    let part = Part(&layout, &statistics, name, channels: channels, isBatch: true, hasShift: hasShift)
+    let part = Part(
+      &layout, &statistics, name, channels: channels, isBatch: true, hasShift: hasShift, start: start)
     self.init(name, [part], channels: channels, instanceChannels: 0)
   }
 

@@ -8,7 +8,7 @@ extension NetworkBuilder {
     let attention = architecture.attention
     let gate: (any ChannelGate<E.Accumulator>)? = accumulating { layout, _ in
       switch attention {
-      case .none, .pixel, .pixelChannel: nil
+      case .none, .pixel, .pixelChannel, .nonLocal: nil
       case .se(let options): SqueezeExcitation(&layout, name + ".se", channels: channels, options)
       case .eca(let options): ChannelConvolution(&layout, name + ".eca", channels: channels, options)
       }
@@ -20,9 +20,18 @@ extension NetworkBuilder {
   /// The layer at the end of the stage `name`, if there is one: tensors `<name>.gate.*`.
   mutating func stageLayer(_ name: String, _ channels: Int) -> (any Layer<E>)? {
     switch architecture.attention {
-    case .none, .se, .eca: nil
+    case .none, .se, .eca, .nonLocal: nil
     case .pixel: pixelGate(name + ".gate", channels, perChannel: false)
     case .pixelChannel: pixelGate(name + ".gate", channels, perChannel: true)
     }
+  }
+
+  /// The layer behind the block `block` of the `depth` blocks of a stage (1…4), if there is one: tensors `NL_<stage>.<i>.*`, as
+  /// fast-reid names them.
+  mutating func blockLayer(stage: Int, block: Int, of depth: Int, _ channels: Int) -> (any Layer<E>)? {
+    guard case .nonLocal(let options) = architecture.attention else { return nil }
+    let first = max(0, depth - options.blocks[stage - 1])
+    return block < first
+      ? nil : nonLocal("NL_\(stage).\(block - first)", channels, inner: options.inner(channels))
   }
 }

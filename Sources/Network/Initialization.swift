@@ -1,31 +1,63 @@
 import Layers
 import Tensors
 
+/// `model.initialization`: how wide the first weights of convolutions and linear layers are spread. Under batch norm it scales
+/// no output, but the smaller the weights, the larger the step that one learning rate is for them.
+package enum WeightInitialization: String, Sendable, CaseIterable {
+  case he, pytorch
+
+  package var meaning: String {
+    switch self {
+    case .he:
+      "normal with variance 2 / fan-out (He et al., 2015; torchvision's choice), classifiers with deviation 0.001"
+    case .pytorch: "uniform within ± 1/√fan-in, PyTorch's default of such layers, with variance 1 / (3 fan-in)"
+    }
+  }
+
+  /// Fills a weight of shape (outputs, inputs, taps…) with draws of `random`.
+  func fill<A: BinaryFloatingPoint>(
+    _ values: UnsafeMutablePointer<A>, of slot: ParameterLayout.Slot, _ random: inout CounterRandom
+  ) {
+    let taps = slot.shape.dropFirst(2).reduce(1, *)
+    switch self {
+    case .he:
+      let fanOut = slot.shape[0] * taps
+      let deviation = slot.name.hasSuffix("classifier.weight") ? 0.001 : (2 / Double(fanOut)).squareRoot()
+      for i in 0..<slot.count { values[i] = A(Float(deviation * random.normal())) }
+    case .pytorch:
+      let fanIn = slot.shape[1] * taps
+      let bound = 1 / Double(fanIn).squareRoot()
+      for i in 0..<slot.count { values[i] = A(Float(random.uniform(-bound, bound))) }
+    }
+  }
+}
+
 extension ReIDNetwork {
-  /// Freshly initialized parameters: convolutions and the neck's linear layer normal with variance 2 / fan-out (He et
-  /// al., 2015; torchvision's choice), the classifier normal with deviation 0.001, norms 1 and 0, biases 0, the exponents
-  /// of pools 3, running statistics 0 and 1, centres of classes normal with deviation 1.
+  /// Freshly initialized parameters: convolutions and linear layers as `weights` says, norms 1 and 0, biases 0, the
+  /// exponents of pools 3, running statistics 0 and 1, centres of classes normal with deviation 1; but for slots that
+  /// start otherwise.
   ///
   /// The bits of a tensor depend on the seed and its name alone, so networks that share a tensor start it alike.
-  package func initialized(seed: UInt64, _ workers: Workers) -> Parameters<E.Accumulator> {
+  package func initialized(_ weights: WeightInitialization = .he, seed: UInt64, _ workers: Workers)
+    -> Parameters<E.Accumulator>
+  {
     let parameters = Parameters<E.Accumulator>(layout: layout, statistics: statistics)
     workers.parallelFor(layout.slots.count) { index, _ in
       let slot = layout.slots[index]
       let values = parameters.values.pointer + slot.range.lowerBound
-      switch slot.kind {
-      case .convolution, .linear:
-        let fanOut = slot.shape[0] * slot.shape.dropFirst(2).reduce(1, *)
-        let deviation = slot.name.hasSuffix("classifier.weight") ? 0.001 : (2 / Double(fanOut)).squareRoot()
-        var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
-        for i in 0..<slot.count { values[i] = E.Accumulator(Float(deviation * random.normal())) }
-      case .centre:
-        var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
+      var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
+      switch (slot.start, slot.kind) {
+      case (.constant(let value), _):
+        for i in 0..<slot.count { values[i] = E.Accumulator(value) }
+      case (.fanIn, _): WeightInitialization.pytorch.fill(values, of: slot, &random)
+      case (.usual, .convolution), (.usual, .linear): weights.fill(values, of: slot, &random)
+      case (.usual, .centre):
         for i in 0..<slot.count { values[i] = E.Accumulator(Float(random.normal())) }
-      case .normScale:
+      case (.usual, .normScale):
         for i in 0..<slot.count { values[i] = 1 }
-      case .exponent:
+      case (.usual, .exponent):
         for i in 0..<slot.count { values[i] = E.Accumulator(GeneralizedMean<E>.initialExponent) }
-      case .bias, .normShift, .statistic, .strength: break
+      case (.usual, .bias), (.usual, .normShift), (.usual, .statistic), (.usual, .strength): break
       }
     }
     for slot in statistics.slots where slot.name.hasSuffix(".running_var") {

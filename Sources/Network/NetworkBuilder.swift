@@ -49,6 +49,13 @@ package struct NetworkBuilder<E: Element> {
     return layer
   }
 
+  /// A non-local block.
+  package mutating func nonLocal(_ name: String, _ channels: Int, inner: Int) -> NonLocal<E> {
+    let layer = NonLocal<E>(&parameters, &statistics, name, channels: channels, inner: inner)
+    maps += layer.maps.map { ($0, false) }
+    return layer
+  }
+
   /// The first norm of a block, of stage 1…4.
   package mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> Norm<E> {
     switch architecture.norm {

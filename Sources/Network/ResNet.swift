@@ -23,7 +23,7 @@ enum ResNet<E: Element> {
       let inner = architecture.channels(64 << index), outputs = isDeep ? 4 * inner : inner
       let stride = index == 0 ? 1 : index == 3 ? architecture.lastStride : 2
       stages.append(
-        (0..<depth).map { block in
+        (0..<depth).flatMap { block in
           let name = "layer\(index + 1).\(block)", stride = block == 0 ? stride : 1
           // As in torchvision, the first stage of a shallow one has no convolution in its shortcut.
           let downsample = block == 0 && (isDeep || index > 0)
@@ -37,7 +37,11 @@ enum ResNet<E: Element> {
                 stage: index + 1)
           }
           inputs = outputs
-          return .init(name: name, layer: layer, range: range)
+          let (behind, behindRange) = builder.recorded {
+            $0.blockLayer(stage: index + 1, block: block, of: depth, outputs)
+          }
+          return [Trunk<E>.Recorded(name: name, layer: layer, range: range)]
+            + (behind.map { [.init(name: name + " non-local", layer: $0, range: behindRange)] } ?? [])
         })
       channels.append(outputs)
       let (layer, range) = builder.recorded { $0.stageLayer("layer\(index + 1)", outputs) }

@@ -6,6 +6,16 @@ package struct ParameterLayout: Sendable {
     case convolution, linear, bias, normScale, normShift, centre, exponent, statistic, strength
   }
 
+  /// How the values of a tensor begin.
+  package enum Start: Sendable, Equatable {
+    /// As its kind says.
+    case usual
+    /// All with this value.
+    case constant(Double)
+    /// Uniform within ± 1/√fan-in, whatever other weights do.
+    case fanIn
+  }
+
   /// One tensor of the layout.
   package struct Slot: Sendable, Equatable {
     package let name: String
@@ -14,6 +24,8 @@ package struct ParameterLayout: Sendable {
     /// innermost: [kernel row][kernel column][input][output], the matrix that the GEMM multiplies with.
     package let shape: [Int]
     package let range: Range<Int>
+    /// What its values begin as.
+    package let start: Start
     package var count: Int { range.count }
   }
 
@@ -25,10 +37,10 @@ package struct ParameterLayout: Sendable {
   package init() {}
 
   /// Adds a tensor at the next multiple of 16 scalars. A name that is already there is a programmer's mistake.
-  package mutating func add(_ name: String, _ kind: Kind, shape: [Int]) -> Slot {
+  package mutating func add(_ name: String, _ kind: Kind, shape: [Int], start: Start = .usual) -> Slot {
     precondition(names[name] == nil, "two tensors are named \(name)")
     let size = shape.reduce(1, *)
-    let slot = Slot(name: name, kind: kind, shape: shape, range: count..<count + size)
+    let slot = Slot(name: name, kind: kind, shape: shape, range: count..<count + size, start: start)
     names[name] = slots.count
     slots.append(slot)
     count = (count + size + 15) / 16 * 16

@@ -192,6 +192,26 @@ struct PixelGateCase: LayerCase {
   }
 }
 
+/// A non-local block.
+struct NonLocalCase: LayerCase {
+  let shape: Shape, inner: Int
+
+  var name: String { "non-local block of \(shape), \(inner) inner" }
+  var inputs: [Shape] { [shape] }
+
+  func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let layer = NonLocal<E>(&layout, &statistics, "NL", channels: shape.channels, inner: inner)
+    return BuiltLayer(
+      layout: layout, statistics: statistics,
+      pack: { parameters, context in
+        for map in layer.maps { map.pack(parameters.values, backward: true, context) }
+      },
+      run: { inputs, run in try passes(layer, inputs[0], run) })
+  }
+}
+
 /// A whole bottleneck.
 struct BottleneckCase: LayerCase {
   let channels: Int, inner: Int, stride: Int, downsample: Bool, height: Int, width: Int

@@ -100,6 +100,48 @@ import Testing
     #expect(relativeError(y, expected) < 1e-13)
   }
 
+  /// z = x + n(W_z·y) with y_p = 1/N Σ_q (θ_p·φ_q)·g_q, pixel by pixel.
+  @Test func nonLocalBlock() throws {
+    let channels = shape.channels, inner = 2, count = shape.count, area = shape.area, x = normals(count, seed: 9)
+    var layout = ParameterLayout()
+    var statistics = ParameterLayout()
+    let block = NonLocal<Double>(&layout, &statistics, "NL_2.0", channels: channels, inner: inner)
+    #expect(
+      layout.slots.map(\.name) == [
+        "NL_2.0.g.weight", "NL_2.0.g.bias", "NL_2.0.theta.weight", "NL_2.0.theta.bias", "NL_2.0.phi.weight",
+        "NL_2.0.phi.bias", "NL_2.0.W.0.weight", "NL_2.0.W.1.weight", "NL_2.0.W.1.bias",
+      ])
+    #expect(layout["NL_2.0.W.1.weight"]?.start == .constant(0))
+    let run = run(layout, statistics, normals(layout.count, seed: 10)), values = run.parameters.values
+    for map in block.maps { map.pack(values, backward: false, context) }
+    let z = try block.forward(.plain(tensor(x, shape, context)), run).y.value.tensor.array
+    func first(_ name: String) -> Int { layout["NL_2.0." + name]!.range.lowerBound }
+    func map(_ name: String, _ pixel: Int, _ k: Int) -> Double {
+      (0..<channels).reduce(values[first(name + ".bias") + k]) {
+        $0 + values[first(name + ".weight") + $1 * inner + k] * x[pixel * channels + $1]
+      }
+    }
+    let pixels = (0..<count / channels).map { pixel in
+      ["theta", "phi", "g"].map { name in (0..<inner).map { map(name, pixel, $0) } }
+    }
+    let branch = pixels.indices.flatMap { p in
+      let others = pixels[p / area * area..<(p / area + 1) * area]
+      let y = (0..<inner).map { k in
+        others.reduce(0) { $0 + dot(pixels[p][0], $1[1]) * $1[2][k] } / Double(area)
+      }
+      return (0..<channels).map { c in
+        (0..<inner).reduce(0) { $0 + values[first("W.0.weight") + $1 * channels + c] * y[$1] }
+      }
+    }
+    let expected = x.indices.map { i in
+      let own = stride(from: i % channels, to: count, by: channels).map { branch[$0] }, n = Double(own.count)
+      let mean = own.reduce(0, +) / n, variance = own.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / n
+      let scale = values[first("W.1.weight") + i % channels], shift = values[first("W.1.bias") + i % channels]
+      return x[i] + scale * (branch[i] - mean) / (variance + 1e-5).squareRoot() + shift
+    }
+    #expect(relativeError(z, expected) < 1e-12)
+  }
+
   /// The same unit without gates, times gates from its means: `gates`(means of an image, values of the gate's parameters).
   private func checkGate(
     _ make: (inout ParameterLayout) -> any ChannelGate<Double>, tensors: [String],

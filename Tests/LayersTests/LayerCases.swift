@@ -64,6 +64,8 @@ enum LayerCases {
       StoredUnitCase(convolution: convolutions[1], isAveraged: true, isInstance: true),
       PixelGateCase(shape: Shape(1, 3, 4, 7), perChannel: false),
       PixelGateCase(shape: Shape(1, 5, 3, 6), perChannel: true),
+      NonLocalCase(shape: Shape(1, 3, 4, 7), inner: 1), NonLocalCase(shape: Shape(1, 5, 3, 6), inner: 3),
+      NonLocalCase(shape: Shape(1, 2, 3, 35), inner: 18),
       BottleneckCase(channels: 12, inner: 3, stride: 1, downsample: false, height: 4, width: 3),
       BottleneckCase(channels: 5, inner: 3, stride: 1, downsample: true, height: 3, width: 4),
       BottleneckCase(channels: 6, inner: 4, stride: 2, downsample: true, height: 7, width: 5),

@@ -31,6 +31,30 @@ import Testing
     }
   }
 
+  /// PyTorch's own: uniform within ± 1/√fan-in, so with deviation 1/√(3 fan-in); all else as it is.
+  @Test func uniform() throws {
+    var architecture = Architecture(width: 0.5, embedding: 128, identities: 100)
+    architecture.attention = TrunkAttention(.nonLocal)
+    let network = ReIDNetwork<Float>(architecture)
+    let (parameters, usual) = (
+      network.initialized(.pytorch, seed: 3, workers), network.initialized(seed: 3, workers)
+    )
+    for slot in network.layout.slots {
+      let values = slot.range.map { Double(parameters.values[$0]) }
+      guard slot.kind == .convolution || slot.kind == .linear else {
+        #expect(values == slot.range.map { Double(usual.values[$0]) }, "\(slot.name)")
+        if slot.name == "NL_3.2.W.1.weight" { #expect(values.allSatisfy { $0 == 0 }) }
+        continue
+      }
+      let n = Double(values.count), bound = 1 / Double(slot.shape.dropFirst().reduce(1, *)).squareRoot()
+      let square = values.reduce(0) { $0 + $1 * $1 } / n
+      #expect(values.allSatisfy { abs($0) <= bound }, "\(slot.name)")
+      // The variance of a uniform's square is 4/45 of the bound's fourth power.
+      #expect(abs(square / (bound * bound) - 1 / 3) < 5 * (4 / 45 / n).squareRoot(), "\(slot.name)")
+    }
+    #expect(network.layout["NL_3.2.W.1.weight"] != nil)
+  }
+
   /// The same bits for any number of threads and any precision; others for another seed.
   @Test func isDeterministic() {
     let architecture = Trial.small()

@@ -191,10 +191,10 @@ import Training
       "model.heads=[{losses: [{focal: {exponent: -1}}]}]",
       "model.heads[0].losses[0].focal.exponent is -1; expected number from 0 to 16"
     ),
-    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel"),
+    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel, nonLocal"),
     (
       "model.attention=sa",
-      "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel; did you mean se?"
+      "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel, nonLocal; did you mean se?"
     ),
     ("model.attention.se=4", "model.attention.se is 4; expected {option: value} with options among reduction"),
     ("model.attention.se.reduction=x", "model.attention.se.reduction is x; expected integer from 1 to 4096"),

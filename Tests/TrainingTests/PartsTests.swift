@@ -26,6 +26,8 @@ import Training
     Case("model.attention=eca", "model.head=baseline"),
     Case("model.attention={eca: {kernel: 5}}", "model.head=baseline"),
     Case("model.trunk=resnet18", "model.attention=pixel"), Case("model.trunk=resnet18", "model.attention=pixelChannel"),
+    Case("model.attention=nonLocal", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention={nonLocal: {blocks: [1,2,9,0], channels: 0}}"),
     Case("model.trunk=osnet", "model.stages=[2,4]"),
     Case("model.trunk=osnet", "model.attention=eca", "model.head=baseline"),
     Case("model.trunk=osnetAin", "model.head=baseline"), Case("model.trunk=osnetAin", "model.attention=pixel"),

@@ -71,6 +71,19 @@ import Training
     }
   }
 
+  /// A cosine with a delay stands for these epochs, warm-up within them, and then falls to the end as any other.
+  @Test func aCosineMayWait() throws {
+    func made(_ kind: String, epochs: Int, _ more: String...) throws -> [Double] {
+      let settings = ["optimizer.learningRate=1", "schedule.kind=\(kind)", "schedule.epochs=\(epochs)"] + more
+      return rates(Schedule(try Configuration.resolve(settings: settings)), epochs: epochs, stepsPerEpoch: 4)
+    }
+    let usual = try made("{cosine: {floor: 0.1}}", epochs: 2)
+    let waiting = try made(
+      "{cosine: {floor: 0.1, delay: 3}}", epochs: 5, "schedule.warmupSteps=2", "schedule.warmupFactor=0.5")
+    #expect(waiting == [0.5, 0.75] + [Double](repeating: 1, count: 10) + usual)
+    #expect(try made("{cosine: {floor: 0.1, delay: 9}}", epochs: 2) == [Double](repeating: 1, count: 8))
+  }
+
   /// The fall begins where warm-up ends, and ends with the run, also where that is cut short.
   @Test func aFallEndsWithTheRun() throws {
     let schedule = try schedule(

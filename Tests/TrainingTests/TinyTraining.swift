@@ -27,7 +27,7 @@ struct TinyTraining<E: Element> {
     machine = try Machine(communicator, threads: 1)
     context = machine.context(E.self, configuration)
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: Self.identities))
-    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    let parameters = network.initialized(configuration.model.initialization, seed: configuration.seed, machine.workers)
     step = try TrainingStep(network, parameters, configuration, context)
   }
 

@@ -47,6 +47,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var topDown = true
     package var fusion = true
     package var lastStride = 2
+    package var initialization = WeightInitialization.he
     @Nullable package var weights: String?
     package var allowMissing: [String] = []
     package init() {}
@@ -259,6 +260,7 @@ extension TrunkNorm: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension ConvolutionAlgorithm: Choice {}
+extension WeightInitialization: Choice {}
 extension IdentitySampler.Scheme: Choice {}
 extension SetSampler.Share: Choice {}
 extension DistanceMetric: Choice {}

@@ -31,6 +31,9 @@ extension Configuration {
       model.norm == .batch || model.trunk.isResNet, "model.norm", model.norm.rawValue,
       "batch where model.trunk is \(model.trunk.rawValue): it has norms of its own")
     try require(
+      model.attention.kind != .nonLocal || model.trunk.isResNet, "model.attention", model.attention.kind.rawValue,
+      "another where model.trunk is \(model.trunk.rawValue): non-local blocks stand in a ResNet")
+    try require(
       model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
       "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")
     try require(

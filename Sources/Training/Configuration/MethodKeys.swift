@@ -69,6 +69,10 @@ extension ConfigurationSection {
           "model.lastStride", \.model.lastStride, type: "integer", "1 or 2",
           "Stride of a ResNet's last stage; 1 doubles its map's height and width.",
           allows: { value, _ in (1...2).contains(value) }),
+        .choice(
+          "model.initialization", WeightInitialization.self,
+          "The first weights of convolutions and linear layers, where `model.weights` gives none: "
+            + meanings(WeightInitialization.self, \.meaning) + "."),
         ConfigurationKey(
           path: "model.weights", type: "text or null", range: "the path of a safetensors file, or null",
           meaning:

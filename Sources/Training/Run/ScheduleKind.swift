@@ -34,11 +34,19 @@ package enum ScheduleKind: PartChoice {
   }
 }
 
-/// φ + (1 − φ)(1 + cos πu)/2 of the rate, u from 0 at the end of warm-up to 1 at the end of the run.
+/// φ + (1 − φ)(1 + cos πu)/2 of the rate, u from 0 at the end of warm-up, and of the epochs of `delay`, to 1 at the end of the
+/// run.
 package struct CosineSchedule: Options {
   package var floor = 0.0
+  package var delay = 0
   package init() {}
-  package static var fields: [OptionField<Self>] { [.floor(\.floor)] }
+  package static var fields: [OptionField<Self>] {
+    [
+      .floor(\.floor),
+      .integer(
+        "delay", \.delay, 0...1_000_000, "Epochs from the start of the run before it falls (fast-reid's DELAY_EPOCHS)."),
+    ]
+  }
 
   func factor(_ u: Double) -> Double { floor + (1 - floor) * (1 + cos(.pi * u)) / 2 }
 }

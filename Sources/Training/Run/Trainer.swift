@@ -61,7 +61,7 @@ package final class Trainer<E: Element> {
     milestones = Milestones(
       configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch,
       hasTest: !data.tests.isEmpty)
-    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    let parameters = network.initialized(configuration.model.initialization, seed: configuration.seed, machine.workers)
     let step = try TrainingStep(network, parameters, configuration, context)
     self.step = step
     checkpointer = Checkpointer(

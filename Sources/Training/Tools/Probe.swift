@@ -93,7 +93,7 @@ package enum Probe {
     throws
   {
     let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: identities))
-    let parameters = network.initialized(seed: configuration.seed, machine.workers)
+    let parameters = network.initialized(configuration.model.initialization, seed: configuration.seed, machine.workers)
     try WeightsFile.write(network, parameters, to: output)
   }
 
