@@ -21,6 +21,7 @@ static void add_halves(void *from, void *to, int *count, MPI_Datatype *type) {
 
 static MPI_Datatype datatype(enum lineup_mpi_type type) {
   if (type == LINEUP_MPI_HALF) return MPI_UINT16_T;
+  if (type == LINEUP_MPI_INT32) return MPI_UINT32_T;  // whose sums wrap around, in two's complement the same ones
   return type == LINEUP_MPI_FLOAT ? MPI_FLOAT : type == LINEUP_MPI_DOUBLE ? MPI_DOUBLE : MPI_BYTE;
 }
 

@@ -14,6 +14,8 @@ package protocol Communicator: AnyObject, Sendable {
   func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws
   /// Element-wise sum over all ranks, in place: each addition in float32, rounded to float16.
   func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws
+  /// Element-wise sum over all ranks, in place, modulo 2³².
+  func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws
   /// The bytes of rank `root` on every rank; the count is the same everywhere.
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws
   /// The bytes of all ranks one after the other; `counts` are the bytes of each rank, the same on every rank.

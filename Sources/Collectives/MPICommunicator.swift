@@ -56,6 +56,10 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     try allreduce(values, LINEUP_MPI_HALF, LINEUP_MPI_SUM)
   }
 
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws {
+    try allreduce(values, LINEUP_MPI_INT32, LINEUP_MPI_SUM)
+  }
+
   private func allreduce<T>(
     _ values: UnsafeMutableBufferPointer<T>, _ type: lineup_mpi_type, _ operation: lineup_mpi_op
   ) throws {

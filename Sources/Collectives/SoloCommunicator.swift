@@ -10,6 +10,7 @@ package final class SoloCommunicator: Communicator {
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {}
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float>) throws {}
   package func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {}
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws {}
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {}
   package func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
   {

@@ -46,6 +46,8 @@ package final class ThreadCommunicator: Communicator {
     try reduce(values) { Float16(Float($0) + Float($1)) }
   }
 
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws { try reduce(values, &+) }
+
   private func reduce<T>(_ values: UnsafeMutableBufferPointer<T>, _ operation: (T, T) -> T) throws {
     let mine = UnsafeMutableRawBufferPointer(values)
     var result: [T] = []

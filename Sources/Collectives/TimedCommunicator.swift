@@ -24,6 +24,10 @@ package final class TimedCommunicator: Communicator {
     try measure("allreduce", values.count * 2) { try base.allreduce(values) }
   }
 
+  package func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws {
+    try measure("allreduce", values.count * 4) { try base.allreduce(values) }
+  }
+
   package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {
     try measure("broadcast", bytes.count) { try base.broadcast(bytes, from: root) }
   }

@@ -269,7 +269,8 @@ package final class Convolution<E: Element>: LinearMap {
       terms: operands.map {
         .init(operand: $0.x.view(multiplication), gradient: $0.yBar.view(multiplication))
       }, input: x.shape, window: window, output: yBar.shape,
-      weightGradient: gradients.values.pointer + weight.range.lowerBound, rounding: gradients.rounding,
+      weightGradient: gradients.values.pointer + weight.range.lowerBound,
+      rounding: gradients.grid.rounding(at: weight.range.lowerBound),
       winograd: winograd)
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
     context.workers.work.move(.weights, pass.bytes(context.workers))

@@ -136,7 +136,8 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
       guard !context.workers.isRehearsal else { return }
       for group in 0..<groups {
         kernels.add(
-          sums.pointer + group * weight.count, weight.count, rounding: gradients.rounding,
+          sums.pointer + group * weight.count, weight.count,
+          rounding: gradients.grid.rounding(at: weight.range.lowerBound),
           into: gradients.values.pointer + weight.range.lowerBound)
       }
     }

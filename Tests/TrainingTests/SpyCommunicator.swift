@@ -9,6 +9,8 @@ final class SpyCommunicator: Communicator {
   struct Calls {
     var rendezvous = 0
     var sums: [(address: UInt, count: Int)] = []
+    /// Those of integers.
+    var integers = 0
     /// Sums that have returned.
     var finished = 0
   }
@@ -64,6 +66,10 @@ final class SpyCommunicator: Communicator {
   }
   func allreduce(_ values: UnsafeMutableBufferPointer<Float16>) throws {
     try sum(values) { try base.allreduce(values) }
+  }
+  func allreduce(_ values: UnsafeMutableBufferPointer<Int32>) throws {
+    try sum(values) { try base.allreduce(values) }
+    log.calls.withLock { $0.integers += 1 }
   }
   func rendezvous() throws {
     try base.rendezvous()

@@ -14,8 +14,7 @@ import Training
       let reducer = try #require(
         try GradientReducer(
           gradients, wire: wire,
-          bucketBytes: bucket * (wire == .float64 ? 8 : wire == .float32 ? 4 : 2), communicator,
-          Timeline()))
+          bucketBytes: bucket * wire.width, communicator, Timeline()))
       for (i, value) in parts[communicator.rank].enumerated() { gradients.values[i] = value }
       reducer.begin()
       try reducer.finish()

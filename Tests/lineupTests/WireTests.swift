@@ -57,6 +57,34 @@ extension CommandTests {
       }
     }
 
+    /// As integers gradients are exact over MPI too: one, two and four ranks, and a run that was resumed, end alike.
+    @Test func integersGiveTheSameBits() throws {
+      func train(_ run: String, _ ranks: Int?, steps: Int, _ more: String...) throws {
+        try Command.succeed(
+          ["train", "--data", data, "--output", scratch(run)] + Tiny.training
+            + Tiny.settings(
+              "schedule.maxSteps=\(steps)", "communication.wire=int32", "communication.bucketMegabytes=1",
+              "sampling.images=4") + more, ranks: ranks)
+      }
+      func tensors(_ run: String) throws -> TensorFile {
+        try TensorFile(RunFiles(path: scratch(run)).checkpoint(12) + "/model.safetensors")
+      }
+      try train("one", nil, steps: 12)
+      let one = try tensors("one")
+      #expect(one.isFinite)
+      for ranks in [2, 4] {
+        try train("\(ranks)", ranks, steps: 12, "--trace", scratch("\(ranks).json"))
+        #expect(try String(contentsOfFile: scratch("\(ranks).json"), encoding: .utf8).contains("gradients as int32"))
+        #expect(try tensors("\(ranks)").distance(from: one) == 0, "\(ranks) ranks")
+      }
+      try train("begun", 2, steps: 5)
+      try train("begun", nil, steps: 12, "--resume")
+      #expect(try tensors("begun").distance(from: one) == 0)
+      let state = scratch("one/checkpoints/step-00000012/state.json")
+      let text = try String(contentsOfFile: state, encoding: .utf8)
+      #expect(text.contains("\"magnitudes\""))
+    }
+
     /// A run in float16 learns about what one in float64 does, and does so again to the last bit.
     @Test func trainingInANarrowWire() throws {
       func losses(_ run: String, _ ranks: Int?, _ wire: String) throws -> [Double] {

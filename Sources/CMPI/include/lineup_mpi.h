@@ -4,7 +4,7 @@
 #pragma once
 #include <stddef.h>
 
-enum lineup_mpi_type { LINEUP_MPI_BYTE, LINEUP_MPI_HALF, LINEUP_MPI_FLOAT, LINEUP_MPI_DOUBLE };
+enum lineup_mpi_type { LINEUP_MPI_BYTE, LINEUP_MPI_HALF, LINEUP_MPI_INT32, LINEUP_MPI_FLOAT, LINEUP_MPI_DOUBLE };
 enum lineup_mpi_op { LINEUP_MPI_SUM, LINEUP_MPI_MAX };
 
 typedef struct lineup_mpi_comm lineup_mpi_comm;

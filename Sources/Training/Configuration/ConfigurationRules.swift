@@ -37,6 +37,9 @@ extension Configuration {
       model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
       "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")
     try require(
+      communication.wire != .int32 || precision.storage != .float64, "communication.wire", communication.wire.rawValue,
+      "another where precision.storage is float64, whose gradients are not rounded")
+    try require(
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")
     try require(

@@ -126,7 +126,8 @@ extension ConfigurationSection {
       [
         .choice(
           "communication.wire", Wire.self,
-          "What gradients cross ranks as; all but `float64` round, and N ranks then no longer follow one bit for bit."),
+          "What gradients cross ranks as. With `float64` and `int32` N ranks follow one bit for bit; `int32` rounds the gradient of each "
+            + "group of four images to 24 bits of the tensor's largest in the step before. The others round each sum."),
         .integer(
           "communication.bucketMegabytes", \.communication.bucketMegabytes, 1...2000,
           "Gradients that are summed at once, in 10⁶ bytes on the wire."),

@@ -32,6 +32,8 @@ package struct Checkpoint {
     package var lossScale: DynamicScale
     /// With the gradient regularizer.
     package var tangentScale: DynamicScale?
+    /// Where gradients cross ranks as integers.
+    package var magnitudes: GradientMagnitudes?
     /// The best evaluation so far.
     package var best: Best?
     /// Training identities in the order of their classes.
@@ -42,7 +44,8 @@ package struct Checkpoint {
     package var configuration = Configuration()
 
     private enum CodingKeys: String, CodingKey {
-      case version, step, updates, frozenUpdates, strengthUpdates, averagedUpdates, lossScale, tangentScale, best,
+      case version, step, updates, frozenUpdates, strengthUpdates, averagedUpdates, lossScale, tangentScale, magnitudes,
+        best,
         identities, cameras
     }
 
@@ -72,6 +75,7 @@ package struct Checkpoint {
       strengthUpdates = training.penalty?.optimizer.steps
       averagedUpdates = training.average?.updates
       tangentScale = configuration.msgr.lambda > 0 ? training.tangentScale : nil
+      magnitudes = training.magnitudes
     }
   }
 
@@ -144,6 +148,14 @@ package struct Checkpoint {
     }
     step.lossScale.resume(from: state.lossScale)
     if let scale = state.tangentScale { step.tangentScale.resume(from: scale) }
+    if step.magnitudes != nil, let magnitudes = state.magnitudes {
+      guard magnitudes.exponents.count == step.network.layout.slots.count else {
+        throw Failure.data(
+          "\(folder)/\(Self.stateFile)",
+          "magnitudes of \(magnitudes.exponents.count) tensors; the network has \(step.network.layout.slots.count)")
+      }
+      step.magnitudes = magnitudes
+    }
     try restorePenalty(into: step)
   }
 
@@ -231,6 +243,9 @@ extension Checkpoint.State {
     }
     for (name, scale) in [("lossScale", lossScale), ("tangentScale", tangentScale)] {
       if let wrong = scale?.problem(after: step) { return "\(name): \(wrong)" }
+    }
+    if let wrong = magnitudes?.exponents.first(where: { $0.map { !(-1100...1024).contains($0) } ?? false }) {
+      return "an exponent of magnitudes is \(wrong ?? 0)"
     }
     if let best, !(0...step).contains(best.step) || !(0...1).contains(best.mAP) {
       return "best is \(best.mAP) at step \(best.step)"

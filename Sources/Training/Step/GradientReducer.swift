@@ -1,18 +1,7 @@
 import Collectives
 import Foundation
-import Kernels
 import Layers
 import Tensors
-
-/// What gradients cross ranks as.
-package enum Wire: String, Choice {
-  /// Exact: the sums of `ParameterGradients` carry no rounding, so that any number of ranks takes the same course.
-  case float64
-  /// Half the bytes; each rank's share and every sum rounded to 24 bits.
-  case float32
-  /// A quarter; 11 bits. Each bucket is scaled so that its sum cannot overflow.
-  case float16
-}
 
 /// Sums parameter gradients over ranks while the backward pass goes on.
 ///
@@ -30,7 +19,7 @@ package final class GradientReducer {
   ) throws {
     guard communicator.size > 1 else { return nil }
     room = BucketRoom(
-      Buckets(gradients.values, wire: wire, bytes: bucketBytes, try communicator.duplicate()), timeline)
+      Buckets(gradients.values, gradients.grid, wire: wire, bytes: bucketBytes, try communicator.duplicate()), timeline)
     gradients.onCompletion = { [room] in room.complete(from: $0) }
     Threads.start("lineup-buckets") { [room] in room.serve() }
   }
@@ -118,62 +107,5 @@ private final class BucketRoom: @unchecked Sendable {
       }
       return nil
     }
-  }
-}
-
-/// The buckets of a buffer of gradients and how one is summed.
-private final class Buckets: @unchecked Sendable {
-  let end: Int
-  private let values: Buffer<Double>
-  private let length: Int
-  private let communicator: any Communicator
-  private let half = Kernels<Float16>(path: .blas)
-  private let single = Kernels<Float>(path: .blas)
-  private let double = Kernels<Double>(path: .blas)
-  /// A bucket as it crosses ranks, if not in place.
-  private let singles: Buffer<Float>?, halves: Buffer<Float16>?
-
-  init(_ values: Buffer<Double>, wire: Wire, bytes: Int, _ communicator: any Communicator) {
-    (self.values, self.communicator) = (values, communicator)
-    end = values.count
-    let width = wire == .float64 ? 8 : wire == .float32 ? 4 : 2
-    length = max(1, min(end, bytes / width))
-    singles = wire == .float32 ? Buffer(count: length) : nil
-    halves = wire == .float16 ? Buffer(count: length) : nil
-  }
-
-  func bucket(below end: Int) -> Range<Int> { max(0, end - length)..<end }
-
-  /// On every rank the sum of the bucket over all ranks. The wait for the slowest rank and the way of the bucket are spans of
-  /// their own.
-  func sum(_ bucket: Range<Int>, _ timeline: Timeline) throws {
-    let name = "\(bucket.count) gradients"
-    try timeline.measure(.bucket, "wait for ranks", lane: .communication) { try communicator.rendezvous() }
-    try timeline.measure(.bucket, name, lane: .communication) {
-      let part = UnsafeMutableBufferPointer(rebasing: values.span[bucket])
-      if let singles {
-        let wire = UnsafeMutableBufferPointer(rebasing: singles.span[..<part.count])
-        single.narrow(part.baseAddress!, part.count, into: wire.baseAddress!)
-        try communicator.allreduce(wire)
-        single.widen(wire.baseAddress!, part.count, into: part.baseAddress!)
-      } else if let halves {
-        try sum(part, as: UnsafeMutableBufferPointer(rebasing: halves.span[..<part.count]))
-      } else {
-        try communicator.allreduce(part, .sum)
-      }
-    }
-  }
-
-  /// Times the power of two that keeps the sum of all ranks below float16's largest number, 65504.
-  private func sum(_ part: UnsafeMutableBufferPointer<Double>, as wire: UnsafeMutableBufferPointer<Float16>) throws {
-    let own = double.magnitudes(part.baseAddress!, part.count).largest
-    var largest = [own.isFinite ? own : .infinity]
-    try communicator.allreduce(&largest, .max)
-    let bound = largest[0] * Double(communicator.size)
-    let exponent = bound > 0 && bound.isFinite ? min(1020, 14 - bound.exponent) : 0
-    let scale = Double(sign: .plus, exponent: exponent, significand: 1)
-    half.narrow(part.baseAddress!, part.count, by: scale, into: wire.baseAddress!)
-    try communicator.allreduce(wire)
-    half.widen(wire.baseAddress!, part.count, by: 1 / scale, into: part.baseAddress!)
   }
 }

@@ -19,6 +19,8 @@ package final class TrainingStep<E: Element> {
   package var lossScale: DynamicScale
   /// τ of the gradient regularizer.
   package var tangentScale: DynamicScale
+  /// Of the last step's gradients, where they cross ranks as integers.
+  package var magnitudes: GradientMagnitudes?
   private let loss: ReIDLoss
   private let regularizer: GradientRegularizer?
   private let lambda: Double
@@ -42,6 +44,8 @@ package final class TrainingStep<E: Element> {
       gradients, wire: configuration.communication.wire,
       bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
       context.workers.timeline)
+    magnitudes =
+      configuration.communication.wire == .int32 ? GradientMagnitudes(tensors: network.layout.slots.count) : nil
     penalty = Penalty(network.layout, configuration)
     let groups = ParameterGroup.groups(
       of: network.layout, trunk: network.trunkTensors, configuration.optimizer.factors, decays: penalty == nil)
@@ -71,7 +75,8 @@ package final class TrainingStep<E: Element> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
     timeline.measure(.packing, "working weights") {
       network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
-      gradients.reset(scale: scale, A.self)
+      gradients.reset(
+        scale: scale, A.self, steps: magnitudes.map { $0.steps(network.layout, scale: scale) })
     }
     let rows = try GlobalRows(labels, context.communicator)
     let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: rows.own.lowerBound))
@@ -96,6 +101,7 @@ package final class TrainingStep<E: Element> {
       try passes.backward(bars.map(\.values), pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
+    magnitudes?.observe(gradients, network.layout, scale: scale, context.workers)
     network.pullBack(gradients, parameters, context)
     if let penalty {
       result.loss.add(

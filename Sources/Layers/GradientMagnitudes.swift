@@ -1,0 +1,37 @@
+import Kernels
+import Tensors
+
+/// How large the gradient of each tensor was in the last step: what the steps of `communication.wire: int32` follow from.
+///
+/// With the largest magnitude m of the unscaled gradient of a tensor in [2ᵉ, 2ᵉ⁺¹) the next one is rounded, group of images by
+/// group, to multiples of 2^(e − 23), and at least of `ParameterGradients.quantum`: to 24 bits of m, with room in 31 bits for
+/// sums of 128 m. As a sum over all ranks, e is the same for any number of them, and so is all that follows from it.
+package struct GradientMagnitudes: Codable, Sendable, Equatable {
+  /// e of each tensor in the order of the layout; nil where there was no gradient yet but zeros.
+  package private(set) var exponents: [Int?]
+
+  /// Before the first step.
+  package init(tensors: Int) { exponents = Array(repeating: nil, count: tensors) }
+
+  /// The steps for gradients of `scale` times the loss.
+  package func steps(_ layout: ParameterLayout, scale: Double) -> [(range: Range<Int>, step: Double)] {
+    zip(layout.slots, exponents).map { slot, exponent in
+      let step = exponent.map { Double(sign: .plus, exponent: $0 - 23, significand: 1) } ?? 0
+      return (slot.range, max(step, ParameterGradients.quantum) * scale)
+    }
+  }
+
+  /// Takes note of the sums over all ranks; a tensor with an Inf or NaN is left as it was.
+  package mutating func observe(
+    _ gradients: ParameterGradients, _ layout: ParameterLayout, scale: Double, _ workers: Workers
+  ) {
+    let largest = Buffer<Double>(count: layout.slots.count), kernels = Kernels<Double>(path: .blas)
+    workers.parallelFor(layout.slots.count) { index, _ in
+      let range = layout.slots[index].range
+      largest[index] = kernels.magnitudes(gradients.values.pointer + range.lowerBound, range.count).largest / scale
+    }
+    for index in layout.slots.indices where largest[index].isFinite {
+      exponents[index] = largest[index] == 0 ? nil : Int(largest[index].exponent)
+    }
+  }
+}
