@@ -177,12 +177,22 @@ package final class Convolution<E: Element>: LinearMap {
   private func record(_ pass: Work.Pass, _ x: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>) -> Sums {
     context.workers.work.move(.activations, x.bytes + epilogue.bytes)
     context.workers.work.move(.weights, forwardPanels?.bytes ?? forwardTiles?.bytes ?? 0)
-    return record(pass, multiplyAdds(x.shape), context) { multiply(x, epilogue, context) }
+    return record(pass, multiplyAdds(x.shape), performed(x.shape, context), context) { multiply(x, epilogue, context) }
+  }
+
+  /// What is left of these multiply-adds where Winograd filters, transforms not counted.
+  private func performed(_ input: Shape, _ context: Context<E>) -> Int? {
+    winograd(context).map { _ in
+      Winograd.products * input.images * Winograd.tiles(input.height) * Winograd.tiles(input.width) * inputChannels
+        * outputChannels
+    }
   }
 
   /// Counts the multiply-adds of a pass and times it.
-  private func record<T>(_ pass: Work.Pass, _ multiplyAdds: Int, _ context: Context<E>, _ body: () -> T) -> T {
-    context.workers.work.add(pass, multiplyAdds)
+  private func record<T>(
+    _ pass: Work.Pass, _ multiplyAdds: Int, _ performed: Int?, _ context: Context<E>, _ body: () -> T
+  ) -> T {
+    context.workers.work.add(pass, multiplyAdds, performed: performed)
     return context.workers.timeline.measure(.convolution, "\(name) \(pass.rawValue)", body)
   }
 
@@ -226,7 +236,7 @@ package final class Convolution<E: Element>: LinearMap {
     if let winograd = winograd(context) {
       context.workers.work.move(.activations, yBar.bytes)
       context.workers.work.move(.weights, backwardTiles?.bytes ?? 0)
-      return record(.backwardData, multiplyAdds(out), context) {
+      return record(.backwardData, multiplyAdds(out), performed(out, context), context) {
         filter(yBar, winograd, backwardTiles, epilogue, context)
       }
     }
@@ -239,7 +249,7 @@ package final class Convolution<E: Element>: LinearMap {
       let multiplyAdds = out.images * rows * columns * residue.window.taps * inputChannels * outputChannels
       context.workers.work.move(.activations, residue.window.taps > 0 ? yBar.bytes : 0)
       context.workers.work.move(.weights, panels?.bytes ?? 0)
-      let part = record(.backwardData, multiplyAdds, context) {
+      let part = record(.backwardData, multiplyAdds, nil, context) {
         withExtendedLifetime((yBar, epilogue)) {
           let pass = pass(
             yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, panels, epilogue, placement,
@@ -274,7 +284,8 @@ package final class Convolution<E: Element>: LinearMap {
       winograd: winograd)
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.x.bytes + $1.yBar.bytes })
     context.workers.work.move(.weights, pass.bytes(context.workers))
-    record(.backwardWeights, operands.count * multiplyAdds(x.shape), context) {
+    let performed = performed(x.shape, context).map { operands.count * $0 }
+    record(.backwardWeights, operands.count * multiplyAdds(x.shape), performed, context) {
       withExtendedLifetime(operands) { pass.run(context.workers, context.arena) }
     }
     guard let bias else { return }

@@ -14,11 +14,17 @@ package final class Work: @unchecked Sendable {
   }
 
   package private(set) var multiplyAdds: [Pass: Int] = [:]
+  /// Those that are carried out: fewer where products are saved (Winograd).
+  package private(set) var performed: [Pass: Int] = [:]
   package private(set) var bytes: [Traffic: Int] = [:]
 
   package init() {}
 
-  package func add(_ pass: Pass, _ count: Int) { multiplyAdds[pass, default: 0] += count }
+  /// `performed`: nil where all are.
+  package func add(_ pass: Pass, _ count: Int, performed: Int? = nil) {
+    multiplyAdds[pass, default: 0] += count
+    self.performed[pass, default: 0] += performed ?? count
+  }
 
   package func move(_ traffic: Traffic, _ count: Int) { bytes[traffic, default: 0] += count }
 }

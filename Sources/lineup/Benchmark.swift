@@ -39,6 +39,10 @@ struct Benchmark: RankCommand {
     print("\(empty.path), multiply \(empty.multiply), storage \(empty.storage), \(empty.cores) cores")
     report(benchmark.peaks)
     let input = configuration.input
+    if configuration.precision.convolution == .winograd {
+      print(
+        "3×3 convolutions of stride 1 by Winograd's filtering: GFLOP/s of all multiply-adds, the share of those left")
+    }
     print("\(configuration.model.head.rawValue), \(input.height)×\(input.width), \(benchmark.images) images")
     print()
     print(row("convolution", "count", ["forward", "backward data", "backward weights"]))

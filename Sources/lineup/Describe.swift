@@ -53,27 +53,30 @@ struct Describe: RankCommand {
     }
     let storage = configuration.precision.storage
     let step = try rehearse(storage.element, configuration)
-    print(work("multiply-adds of a step, an image", step, images))
+    print(work("multiply-adds of a step, an image", step.multiplyAdds, images))
+    if step.performed != step.multiplyAdds {
+      print(work("of which by Winograd's filtering are left", step.performed, images))
+    }
     print(traffic(step))
     if configuration.msgr.lambda > 0 {
       var without = configuration
       without.msgr.lambda = 0
       let plain = try rehearse(storage.element, without)
-      print(work("without the gradient regularizer", plain, images))
+      print(work("without the gradient regularizer", plain.multiplyAdds, images))
       print(
         String(
           format: "with it %.2f times the multiply-adds and %.2f times the memory",
-          Double(step.totalMultiplyAdds) / Double(plain.totalMultiplyAdds),
+          Double(step.totalPerformed) / Double(plain.totalPerformed),
           Double(step.memory.total) / Double(plain.memory.total)))
     }
     print("memory to train on \(images) images a rank, \(storage.rawValue): \(step.memory.summary)")
   }
 
   /// What a step multiplies, by pass.
-  private func work(_ title: String, _ step: Rehearsal, _ images: Int) -> String {
+  private func work(_ title: String, _ multiplyAdds: [Work.Pass: Int], _ images: Int) -> String {
     func giga(_ count: Int) -> String { String(format: "%.2f G", Double(count) / Double(images) / 1e9) }
-    let parts = Work.Pass.allCases.compactMap { pass in step.multiplyAdds[pass].map { "\(pass.rawValue) \(giga($0))" } }
-    return "\(title): \(parts.joined(separator: ", ")); together \(giga(step.totalMultiplyAdds))"
+    let parts = Work.Pass.allCases.compactMap { pass in multiplyAdds[pass].map { "\(pass.rawValue) \(giga($0))" } }
+    return "\(title): \(parts.joined(separator: ", ")); together \(giga(multiplyAdds.values.reduce(0, +)))"
   }
 
   /// What a step reads and writes.

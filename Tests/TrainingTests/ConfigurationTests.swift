@@ -158,7 +158,7 @@ import Training
     ("margin=1", "unknown key margin; did you mean losses.triplet.margin?"),
     (
       "schedule.foo=1",
-      "unknown key schedule.foo; schedule has epochs, maxSteps, kind, steps, factor, warmupEpochs, warmupSteps, warmupFactor, frozenEpochs"
+      "unknown key schedule.foo; schedule has epochs, maxSteps, kind, steps, factor, warmupEpochs, warmupSteps, warmupFactor, frozenEpochs, frozenSteps"
     ), ("x=1", "unknown key x"),
   ])
   func unknownKeys(setting: String, expected: String) {
@@ -297,7 +297,7 @@ import Training
     ("watchdog.seconds=.nan", "from 0 to 86400"), ("divergence.skippedSteps=0", "from 1"),
     ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=2049", "2048 or less with 8 identities"),
     ("average.decay=1", "below 1"), ("optimizer.clipNorm=-1", "optimizer.clipNorm is -1.0"),
-    ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"),
+    ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"), ("schedule.frozenSteps=-1", "from 0"),
     ("data.mixUp=beta", "none with the triplet loss"), ("data.vehicles=700", "800, 1600 or 2400"),
     ("data.split=-1", "from 0 to 1000000"), ("data.distractors=[\"\"]", "a list of at most 64 folders"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),

@@ -44,6 +44,7 @@ import Training
     let all = convolutions.reduce(0) { $0 + multiplyAdds($1) }
     let withData = convolutions.filter { !$0.shape.readsImages }.reduce(0) { $0 + multiplyAdds($1) }
     let linear = images * network.layout.slots.filter { $0.kind == .linear }.reduce(0) { $0 + $1.count }
+    #expect(step.performed == step.multiplyAdds)
     #expect(step.multiplyAdds[.forward] == all + linear)
     #expect(step.multiplyAdds[.backwardData] == withData + linear)
     #expect(step.multiplyAdds[.backwardWeights] == all + linear)
@@ -111,7 +112,18 @@ import Training
   @Test func everythingIsMeasured() throws {
     check(try measure(Float16.self, ["precision.multiply=exact"]))
     check(try measure(Float16.self, ["precision.multiply=bfloat16"]))
-    check(try measure(Float16.self, ["precision.convolution=winograd"]))
+    let winograd = try measure(Float16.self, ["precision.convolution=winograd"])
+    check(winograd)
+    var filtered = 0
+    for row in winograd.convolutions {
+      let shape = row.shape, isFiltered = shape.kernel == 3 && shape.stride == 1
+      // Tiles of 4×4 that cover the map, 36 products each.
+      let tiles = ((shape.height + 3) / 4) * ((shape.width + 3) / 4), all = row.forward.multiplyAdds
+      let performed = isFiltered ? 36 * tiles * shape.inputs * shape.outputs * winograd.images : all
+      #expect(row.passes.allSatisfy { $0.multiplyAdds == all && $0.performed == performed }, "\(shape)")
+      filtered += isFiltered ? 1 : 0
+    }
+    #expect(filtered > 1 && winograd.total.all.performed < winograd.total.all.multiplyAdds)
     check(try measure(Float.self, ["precision.storage=float32"]))
   }
 

@@ -42,6 +42,14 @@ import Training
     #expect(schedule.learningRate(epoch: 3, step: 0, stepsPerEpoch: 2) == 0.0625)
   }
 
+  @Test func theTrunkMayStandStill() throws {
+    let epochs = try schedule("schedule.frozenEpochs=2"), steps = try schedule("schedule.frozenSteps=3")
+    let both = try schedule("schedule.frozenEpochs=2", "schedule.frozenSteps=3")
+    func frozen(_ schedule: Schedule) -> Int { (0..<40).count { schedule.freezesTrunk(step: $0, stepsPerEpoch: 5) } }
+    #expect([frozen(try schedule()), frozen(epochs), frozen(steps), frozen(both)] == [0, 10, 3, 13])
+    #expect(epochs.freezesTrunk(step: 9, stepsPerEpoch: 5) && !epochs.freezesTrunk(step: 10, stepsPerEpoch: 5))
+  }
+
   private func rates(_ schedule: Schedule, epochs: Int, stepsPerEpoch: Int) -> [Double] {
     (0..<epochs * stepsPerEpoch).map {
       schedule.learningRate(epoch: $0 / stepsPerEpoch, step: $0 % stepsPerEpoch, stepsPerEpoch: stepsPerEpoch)

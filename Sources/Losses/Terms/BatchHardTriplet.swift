@@ -97,18 +97,37 @@ package struct BatchHardTriplet: LossTerm, Options {
     return sum.squareRoot()
   }
 
+  /// Of all pairs of rows: what mining goes by.
   private static func squaredDistances(_ x: [Double], _ rows: Int, _ length: Int) -> [Double] {
     var squares = [Double](repeating: 0, count: rows * rows)
-    x.withUnsafeBufferPointer { x in
-      for a in 0..<rows {
-        for b in 0..<a {
-          var sum = 0.0
-          for i in 0..<length {
-            let difference = x[a * length + i] - x[b * length + i]
-            sum += difference * difference
+    let lanes = SIMD8<Double>.scalarCount, whole = length / lanes * lanes
+    x.withUnsafeBytes { x in
+      let size = MemoryLayout<Double>.size
+      func square(_ a: Int, _ b: Int) -> Double {
+        var sums = SIMD8<Double>(repeating: 0), rest = 0.0
+        for i in stride(from: 0, to: whole, by: lanes) {
+          let difference =
+            x.loadUnaligned(fromByteOffset: (a + i) * size, as: SIMD8<Double>.self)
+            - x.loadUnaligned(fromByteOffset: (b + i) * size, as: SIMD8<Double>.self)
+          sums += difference * difference
+        }
+        for i in whole..<length {
+          let difference =
+            x.load(fromByteOffset: (a + i) * size, as: Double.self)
+            - x.load(fromByteOffset: (b + i) * size, as: Double.self)
+          rest += difference * difference
+        }
+        return sums.sum() + rest
+      }
+      // A block of rows stays in the cache while all rows before pass by.
+      let block = 16
+      for first in stride(from: 0, to: rows, by: block) {
+        let last = min(rows, first + block)
+        for b in 0..<last {
+          for a in max(first, b + 1)..<max(last, max(first, b + 1)) {
+            let sum = square(a * length, b * length)
+            (squares[a * rows + b], squares[b * rows + a]) = (sum, sum)
           }
-          squares[a * rows + b] = sum
-          squares[b * rows + a] = sum
         }
       }
     }

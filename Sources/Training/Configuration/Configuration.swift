@@ -149,6 +149,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var warmupSteps = 0
     package var warmupFactor = 0.01
     package var frozenEpochs = 0
+    package var frozenSteps = 0
     package init() {}
   }
 

@@ -34,6 +34,7 @@ extension ConfigurationSection {
           "schedule.frozenEpochs", \.schedule.frozenEpochs, 0...mostEpochs,
           "Epochs at the start in which the trunk's parameters stay as they are, so that new heads find their place first. "
             + "Its running statistics move."),
+        .integer("schedule.frozenSteps", \.schedule.frozenSteps, 0...mostSteps, "Such steps, beside these epochs."),
       ])
   }
 

@@ -33,6 +33,11 @@ package struct Schedule: Sendable, Equatable {
     return rate * (schedule.warmupFactor + (1 - schedule.warmupFactor) * Double(done) / Double(warmup))
   }
 
+  /// Whether the trunk stands still in step `step` of the run, from 0.
+  package func freezesTrunk(step: Int, stepsPerEpoch: Int) -> Bool {
+    step < schedule.frozenEpochs * stepsPerEpoch + schedule.frozenSteps
+  }
+
   /// Steps of the run.
   package func totalSteps(_ stepsPerEpoch: Int) -> Int {
     let all = schedule.epochs * stepsPerEpoch

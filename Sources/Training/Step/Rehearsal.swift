@@ -10,6 +10,8 @@ package struct Rehearsal: Sendable {
   package let memory: MemoryAccount
   /// Multiply-adds of convolutions and linear layers, by pass.
   package let multiplyAdds: [Work.Pass: Int]
+  /// Those that are carried out: fewer with `precision.convolution: winograd`.
+  package let performed: [Work.Pass: Int]
   /// Bytes that layers read and write, and beside them what the optimizer does.
   package let traffic: [Work.Traffic: Int]
   package let optimizerTraffic: Int
@@ -17,6 +19,7 @@ package struct Rehearsal: Sendable {
   package let descriptorLength: Int
   package var totalTraffic: Int { traffic.values.reduce(0, +) + optimizerTraffic }
   package var totalMultiplyAdds: Int { multiplyAdds.values.reduce(0, +) }
+  package var totalPerformed: Int { performed.values.reduce(0, +) }
 
   /// With `images` images on this rank.
   package static func step<E: Element>(
@@ -34,7 +37,7 @@ package struct Rehearsal: Sendable {
       pixels, height: height, width: width,
       labels: RowLabels(identities: [Int](repeating: 0, count: images)), scale: 1)
     let activations = context.arena.peakBytes, work = rehearsal.workers.work
-    let (multiplyAdds, traffic) = (work.multiplyAdds, work.bytes)
+    let (multiplyAdds, performed, traffic) = (work.multiplyAdds, work.performed, work.bytes)
     // Between steps, out of the same arena.
     _ = try network.embed(
       context.tensor(Shape(configuration.evaluation.batch, height, width, 3)), parameters, context)
@@ -47,7 +50,7 @@ package struct Rehearsal: Sendable {
     // Masters, moments and the average are read and written, gradients read.
     let optimizer = (2 + 2 * moments + 2 * averages) * parameters.values.bytes + step.gradients.values.bytes
     return Rehearsal(
-      memory: memory, multiplyAdds: multiplyAdds, traffic: traffic, optimizerTraffic: optimizer,
+      memory: memory, multiplyAdds: multiplyAdds, performed: performed, traffic: traffic, optimizerTraffic: optimizer,
       descriptorLength: network.descriptorLength)
   }
 }

@@ -29,22 +29,28 @@ package struct KernelBenchmark<E: Element> {
     peaks = Peaks.measure(kernels.path, machine.workers)
   }
 
-  /// GFLOP/s that all cores together could reach.
-  private var limit: Double {
-    Double(machine.workers.count) * peaks.peak(kernels.path, configuration.precision.multiply)
+  /// GFLOP/s that all cores together could reach; Winograd multiplies in float32.
+  private func limit(isWinograd: Bool) -> Double {
+    Double(machine.workers.count)
+      * peaks.peak(kernels.path, isWinograd ? .exact : configuration.precision.multiply)
   }
 
   /// The passes of a convolution in a step.
   package func measure(_ convolution: CountedConvolution) throws -> ConvolutionRates {
-    let context = machine.context(E.self, configuration)
+    let context = machine.context(E.self, configuration), work = machine.workers.work
     let trial = try ConvolutionTrial(convolution.shape, images: images, context)
-    func rate(_ pass: () -> Void) -> Rate {
-      Rate(multiplyAdds: trial.multiplyAdds, seconds: median(pass), limit: limit)
+    func rate(_ kind: Work.Pass, _ pass: () -> Void) -> Rate {
+      let before = work.performed[kind] ?? 0
+      pass()
+      let performed = (work.performed[kind] ?? 0) - before
+      return Rate(
+        multiplyAdds: trial.multiplyAdds, performed: performed, seconds: median(pass),
+        limit: limit(isWinograd: performed != trial.multiplyAdds))
     }
     return ConvolutionRates(
-      shape: convolution.shape, count: convolution.count, forward: rate(trial.forward),
-      backwardData: convolution.shape.readsImages ? nil : rate(trial.backwardData),
-      backwardWeights: rate(trial.backwardWeights))
+      shape: convolution.shape, count: convolution.count, forward: rate(.forward, trial.forward),
+      backwardData: convolution.shape.readsImages ? nil : rate(.backwardData, trial.backwardData),
+      backwardWeights: rate(.backwardWeights, trial.backwardWeights))
   }
 
   /// Seconds of a call, after one or more to warm up.
@@ -66,11 +72,10 @@ package struct KernelBenchmark<E: Element> {
       images: images,
       convolutions: rates,
       total: NetworkRates(
-        forward: Rate(total: rates.map { ($0.forward, $0.count) }, limit: limit),
-        backwardData: Rate(
-          total: rates.compactMap { row in row.backwardData.map { ($0, row.count) } }, limit: limit),
-        backwardWeights: Rate(total: rates.map { ($0.backwardWeights, $0.count) }, limit: limit),
-        all: Rate(total: rates.flatMap { row in row.passes.map { ($0, row.count) } }, limit: limit))
+        forward: Rate(total: rates.map { ($0.forward, $0.count) }),
+        backwardData: Rate(total: rates.compactMap { row in row.backwardData.map { ($0, row.count) } }),
+        backwardWeights: Rate(total: rates.map { ($0.backwardWeights, $0.count) }),
+        all: Rate(total: rates.flatMap { row in row.passes.map { ($0, row.count) } }))
     )
   }
 }
@@ -78,24 +83,31 @@ package struct KernelBenchmark<E: Element> {
 /// How fast something was multiplied, by all cores together.
 package struct Rate: Codable, Sendable, Equatable {
   package let multiplyAdds: Int
+  /// Those that were carried out: fewer where Winograd filters.
+  package let performed: Int
   package let seconds: Double
-  /// A multiply-add is two operations.
+  /// Of `multiplyAdds`, each two operations.
   package let gflops: Double
-  /// Of what all cores could multiply at best.
+  /// Of what all cores could perform at best.
   package let share: Double
 
   /// `limit`: what all cores could reach, in GFLOP/s.
-  init(multiplyAdds: Int, seconds: Double, limit: Double) {
-    (self.multiplyAdds, self.seconds) = (multiplyAdds, seconds)
-    gflops = 2 * Double(multiplyAdds) / seconds / 1e9
-    share = gflops / limit
+  init(multiplyAdds: Int, performed: Int, seconds: Double, limit: Double) {
+    self.init(multiplyAdds, performed, seconds, atBest: 2 * Double(performed) / limit / 1e9)
+  }
+
+  /// `atBest`: the seconds that it would take at the limit.
+  private init(_ multiplyAdds: Int, _ performed: Int, _ seconds: Double, atBest: Double) {
+    (self.multiplyAdds, self.performed, self.seconds) = (multiplyAdds, performed, seconds)
+    (gflops, share) = (2 * Double(multiplyAdds) / seconds / 1e9, atBest / seconds)
   }
 
   /// Everything in turn, each as often as it is counted.
-  init(total rates: [(rate: Rate, count: Int)], limit: Double) {
+  init(total rates: [(rate: Rate, count: Int)]) {
     self.init(
-      multiplyAdds: rates.reduce(0) { $0 + $1.count * $1.rate.multiplyAdds },
-      seconds: rates.reduce(0) { $0 + Double($1.count) * $1.rate.seconds }, limit: limit)
+      rates.reduce(0) { $0 + $1.count * $1.rate.multiplyAdds }, rates.reduce(0) { $0 + $1.count * $1.rate.performed },
+      rates.reduce(0) { $0 + Double($1.count) * $1.rate.seconds },
+      atBest: rates.reduce(0) { $0 + Double($1.count) * $1.rate.share * $1.rate.seconds })
   }
 }
 
