@@ -55,7 +55,7 @@ struct Describe: RankCommand {
     let step = try rehearse(storage.element, configuration)
     print(work("multiply-adds of a step, an image", step.multiplyAdds, images))
     if step.performed != step.multiplyAdds {
-      print(work("of which by Winograd's filtering are left", step.performed, images))
+      print(work("of these Winograd's filtering leaves", step.performed, images))
     }
     print(traffic(step))
     if configuration.msgr.lambda > 0 {

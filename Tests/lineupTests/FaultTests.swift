@@ -64,7 +64,7 @@ extension CommandTests {
     // MARK: - Killed
 
     @Test(arguments: [nil, 2] as [Int?]) func killedAtAnyMomentItGoesOn(_ ranks: Int?) throws {
-      let wanted = Self.isLong ? 120 : 6, steps = ranks == nil ? 240 : 120
+      let wanted = Self.isLong ? 120 : 4, steps = ranks == nil ? 240 : 120
       let settings = ["schedule.maxSteps=\(steps)", "checkpoint.keep=2"]
       func command(_ run: String, resume: Bool = false) -> [String] {
         self.command(scratch(run), resume: resume, settings[0], settings[1])
@@ -189,13 +189,13 @@ extension CommandTests {
       for kind in ["mkdir", "open", "look", "write", "fsync", "close", "rename", "unlink"] {
         #expect(calls.contains { $0[1] == kind }, "no \(kind) among the calls: is the library in their way?")
       }
-      // The short form leaves out most of the writes, which are many and alike.
+      // The short form leaves out most of the writes, which are many and alike, and ends the process before every other call.
       var faults: [Fault] = []
       for kind in Self.isLong ? ["eio", "enospc", "short", "before", "after"] : ["eio", "before"] {
         for (index, call) in calls.enumerated() {
           let isWrite = call[1] == "write" || call[1] == "pwrite"
           if kind == "short" && !isWrite { continue }
-          if !Self.isLong && (isWrite && index % 60 != 0 || kind == "before" && call[1] == "look") { continue }
+          if !Self.isLong && (isWrite && index % 60 != 0 || kind == "before" && (call[1] == "look" || index % 2 == 1)) { continue }
           faults.append(Fault(kind: kind, number: index + 1))
         }
       }
