@@ -180,7 +180,7 @@ extension CommandTests {
         (["--trace", "missing"], train("run") + ["--trace", ""]),
         (["--trace", "no folder /dev/null"], train("run") + ["--trace", "/dev/null/trace.json"]),
         (
-          ["communication.wire", "float8", "float64, float32, float16"],
+          ["communication.wire", "float8", "float64, int32, float32, float16"],
           train("run", "communication.wire=float8")
         ),
         (
