@@ -45,8 +45,9 @@ struct ImageMatrix {
       let depth = b.rows, left = a.withDenseRows
       let panels = Buffer<UInt8>(count: gemm.panelBytes(columns: columns, rows: depth))
       let workspace = Buffer<UInt8>(count: gemm.workspaceBytes(rows: rows, columns: columns, depth: depth))
-      gemm.packPanels(
-        b.values.pointer, depth, columns, rowStride: b.rowStride, columnStride: b.columnStride, into: panels)
+      gemm.pack(
+        b.values.pointer, depth, columns, rowStride: b.rowStride, columnStride: b.columnStride,
+        width: gemm.panelWidth(columns: columns), panelRows: depth, row: 0, into: panels.pointer)
       let pointers = (0..<rows).map { UnsafeRawPointer(left.values.pointer + $0 * left.rowStride) as UnsafeRawPointer? }
       pointers.withUnsafeBufferPointer {
         gemm.multiply(
@@ -81,20 +82,5 @@ struct ImageMatrix {
         into: tensor.pointer + (image * tensor.shape.area + row) * columns)
     }
     withExtendedLifetime(dense.values) {}
-  }
-}
-
-extension Gemm {
-  /// Packs k × n doubles w[k·rowStride + n·columnStride] into panels of k rows, one after the other.
-  fileprivate func packPanels(
-    _ w: UnsafePointer<Double>, _ k: Int, _ n: Int, rowStride: Int, columnStride: Int, into panels: Buffer<UInt8>
-  ) {
-    let width = panelWidth(columns: n)
-    for first in stride(from: 0, to: n, by: width) {
-      pack(
-        w + first * columnStride, k, min(width, n - first), rowStride: rowStride, columnStride: columnStride,
-        width: width,
-        panelRows: k, row: 0, into: panels.pointer + panelOffset(column: first, rows: k))
-    }
   }
 }

@@ -85,7 +85,7 @@ package struct NonLocalOptions: Options {
   package static var fields: [OptionField<Self>] {
     [
       .value(
-        "blocks", \.blocks, type: "list of integers", "four, each from 0 to 36",
+        "blocks", \.blocks, type: "list of four integers", "each from 0 to 36",
         "How many of the last blocks of each stage have one behind them; at most all."
       ) { $0.count == 4 && $0.allSatisfy((0...36).contains) },
       .integer(

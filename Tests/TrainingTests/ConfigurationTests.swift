@@ -196,6 +196,13 @@ import Training
       "model.attention=sa",
       "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel, nonLocal; did you mean se?"
     ),
+    (
+      "model.attention={nonLocal: {blocks: [1, 2, 3]}}",
+      "model.attention.nonLocal.blocks is [1, 2, 3]; expected list of four integers each from 0 to 36"
+    ),
+    (
+      "model.attention.nonLocal.channels=-1", "model.attention.nonLocal.channels is -1; expected integer from 0 to 4096"
+    ),
     ("model.attention.se=4", "model.attention.se is 4; expected {option: value} with options among reduction"),
     ("model.attention.se.reduction=x", "model.attention.se.reduction is x; expected integer from 1 to 4096"),
     (
@@ -297,7 +304,8 @@ import Training
     ("watchdog.seconds=.nan", "from 0 to 86400"), ("divergence.skippedSteps=0", "from 1"),
     ("evaluation.batch=4097", "from 1 to 4096"), ("sampling.images=2049", "2048 or less with 8 identities"),
     ("average.decay=1", "below 1"), ("optimizer.clipNorm=-1", "optimizer.clipNorm is -1.0"),
-    ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"), ("schedule.frozenSteps=-1", "from 0"),
+    ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"),
+    ("schedule.frozenSteps=-1", "from 0"),
     ("data.mixUp=beta", "none with the triplet loss"), ("data.vehicles=700", "800, 1600 or 2400"),
     ("data.split=-1", "from 0 to 1000000"), ("data.distractors=[\"\"]", "a list of at most 64 folders"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
@@ -360,8 +368,17 @@ import Training
     #expect(
       refusal("precision.convolution=winograd", "precision.storage=float64")
         == "precision.convolution is winograd; it must be direct where precision.storage is float64")
+    #expect(
+      refusal("communication.wire=int32", "precision.storage=float64")
+        == "communication.wire is int32; it must be another where precision.storage is float64, whose gradients are not rounded"
+    )
+    #expect(
+      refusal("model.attention=nonLocal", "model.trunk=osnet")
+        == "model.attention is nonLocal; it must be another where model.trunk is osnet: non-local blocks stand in a ResNet"
+    )
     for allowed in [
-      ["precision.multiply=bfloat16"], ["precision.convolution=winograd"], ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
+      ["precision.multiply=bfloat16"], ["precision.convolution=winograd"],
+      ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
       ["model.head=baseline", "model.stages=[]"], ["sampling.images=1", "losses.triplet.weight=0"],
       ["schedule.epochs=3"], ["schedule.steps=[]"], ["evaluation.everyEpochs=0", "checkpoint.everyEpochs=0"],
     ] {

@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Testing
 import Training
 
@@ -83,6 +84,19 @@ extension CommandTests {
       let state = scratch("one/checkpoints/step-00000012/state.json")
       let text = try String(contentsOfFile: state, encoding: .utf8)
       #expect(text.contains("\"magnitudes\""))
+      // A forged one: an exponent that no float64 has, and one tensor too many.
+      let folder = scratch("one/checkpoints/step-00000012")
+      for (exponent, word) in [("5000", "5000"), ("0", "magnitudes of")] {
+        let forged = text.replacingOccurrences(of: "\"exponents\" : [", with: "\"exponents\" : [ \(exponent),")
+        try forged.write(toFile: state, atomically: true, encoding: .utf8)
+        try Manifest.write(into: folder)
+        let outcome = try Command.run(
+          ["train", "--data", data, "--output", scratch("forged-\(exponent)"), "--resume-from", folder] + Tiny.training
+            + Tiny.settings("communication.wire=int32", "sampling.images=4", "schedule.maxSteps=13"))
+        #expect(outcome.code == 65 && outcome.complaints.count == 1, "\(outcome.code) \(outcome.errors)")
+        #expect(
+          outcome.complaints.first?.contains(word) == true && outcome.complaints.first?.contains("state.json") == true)
+      }
     }
 
     /// A run in float16 learns about what one in float64 does, and does so again to the last bit.

@@ -124,7 +124,7 @@ package struct BatchHardTriplet: LossTerm, Options {
       for first in stride(from: 0, to: rows, by: block) {
         let last = min(rows, first + block)
         for b in 0..<last {
-          for a in max(first, b + 1)..<max(last, max(first, b + 1)) {
+          for a in max(first, b + 1)..<last {
             let sum = square(a * length, b * length)
             (squares[a * rows + b], squares[b * rows + a]) = (sum, sum)
           }

@@ -45,8 +45,7 @@ package struct Checkpoint {
 
     private enum CodingKeys: String, CodingKey {
       case version, step, updates, frozenUpdates, strengthUpdates, averagedUpdates, lossScale, tangentScale, magnitudes,
-        best,
-        identities, cameras
+        best, identities, cameras
     }
 
     package struct Best: Codable, Sendable, Equatable {

@@ -35,6 +35,9 @@ package final class Coordinator {
     return announced
   }
 
+  /// Whether the trunk stands still in `step`.
+  package func freezesTrunk(step: Int) -> Bool { schedule.freezesTrunk(step: step, stepsPerEpoch: stepsPerEpoch) }
+
   /// The plan of `step`. Throws where this rank's data set or loss scale is not rank 0's.
   package func plan(step: Int, lossScale: Double) throws -> (plan: StepPlan, batch: AnnouncedBatch) {
     let batch = announced!

@@ -44,7 +44,8 @@ package struct CosineSchedule: Options {
     [
       .floor(\.floor),
       .integer(
-        "delay", \.delay, 0...1_000_000, "Epochs from the start of the run before it falls (fast-reid's DELAY_EPOCHS)."),
+        "delay", \.delay, 0...ConfigurationSection.mostEpochs,
+        "Epochs from the start of the run before it falls (fast-reid's DELAY_EPOCHS)."),
     ]
   }
 

@@ -183,7 +183,7 @@ package final class Trainer<E: Element> {
     for damage in batch.damaged { log.warning("skipped \(damage.reason)") }
     let result = try step.run(
       batch, labels: RowLabels(batch, classes, cameras), step: done, learningRate: plan.learningRate,
-      freezesTrunk: Schedule(configuration).freezesTrunk(step: done, stepsPerEpoch: coordinator.stepsPerEpoch))
+      freezesTrunk: coordinator.freezesTrunk(step: done))
     (done, made) = (done + 1, made + 1)
     try communicator.agree {
       try run.requireLock()
