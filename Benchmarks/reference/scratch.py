@@ -2,7 +2,7 @@
 
 The rival of `lineup train --config scratch` at equal wall-clock: bfloat16 autocast or float32, whichever is faster here, channels
 last, fused Adam, images decoded once and kept in memory, augmented in uint8. How many epochs fit is measured before the first one;
-the cosine schedule ends with them. `optimizer.factors` are not applied: from PyTorch's smaller weights a plain rate goes as far.
+the cosine schedule ends with them. `optimizer.factors` are not applied.
 """
 
 from __future__ import annotations
