@@ -1,6 +1,9 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
+/// The pkg-config package of the MPI to build with. Debian's `mpi` is the one that `launch/setup` has chosen.
+let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
+
 // The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
 // {Kernels, Collectives} → Tensors, files through Storage. See docs/architecture.md.
 let package = Package(
@@ -12,11 +15,11 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
-    .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "CSystemMPI", pkgConfig: mpi, providers: [.apt(["libopenmpi-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CMatIO", pkgConfig: "matio", providers: [.apt(["libmatio-dev"])]),
-    .target(name: "CMPI", dependencies: ["COpenMPI"]),
+    .target(name: "CMPI", dependencies: ["CSystemMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
 

@@ -1,4 +1,6 @@
 # Sourced by the scripts here: mpirun as a job that can be asked to stop, without its noise.
+source launch/mpi.sh
+which_mpi
 
 # `forward mpirun OPTION…` runs it and leaves its exit code in $status, the last signal it was sent in $asked, since when (in
 # seconds) in $asked_at, and yes in $killed where mpirun itself was killed.
@@ -50,12 +52,23 @@ forward() {
   done
   # After the watchdog, mpirun's ssh to a host that is cut off may be left, and would keep the output open for a quarter of an
   # hour, and with it a pipe after this script.
+  # MPICH's mpirun ends with the number of the signal that has ended a rank.
+  if [ "$mpi" = mpich ] && [ "$status" -ge 2 ] && [ "$status" -le 31 ]; then
+    echo "mpirun: a rank was ended by signal $status" >&2
+    echo signal >"$verdict"
+    status=$((128 + status))
+  fi
   if [ "$(<"$verdict")" = missing ]; then
     kill -KILL $(session "$job") "$filter" 2>/dev/null || true
     # A host that cannot be reached keeps mpirun waiting until it is killed (137), and a dead one gives it a code of its own.
     [ "$status" = 0 ] || status=69
   elif [ "$status" -gt 128 ] && [ ! -s "$verdict" ]; then
-    echo "${0##*/}: mpirun was killed (signal $((status - 128))); ranks that train save and end by themselves" >&2
+    if [ "$mpi" = openmpi ]; then
+      signalled="; ranks that train save and end by themselves"
+    else
+      signalled=", and MPICH's daemons kill the ranks"
+    fi
+    echo "${0##*/}: mpirun was killed (signal $((status - 128)))$signalled" >&2
     killed=yes status=69
     for _ in {1..300}; do
       [ -n "$(session "$job")" ] || break
@@ -95,9 +108,16 @@ without_noise() {
   while IFS= read -r line || [ -n "$line" ]; do
     case "$line" in
     "$rule") ;;
-    "mpirun: Forwarding signal "*) continue ;;
+    "mpirun: Forwarding signal "* | "Abort("*") on node "*": application called MPI_Abort"*) continue ;;
     *"mca_btl_tcp_frag_"*" failed: "* | *" sent help message help-mpi-btl-tcp.txt / peer hung up" | \
       *" sent help message help-mpi-api.txt / mpi-abort" | *'MCA parameter "orte_base_help_aggregate"'*) continue ;;
+    "[mpiexec@"*": assert (!closed) failed")
+      echo "mpirun: a host's daemon (hydra_pmi_proxy) has ended: the host is down, or its network is"
+      echo missing >"$1"
+      continue
+      ;;
+    "[mpiexec@"*": callback returned error status" | "[mpiexec@"*": error waiting for event" | \
+      "[mpiexec@"*": process manager error waiting for completion") continue ;;
     *"(watchdog.seconds)" | *"(LINEUP_START_SECONDS)")
       printf '%s\n' "$line"
       if [ ! -s "$1" ]; then end_mpirun_later >/dev/null & fi

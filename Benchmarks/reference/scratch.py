@@ -2,7 +2,8 @@
 
 The rival of `lineup train --config scratch` at equal wall-clock: bfloat16 autocast or float32, whichever is faster here, channels
 last, fused Adam, images decoded once and kept in memory, augmented in uint8. How many epochs fit is measured before the first one;
-the cosine schedule ends with them. `optimizer.factors` are not applied.
+the cosine schedule ends with them. On a machine that others use, where that speed means little, `--epochs` says how many.
+`optimizer.factors` are not applied.
 """
 
 from __future__ import annotations
@@ -194,7 +195,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     configuration.add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="a data set's folder in the Market-1501 layout")
-    parser.add_argument("--seconds", type=float, required=True, help="the time to train, evaluation and decoding not counted")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--seconds", type=float, help="the time to train, evaluation and decoding not counted")
+    length.add_argument("--epochs", type=int, help="how many epochs, whatever they take")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -206,7 +209,7 @@ def main() -> None:
     a_step = rates[bfloat16]
     training = Training(settings, options.data, options.seed, bfloat16)
     batches = training.epoch()
-    epochs = max(1, int(options.seconds / (a_step * len(batches))))
+    epochs = options.epochs or max(1, int(options.seconds / (a_step * len(batches))))
     total = epochs * len(batches)
     print(f"bfloat16 {rates[True]:.3f} s a step, float32 {rates[False]:.3f}; {len(batches[0]) / a_step:.0f} images/s: "
           f"{epochs} epochs of {len(batches)} steps", flush=True)

@@ -14,14 +14,25 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { environment[$0] != nil }
   }
 
-  /// Starts MPI. Once a process. Throws where the library does not grant MPI_THREAD_MULTIPLE.
-  package static func start() throws -> MPICommunicator {
+  /// Starts MPI. Once a process. Throws where the library does not grant MPI_THREAD_MULTIPLE, and where the launcher is another
+  /// MPI's, under which every process is a job of one rank.
+  package static func start(environment: [String: String] = ProcessInfo.processInfo.environment) throws
+    -> MPICommunicator
+  {
     var multiple: Int32 = 0
     try checkMPI(lineup_mpi_start(&multiple), "start MPI")
     guard multiple != 0 else {
       throw Failure.internal("MPI: the library does not grant MPI_THREAD_MULTIPLE (\(libraryVersion))")
     }
-    return try MPICommunicator()
+    let all = try MPICommunicator()
+    let started = (environment["OMPI_COMM_WORLD_SIZE"] ?? environment["PMI_SIZE"]).flatMap(Int.init) ?? all.size
+    guard started == all.size || all.size > 1 else {
+      throw Failure(
+        .missing,
+        "MPI: the launcher has started \(started) ranks, of which \(libraryVersion) knows this one only: it is another MPI's"
+      )
+    }
+    return all
   }
 
   private init() throws {
@@ -40,8 +51,10 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
     try checkMPI(lineup_mpi_finish(), "finish MPI")
   }
 
+  /// Such as "Open MPI v4.1.4" or "MPICH 4.0.2".
   package static var libraryVersion: String {
-    mpiText(lineup_mpi_version).split(separator: ",").first.map(String.init) ?? ""
+    let first = mpiText(lineup_mpi_version).split { $0 == "," || $0.isNewline }.first ?? ""
+    return first.split(whereSeparator: \.isWhitespace).filter { $0 != "Version:" }.joined(separator: " ")
   }
 
   package func allreduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {

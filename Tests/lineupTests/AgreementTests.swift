@@ -16,7 +16,7 @@ extension CommandTests {
     private func run(_ first: [String], _ second: [String], environment: [String: String] = [:]) throws
       -> Command.Outcome
     {
-      let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", Command.path]
+      let launcher = Mpirun.here(1) + [Command.path]
       return try Command.run(second, environment: environment, prefix: launcher + first + [":", "-n", "1"])
     }
 
@@ -134,11 +134,18 @@ extension CommandTests {
     }
 
     @Test func theKernels() throws {
-      let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", Command.path]
+      let launcher = Mpirun.here(1) + [Command.path]
       let outcome = try Command.run(
-        train(), prefix: launcher + train() + [":", "-n", "1", "-x", "LINEUP_KERNELS=blas"])
+        train(), prefix: launcher + train() + [":", "-n", "1", "env", "LINEUP_KERNELS=blas"])
       #expect(outcome.code == 70 && outcome.complaints.count == 1, "\(outcome.errors)")
       #expect(outcome.complaints.first?.contains("the kernel path") == true)
+    }
+
+    /// Each process would be a job of its own.
+    @Test func anotherMPIsLauncherIsNoticed() throws {
+      let outcome = try Command.run(train(), environment: Mpirun.foreign(ranks: 2))
+      #expect(outcome.code == 69 && outcome.complaints.count == 1, "\(outcome.errors)")
+      #expect(outcome.complaints.first?.contains("the launcher has started 2 ranks, of which ") == true)
     }
 
     /// Another size of images than the training's is a wish that must not go unnoticed.

@@ -29,7 +29,7 @@ enum Command {
     _ arguments: [String], ranks: Int? = nil, environment: [String: String] = [:], prefix: [String] = [],
     timeout: Double = 60, sourceLocation: SourceLocation = #_sourceLocation, during: (pid_t) -> Void = { _ in }
   ) throws -> Outcome {
-    let launcher = ranks.map { ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\($0)"] } ?? []
+    let launcher = ranks.map(Mpirun.here) ?? []
     let scratch = try Scratch()
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -85,14 +85,9 @@ enum Command {
 
   /// The environment without what would make the command another one.
   private static var inherited: [String: String] {
-    var environment = ProcessInfo.processInfo.environment.filter { key, _ in
+    ProcessInfo.processInfo.environment.filter { key, _ in
       !key.hasPrefix("LINEUP_") && !key.hasPrefix("OMPI_COMM_") && !key.hasPrefix("PMIX_") && !key.hasPrefix("PMI_")
-    }
-    if geteuid() == 0 {
-      environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
-      environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    }
-    return environment
+    }.merging(Mpirun.usual) { $1 }
   }
 
   /// The threads that tests run on block signals, and a child inherits that.

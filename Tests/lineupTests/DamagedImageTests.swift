@@ -63,7 +63,7 @@ extension CommandTests {
         ["train", "--data", data, "--output", scratch("run")] + Tiny.training
           + Tiny.settings("schedule.epochs=1000")
       }
-      let launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", Command.path]
+      let launcher = Mpirun.here(1) + [Command.path]
       var isBroken = false
       let outcome = try Command.run(train(copy), prefix: launcher + train(data) + [":", "-n", "1"]) { _ in
         guard !isBroken, RunFiles(path: scratch("run")).steps > 8 else { return }

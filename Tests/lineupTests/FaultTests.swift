@@ -92,7 +92,7 @@ extension CommandTests {
         var others: [pid_t] = []
         let path = scratch(run)
         let outcome = try Command.run(command(run, resume: isBegun), ranks: ranks) { process in
-          if ranks != nil && others.count < 2 { others = Command.children(of: process) }
+          if ranks != nil && others.count < 2 { others = Mpirun.ranks(of: process) }
           guard !isLast, !isSent else { return }
           if waitsForSave {
             guard Date().timeIntervalSince(begun) > 0.5 * first, !before.isSuperset(of: Self.partials(path)) else {

@@ -57,20 +57,13 @@ final class Hosts {
   /// Put before a command: it runs on the first host.
   var first: [String] { [Self.script, "on", folder, "1"] }
 
-  var environment: [String: String] {
-    [
-      "OMPI_MCA_plm_rsh_agent": "\(folder)/ssh", "OMPI_MCA_btl_tcp_if_include": "eth0",
-      "OMPI_MCA_oob_tcp_if_include": "eth0",
-      // All hosts share the cores of this one.
-      "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-    ]
-  }
+  var environment: [String: String] { Mpirun.environment(folder) }
 
   /// Whether all ranks and daemons end within so many seconds.
   func isQuiet(within seconds: Double) -> Bool {
     let end = Date(timeIntervalSinceNow: seconds)
     repeat {
-      if processes("lineup").isEmpty && processes("orted").isEmpty && processes("mpirun").isEmpty { return true }
+      if processes("lineup").isEmpty && processes(Mpirun.daemon).isEmpty && processes("mpirun").isEmpty { return true }
       usleep(100_000)
     } while Date() < end
     return false
@@ -110,7 +103,7 @@ extension CommandTests {
     }
 
     private func mpirun(_ hosts: Hosts) -> [String] {
-      hosts.first + ["mpirun", "--hostfile", "\(hosts.folder)/hosts", "--map-by", "ppr:1:node", "-n", "\(hosts.count)"]
+      hosts.first + Mpirun.on(hosts.folder, hosts.count)
     }
 
     /// Starts a training on all hosts, and calls `act` once it is under way, with mpirun's process.
@@ -132,7 +125,7 @@ extension CommandTests {
         environment["INTERFACE"] = "eth0"
       }
       return try Command.run(
-        arguments("run", steps: steps, watchdog: watchdog), environment: environment, prefix: prefix, timeout: 45
+        arguments("run", steps: steps, watchdog: watchdog), environment: environment, prefix: prefix, timeout: 90
       ) { process in
         guard !isDone, files.steps >= 25 else { return }
         isDone = true
@@ -140,12 +133,14 @@ extension CommandTests {
       }
     }
 
-    @Test func fourHostsTrainToTheBytesOfOne() throws {
-      let hosts = try Hosts(4, in: scratch("hosts"))
+    /// Ranks of MPICH do not sleep while they wait, so there they are as many as small machines have cores.
+    @Test func hostsTrainToTheBytesOfOne() throws {
+      let hosts = try Hosts(Mpirun.isMPICH ? 2 : 4, in: scratch("hosts"))
       try Command.succeed(arguments("whole", steps: 40))
       let outcome = try run(hosts, steps: 40) { _ in }
       #expect(outcome.code == 0, "\(outcome.errors)")
-      #expect(outcome.output.contains("hosts and their ranks: h1: 0, h2: 1, h3: 2, h4: 3"))
+      let ranks = (0..<hosts.count).map { "h\($0 + 1): \($0)" }.joined(separator: ", ")
+      #expect(outcome.output.contains("hosts and their ranks: \(ranks)"))
       try RunFiles(path: scratch("run")).expectSameCheckpoint(as: RunFiles(path: scratch("whole")), step: 40)
     }
 
@@ -153,14 +148,14 @@ extension CommandTests {
     @Test(arguments: [false, true]) func aHostThatIsCutOffIsNamedAndTheJobEnds(_ throughLauncher: Bool) throws {
       let hosts = try Hosts(3, in: scratch("hosts"))
       let outcome = try run(hosts, throughLauncher: throughLauncher) { _ in hosts.call("cut", "2") }
-      #expect(outcome.code == (throughLauncher ? 69 : -SIGKILL), "\(outcome.errors)")
+      #expect(outcome.code == (throughLauncher || Mpirun.isMPICH ? 69 : -SIGKILL), "\(outcome.errors)")
       for rank in [0, 2] {
         let line = outcome.complaints.first { $0.hasPrefix("lineup: rank \(rank) on h\(rank + 1): ") } ?? ""
         #expect(line.contains("rank 1 on h2 is missing: not heard of for "), "\(outcome.errors)")
       }
       #expect(
         hosts.isQuiet(within: 15),
-        "left: \(hosts.processes("lineup")) \(hosts.processes("orted")) \(hosts.processes("mpirun"))")
+        "left: \(hosts.processes("lineup")) \(hosts.processes(Mpirun.daemon)) \(hosts.processes("mpirun"))")
       #expect(try Checkpoint(path: scratch("run")).state.step >= 20)
     }
 
@@ -216,7 +211,7 @@ extension CommandTests {
         kill(process, SIGKILL)
       }
       #expect(outcome.code == -SIGKILL && at > 0)
-      #expect(hosts.isQuiet(within: 10), "left: \(hosts.processes("lineup")) \(hosts.processes("orted"))")
+      #expect(hosts.isQuiet(within: 10), "left: \(hosts.processes("lineup")) \(hosts.processes(Mpirun.daemon))")
       let step = try Checkpoint(path: scratch("run")).state.step
       #expect(step >= at / 10 * 10)
       print("hosts: mpirun killed at step \(at), saved at step \(step)")
@@ -224,7 +219,8 @@ extension CommandTests {
 
     /// Whether mpirun hears of its daemon or of the ssh that it started it with is a race.
     private static func tellsOfADeadHost(_ errors: String) -> Bool {
-      errors.contains("mpirun: host 10.77.0.2 is missing: ") || errors.contains("mpirun: a host's daemon (orted) ")
+      errors.contains("mpirun: host 10.77.0.2 is missing: ")
+        || errors.contains("mpirun: a host's daemon (\(Mpirun.daemon)) ")
     }
 
     /// mpirun notices before the watchdog, and ends with a code of its own.
@@ -235,7 +231,7 @@ extension CommandTests {
       if throughLauncher {
         #expect(outcome.code == 69 && Self.tellsOfADeadHost(outcome.errors), "\(outcome.errors)")
       }
-      #expect(hosts.isQuiet(within: 10), "left: \(hosts.processes("lineup")) \(hosts.processes("orted"))")
+      #expect(hosts.isQuiet(within: 10), "left: \(hosts.processes("lineup")) \(hosts.processes(Mpirun.daemon))")
       #expect(try Checkpoint(path: scratch("run")).state.step >= 20)
     }
   }

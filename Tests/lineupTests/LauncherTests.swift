@@ -67,12 +67,13 @@ extension CommandTests {
       let files = RunFiles(path: scratch("run"))
       var isDone = false
       let outcome = try run { launcher in
-        guard !isDone, files.steps >= 25, let rank = mpirun(launcher).flatMap({ Command.children(of: $0).last })
+        guard !isDone, files.steps >= 25, let rank = mpirun(launcher).flatMap({ Mpirun.ranks(of: $0).last })
         else { return }
         isDone = true
         kill(rank, SIGKILL)
       }
-      #expect(outcome.code == 137 && outcome.errors.hasPrefix("mpirun: rank "), "\(outcome.code) \(outcome.errors)")
+      let line = Mpirun.isMPICH ? "mpirun: a rank was ended by signal 9" : "mpirun: rank "
+      #expect(outcome.code == 137 && outcome.errors.hasPrefix(line), "\(outcome.code) \(outcome.errors)")
       #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
     }
 
@@ -87,11 +88,11 @@ extension CommandTests {
       #expect(killed != nil && outcome.code == 69, "\(outcome.code) \(outcome.errors)")
       #expect(outcome.errors.hasPrefix("train: mpirun was killed (signal 9)"), "\(outcome.errors)")
       #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
-      #expect(try Checkpoint(path: scratch("run")).state.step >= 25)
+      if !Mpirun.killsRanks { #expect(try Checkpoint(path: scratch("run")).state.step >= 25) }
     }
 
     /// Stopped when the signal comes, or killed after it: what was asked for is done.
-    @Test(arguments: [SIGSTOP, SIGKILL]) func whatWasAskedForIsDoneWithoutMpirun(_ number: Int32) throws {
+    @Test(arguments: Mpirun.killsRanks ? [SIGSTOP] : [SIGSTOP, SIGKILL]) func whatWasAskedForIsDoneWithoutMpirun(_ number: Int32) throws {
       let files = RunFiles(path: scratch("run"))
       var isDone = false
       let outcome = try run { launcher in

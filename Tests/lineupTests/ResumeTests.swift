@@ -27,7 +27,7 @@ extension CommandTests {
       return try Command.run(command(run), ranks: ranks) { process in
         guard !isSent, files.steps >= step else { return }
         // mpirun that dies may let its ranks end in order; so it is the ranks that are killed.
-        let victims = signal == SIGKILL && ranks != nil ? Command.children(of: process) : [process]
+        let victims = signal == SIGKILL && ranks != nil ? Mpirun.ranks(of: process) : [process]
         for victim in victims { kill(victim, signal) }
         isSent = true
       }
