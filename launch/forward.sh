@@ -1,6 +1,5 @@
 # Sourced by the scripts here: mpirun as a job that can be asked to stop, without its noise.
 source launch/mpi.sh
-which_mpi
 
 # `forward mpirun OPTION…` runs it and leaves its exit code in $status, the last signal it was sent in $asked, since when (in
 # seconds) in $asked_at, and yes in $killed where mpirun itself was killed.
@@ -9,7 +8,8 @@ which_mpi
 # it passes on, and the ranks checkpoint and exit with 75. So it gets a session of its own, out of the terminal's reach, and is
 # sent SIGUSR1 for all four.
 forward() {
-  local job noise filter output relay= signal signalled=yes verdict
+  local job noise filter output relay= signal signalled=yes verdict fate
+  which_mpi
   if ! verdict="$(mktemp 2>/dev/null)"; then
     echo "${0##*/}: no file can be made in TMPDIR, ${TMPDIR:-/tmp}; choose another" >&2
     exit 70
@@ -50,25 +50,22 @@ forward() {
     kill -0 "$filter" 2>/dev/null || break
     sleep 0.1
   done
-  # After the watchdog, mpirun's ssh to a host that is cut off may be left, and would keep the output open for a quarter of an
-  # hour, and with it a pipe after this script.
   # MPICH's mpirun ends with the number of the signal that has ended a rank.
-  if [ "$mpi" = mpich ] && [ "$status" -ge 2 ] && [ "$status" -le 31 ]; then
+  if [ "$mpi" = mpich ] && [ "$status" -ge 2 ] && [ "$status" -le 31 ] && [ ! -s "$verdict" ]; then
     echo "mpirun: a rank was ended by signal $status" >&2
     echo signal >"$verdict"
     status=$((128 + status))
   fi
+  # After the watchdog, mpirun's ssh to a host that is cut off may be left, and would keep the output open for a quarter of an
+  # hour, and with it a pipe after this script.
   if [ "$(<"$verdict")" = missing ]; then
     kill -KILL $(session "$job") "$filter" 2>/dev/null || true
     # A host that cannot be reached keeps mpirun waiting until it is killed (137), and a dead one gives it a code of its own.
     [ "$status" = 0 ] || status=69
   elif [ "$status" -gt 128 ] && [ ! -s "$verdict" ]; then
-    if [ "$mpi" = openmpi ]; then
-      signalled="; ranks that train save and end by themselves"
-    else
-      signalled=", and MPICH's daemons kill the ranks"
-    fi
-    echo "${0##*/}: mpirun was killed (signal $((status - 128)))$signalled" >&2
+    fate="; ranks that train save and end by themselves"
+    [ "$mpi" = openmpi ] || fate=", and MPICH's daemons kill the ranks"
+    echo "${0##*/}: mpirun was killed (signal $((status - 128)))$fate" >&2
     killed=yes status=69
     for _ in {1..300}; do
       [ -n "$(session "$job")" ] || break

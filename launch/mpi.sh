@@ -9,6 +9,9 @@ which_mpi() {
   esac
 }
 
+# The hosts of a host file, each once.
+hosts_of() { awk '!/^[[:space:]]*(#|$)/ && !seen[$1]++ { print $1 }' "$1"; }
+
 # `place RANKS CORES HOSTFILE INTERFACES` sets $options: so many ranks a host, each bound to so many cores, or to none where
 # CORES is 0, on this host where HOSTFILE is empty; with the variables LINEUP_… on every host.
 place() {
@@ -27,12 +30,8 @@ place() {
     for name in $(compgen -e LINEUP_); do options+=(-x "$name"); done
     return
   fi
-  # It hands on the whole environment. Of a host file's lines it wants the hosts alone.
-  if [ -n "$3" ]; then
-    names="$(mktemp)"
-    awk '!/^[[:space:]]*(#|$)/ && !seen[$1]++ { print $1 }' "$3" >"$names"
-    options+=(-f "$names" -ppn "$1")
-  fi
+  # It hands on the whole environment, and knows host files of its own kind only.
+  [ -z "$3" ] || options+=(-hosts "$(hosts_of "$3" | paste -s -d ,)" -ppn "$1")
   if [ "$2" = 0 ]; then options+=(-bind-to none); else options+=(-bind-to "core:$2"); fi
   if [ -n "$4" ]; then
     options+=(-iface "${4%%,*}")

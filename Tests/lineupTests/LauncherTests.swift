@@ -47,6 +47,18 @@ extension CommandTests {
       #expect(outcome.errors.split(separator: "\n").count == 1)
     }
 
+    /// `launch/quickstart` begins like this on a new machine, before it installs one.
+    @Test func withoutAnMpirunItIsSaid() throws {
+      let tools = scratch("bin"), files = FileManager.default
+      try files.createDirectory(atPath: tools, withIntermediateDirectories: false)
+      for tool in ["bash", "dirname", "id"] {
+        try files.createSymbolicLink(atPath: "\(tools)/\(tool)", withDestinationPath: "/usr/bin/\(tool)")
+      }
+      let outcome = try run(["PATH": tools])
+      #expect(outcome.code == 69)
+      #expect(outcome.errors == "train: there is no mpirun on the PATH; launch/setup installs Open MPI\n")
+    }
+
     @Test func aWorkingDirectoryThatIsGoneIsSaid() throws {
       let outcome = try run(shell: "mkdir '\(scratch("gone"))'; cd '\(scratch("gone"))'; rmdir \"$PWD\"; exec \"$@\"")
       #expect(outcome.code == 70, "\(outcome.errors)")
