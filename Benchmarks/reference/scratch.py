@@ -209,7 +209,8 @@ def main() -> None:
     a_step = rates[bfloat16]
     training = Training(settings, options.data, options.seed, bfloat16)
     batches = training.epoch()
-    epochs = options.epochs or max(1, int(options.seconds / (a_step * len(batches))))
+    wanted = int(options.seconds / (a_step * len(batches))) if options.epochs is None else options.epochs
+    epochs = max(1, wanted)
     total = epochs * len(batches)
     print(f"bfloat16 {rates[True]:.3f} s a step, float32 {rates[False]:.3f}; {len(batches[0]) / a_step:.0f} images/s: "
           f"{epochs} epochs of {len(batches)} steps", flush=True)

@@ -10,23 +10,18 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
   private let comm: OpaquePointer
 
   /// Whether this process was started by an MPI launcher.
-  package static func isLaunched(environment: [String: String] = ProcessInfo.processInfo.environment) -> Bool {
-    ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { environment[$0] != nil }
-  }
+  package static var isLaunched: Bool { Launched.rank != nil }
 
   /// Starts MPI. Once a process. Throws where the library does not grant MPI_THREAD_MULTIPLE, and where the launcher is another
   /// MPI's, under which every process is a job of one rank.
-  package static func start(environment: [String: String] = ProcessInfo.processInfo.environment) throws
-    -> MPICommunicator
-  {
+  package static func start() throws -> MPICommunicator {
     var multiple: Int32 = 0
     try checkMPI(lineup_mpi_start(&multiple), "start MPI")
     guard multiple != 0 else {
       throw Failure.internal("MPI: the library does not grant MPI_THREAD_MULTIPLE (\(libraryVersion))")
     }
     let all = try MPICommunicator()
-    let started = (environment["OMPI_COMM_WORLD_SIZE"] ?? environment["PMI_SIZE"]).flatMap(Int.init) ?? all.size
-    guard started == all.size || all.size > 1 else {
+    if all.size == 1, let started = Launched.size, started > 1 {
       throw Failure(
         .missing,
         "MPI: the launcher has started \(started) ranks, of which \(libraryVersion) knows this one only: it is another MPI's"

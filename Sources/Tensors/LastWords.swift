@@ -32,8 +32,7 @@ package enum LastWords {
 
   /// Rank and host as lines begin, before MPI has started too, from what its launcher says; empty without one.
   package static var place: String {
-    guard let rank = getenv("OMPI_COMM_WORLD_RANK") ?? getenv("PMIX_RANK") ?? getenv("PMI_RANK") else { return "" }
-    return "rank \(String(cString: rank)) on \(Host.name): "
+    Launched.rank.map { "rank \($0) on \(Host.name): " } ?? ""
   }
 
   private static func write(_ text: String) {

@@ -22,7 +22,7 @@ struct Doctor: RankCommand {
     let masks = try communicator.allgather(cores.map { Int32($0) }),
       hosts = try communicator.allgather(Array(host.utf8))
     try communicator.onRank0 {
-      if MPICommunicator.isLaunched() {
+      if MPICommunicator.isLaunched {
         let ranks = "\(communicator.size) ranks, \(communicator.nodeSize) on this node"
         print("MPI        \(MPICommunicator.libraryVersion), \(ranks), MPI_THREAD_MULTIPLE")
       } else {

@@ -3,32 +3,25 @@ import Foundation
 /// The mpirun that is on the PATH. Open MPI's and MPICH's differ in some options, and in what is between them and the ranks.
 enum Mpirun {
   /// Whether it is MPICH's, by its own words.
-  static let isMPICH: Bool = {
-    let process = Process(), pipe = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["mpirun", "--version"]
-    process.standardOutput = pipe
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return output.contains("HYDRA")
-  }()
+  static let isMPICH = Hosts.shell("mpirun --version").output.contains("HYDRA")
 
   /// Whether ranks are killed, by its daemons, when it is.
   static let killsRanks = isMPICH
 
   /// So many ranks on this machine, in turns where it has fewer cores.
-  static func here(_ ranks: Int) -> [String] { ["mpirun", "--bind-to", "none", "-n", "\(ranks)"] }
+  static func here(_ ranks: Int) -> [String] {
+    ["mpirun"] + (isMPICH ? [] : ["--oversubscribe"]) + ["--bind-to", "none", "-n", "\(ranks)"]
+  }
 
   /// One rank on each of the hosts of a folder (`hosts.sh`).
   static func on(_ hosts: String, _ count: Int) -> [String] {
+    let names = (1...count).map { "10.77.0.\($0)" }.joined(separator: ",")
     let placed =
-      isMPICH ? ["-f", "\(hosts)/names", "-ppn", "1"] : ["--hostfile", "\(hosts)/hosts", "--map-by", "ppr:1:node"]
+      isMPICH ? ["-hosts", names, "-ppn", "1"] : ["--hostfile", "\(hosts)/hosts", "--map-by", "ppr:1:node"]
     return ["mpirun"] + placed + ["-n", "\(count)"]
   }
 
-  /// How it reaches those hosts. They share the cores of this machine.
+  /// How it reaches those hosts, which share the cores of this machine.
   static func environment(_ hosts: String) -> [String: String] {
     isMPICH
       ? [
@@ -43,12 +36,14 @@ enum Mpirun {
 
   /// What it is asked for by every test.
   static let usual: [String: String] =
-    (isMPICH ? ["UCX_LOG_LEVEL": "error"] : ["OMPI_MCA_rmaps_base_oversubscribe": "true"])
-    .merging(geteuid() == 0 ? ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"] : [:]) { $1 }
+    isMPICH
+    ? ["UCX_LOG_LEVEL": "error"]
+    : geteuid() == 0 ? ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"] : [:]
 
   /// What a process sees of the other one's mpirun.
   static func foreign(ranks: Int) -> [String: String] {
-    isMPICH ? ["OMPI_COMM_WORLD_SIZE": "\(ranks)"] : ["PMI_SIZE": "\(ranks)", "PMI_RANK": "0"]
+    let prefix = isMPICH ? "OMPI_COMM_WORLD" : "PMI"
+    return ["\(prefix)_SIZE": "\(ranks)", "\(prefix)_RANK": "0"]
   }
 
   /// Its process on every host but the first; MPICH has one there too, between it and the ranks.

@@ -2,7 +2,7 @@
 # Hosts on one machine, for what crosses a network: each is a network namespace with its own host name, address and sshd.
 #
 #   hosts.sh up FOLDER N [RATE]   hosts h1 to hN at 10.77.0.1 to N on a bridge, each link limited to RATE (such as 1gbit);
-#                                 FOLDER gets their keys, `hosts` (a host file), `names` and `ssh` (to reach them with)
+#                                 FOLDER gets their keys, `hosts` (a host file) and `ssh` (what mpirun reaches them with)
 #   hosts.sh on FOLDER I CMD…     runs a command on host I
 #   hosts.sh cut FOLDER I         takes host I off the network; `mend` puts it back
 #   hosts.sh kill FOLDER I        kills every process on host I, its sshd too
@@ -38,7 +38,7 @@ up)
   ip netns add "$hub"
   ip -n "$hub" link add bridge type bridge
   ip -n "$hub" link set bridge up
-  : >"$folder/hosts" >"$folder/names"
+  : >"$folder/hosts"
   for i in $(seq "$count"); do
     ip netns add "$(space "$i")"
     ip -n "$(space "$i")" link add eth0 type veth peer name "port$i" netns "$hub"
@@ -52,7 +52,6 @@ up)
       ip netns exec "$hub" tc qdisc add dev "port$i" root tbf rate "$rate" burst 256kb latency 50ms
     fi
     echo "10.77.0.$i slots=1" >>"$folder/hosts"
-    echo "10.77.0.$i" >>"$folder/names"
     (inside "$i" "$(command -v sshd || echo /usr/sbin/sshd)" -f /dev/null -o HostKey="$folder/hostkey" \
       -o AuthorizedKeysFile="$folder/authorized" -o StrictModes=no -o PidFile=none -o PermitRootLogin=yes -o UsePAM=no \
       -o MaxStartups=100 -E "$folder/sshd.log")

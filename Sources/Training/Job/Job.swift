@@ -17,7 +17,7 @@ package enum Job {
     LastWords.prepareForTraps()
     HostMemory.requireLibraries()
     do {
-      guard MPICommunicator.isLaunched() else {
+      guard MPICommunicator.isLaunched else {
         do {
           try body(SoloCommunicator(), nil)
           end(0)

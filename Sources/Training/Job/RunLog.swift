@@ -70,7 +70,7 @@ private final class LogOutput: Sendable {
     self.rank = rank
     // mpirun gives its ranks a terminal whatever it writes to itself, so there only the launcher knows.
     let told = ProcessInfo.processInfo.environment["LINEUP_TERMINAL"].map { $0 == "1" }
-    isTerminal = rank == 0 && (told ?? (!MPICommunicator.isLaunched() && isatty(STDOUT_FILENO) == 1))
+    isTerminal = rank == 0 && (told ?? (!MPICommunicator.isLaunched && isatty(STDOUT_FILENO) == 1))
     state = Mutex(State(file: file))
   }
 

@@ -19,8 +19,7 @@ final class StartLimit: Sendable {
     guard let seconds = Double(text), (0...86400).contains(seconds) else {
       throw Failure.usage("\(variable) is \(text); it must be from 0 to 86400 seconds (0 waits for ever)")
     }
-    let localRank = environment["OMPI_COMM_WORLD_LOCAL_RANK"] ?? environment["MPI_LOCALRANKID"]
-    let limit = StartLimit(), speaks = localRank == "0"
+    let limit = StartLimit(), speaks = Launched.localRank == "0"
     Threads.start("lineup-start") { limit.watch(seconds > 0 ? seconds : .infinity, speaks: speaks) }
     return limit
   }
