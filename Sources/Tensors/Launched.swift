@@ -9,6 +9,8 @@ package enum Launched {
   package static var localRank: String? { first("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID") }
   /// How many ranks the job has, where it is told.
   package static var size: Int? { first("OMPI_COMM_WORLD_SIZE", "PMI_SIZE").flatMap(Int.init) }
+  /// Whether it was MPICH's (or Intel MPI's) mpirun.
+  package static var isByHydra: Bool { first("MPI_LOCALRANKID") != nil }
 
   private static func first(_ names: String...) -> String? {
     for name in names {

@@ -66,6 +66,18 @@ package enum Job {
       Console.complain("standard output: \(String(cString: strerror(errno)))")
       exit(Failure.Kind.internal.rawValue)
     }
+    if code != 0 && Launched.isByHydra { holdOutput() }
     exit(code)
+  }
+
+  /// Once it has passed on a signal, Hydra (4.0.2) takes the codes of a host's ranks for 0 where it sees all their output closed
+  /// before it has looked for ended ones, which it does whenever some output closes. So another process outlives this one and
+  /// closes stdout, and then stderr.
+  private static func holdOutput() {
+    let holder = Process()
+    holder.executableURL = URL(fileURLWithPath: "/bin/sh")
+    holder.arguments = ["-c", "sleep 0.1; exec >&-; sleep 0.1"]
+    holder.standardInput = FileHandle.nullDevice
+    try? holder.run()
   }
 }
