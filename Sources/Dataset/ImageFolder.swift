@@ -1,4 +1,3 @@
-import Foundation
 import Storage
 import Tensors
 
@@ -12,13 +11,13 @@ enum ImageFolder {
     }
     let all: [String]
     do {
-      all = try FileManager.default.contentsOfDirectory(atPath: folder)
+      all = try Folder.names(in: folder)
     } catch {
       throw Failure.data(folder, "the folder cannot be read")
     }
     var names: [String] = []
     for name in all where !name.hasPrefix(".") {
-      switch name.split(separator: ".", omittingEmptySubsequences: false).last.map({ $0.lowercased() }) ?? "" {
+      switch ending(of: name) {
       case "jpg", "jpeg", "png": names.append(name)
       case "bmp", "gif", "tif", "tiff", "webp":
         throw Failure.data(joinPath(folder, name), "only JPEG and PNG images (*.jpg, *.jpeg, *.png) are read")
@@ -29,9 +28,16 @@ enum ImageFolder {
     return names.sorted()
   }
 
+  /// What follows the last dot, in small letters; all of a name without one.
+  private static func ending(of name: String) -> String {
+    let bytes = name.utf8
+    let start = bytes.lastIndex(of: UInt8(ascii: ".")).map { bytes.index(after: $0) } ?? bytes.startIndex
+    return name[start...].lowercased()
+  }
+
   /// The folders in `folder`, sorted; hidden ones do not count.
   static func folders(in folder: String) -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    let names = (try? Folder.names(in: folder)) ?? []
     return names.filter { !$0.hasPrefix(".") && InputFile.isFolder(joinPath(folder, $0)) }.sorted()
   }
 }

@@ -68,19 +68,23 @@ struct MarketName: Equatable {
 
   /// Nil where the pattern does not occur or its numbers are none (such as `--1`).
   init?(_ file: String) {
-    let bytes = Array(file.utf8)
-    let isDigit = { (byte: UInt8) in byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+    var file = file
+    guard let numbers = file.withUTF8(Self.numbers) else { return nil }
+    (identity, camera) = numbers
+  }
+
+  private static func numbers(_ bytes: UnsafeBufferPointer<UInt8>) -> (Int, Int)? {
+    func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+    func integer(_ range: Range<Int>) -> Int? { Int(String(decoding: bytes[range], as: UTF8.self)) }
     for mark in 1..<max(bytes.count - 2, 1) {
       guard bytes[mark] == UInt8(ascii: "_"), bytes[mark + 1] == UInt8(ascii: "c"), isDigit(bytes[mark + 2])
       else { continue }
-      let before = bytes[..<mark].reversed().prefix { isDigit($0) || $0 == UInt8(ascii: "-") }.reversed()
-      if before.isEmpty { continue }
-      guard let identity = Int(String(decoding: Array(before), as: UTF8.self)),
-        let camera = Int(String(decoding: bytes[(mark + 2)...].prefix(while: isDigit), as: UTF8.self))
-      else { return nil }
-      self.identity = identity
-      self.camera = camera
-      return
+      var start = mark, end = mark + 2
+      while start > 0, isDigit(bytes[start - 1]) || bytes[start - 1] == UInt8(ascii: "-") { start -= 1 }
+      if start == mark { continue }
+      while end < bytes.count, isDigit(bytes[end]) { end += 1 }
+      guard let identity = integer(start..<mark), let camera = integer(mark + 2..<end) else { return nil }
+      return (identity, camera)
     }
     return nil
   }

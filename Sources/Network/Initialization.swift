@@ -14,20 +14,22 @@ package enum WeightInitialization: String, Sendable, CaseIterable {
     }
   }
 
-  /// Fills a weight of shape (outputs, inputs, taps…) with draws of `random`.
+  /// Fills a part of a weight of shape (outputs, inputs, taps…) with draws of `random`, which the first scalar of the weight begins.
   func fill<A: BinaryFloatingPoint>(
-    _ values: UnsafeMutablePointer<A>, of slot: ParameterLayout.Slot, _ random: inout CounterRandom
+    _ values: UnsafeMutablePointer<A>, _ part: Range<Int>, of slot: ParameterLayout.Slot, _ random: inout CounterRandom
   ) {
     let taps = slot.shape.dropFirst(2).reduce(1, *)
     switch self {
     case .he:
       let fanOut = slot.shape[0] * taps
       let deviation = slot.name.hasSuffix("classifier.weight") ? 0.001 : (2 / Double(fanOut)).squareRoot()
-      for i in 0..<slot.count { values[i] = A(Float(deviation * random.normal())) }
+      random.skip(normals: part.lowerBound)
+      for i in part { values[i] = A(Float(deviation * random.normal())) }
     case .pytorch:
       let fanIn = slot.shape[1] * taps
       let bound = 1 / Double(fanIn).squareRoot()
-      for i in 0..<slot.count { values[i] = A(Float(random.uniform(-bound, bound))) }
+      random.skip(words: part.lowerBound)
+      for i in part { values[i] = A(Float(random.uniform(-bound, bound))) }
     }
   }
 }
@@ -42,21 +44,27 @@ extension ReIDNetwork {
     -> Parameters<E.Accumulator>
   {
     let parameters = Parameters<E.Accumulator>(layout: layout, statistics: statistics)
-    workers.parallelFor(layout.slots.count) { index, _ in
-      let slot = layout.slots[index]
+    // A classifier of many identities is most of a network; it is drawn by all threads.
+    let piece = 1 << 18
+    let parts = layout.slots.flatMap { slot in
+      stride(from: 0, to: slot.count, by: piece).map { (slot, $0..<min(slot.count, $0 + piece)) }
+    }
+    workers.parallelFor(parts.count) { index, _ in
+      let (slot, part) = parts[index]
       let values = parameters.values.pointer + slot.range.lowerBound
       var random = CounterRandom(seed: seed, position: Self.hash(slot.name), purpose: .initialization)
       switch (slot.start, slot.kind) {
       case (.constant(let value), _):
-        for i in 0..<slot.count { values[i] = E.Accumulator(value) }
-      case (.fanIn, _): WeightInitialization.pytorch.fill(values, of: slot, &random)
-      case (.usual, .convolution), (.usual, .linear): weights.fill(values, of: slot, &random)
+        for i in part { values[i] = E.Accumulator(value) }
+      case (.fanIn, _): WeightInitialization.pytorch.fill(values, part, of: slot, &random)
+      case (.usual, .convolution), (.usual, .linear): weights.fill(values, part, of: slot, &random)
       case (.usual, .centre):
-        for i in 0..<slot.count { values[i] = E.Accumulator(Float(random.normal())) }
+        random.skip(normals: part.lowerBound)
+        for i in part { values[i] = E.Accumulator(Float(random.normal())) }
       case (.usual, .normScale):
-        for i in 0..<slot.count { values[i] = 1 }
+        for i in part { values[i] = 1 }
       case (.usual, .exponent):
-        for i in 0..<slot.count { values[i] = E.Accumulator(GeneralizedMean<E>.initialExponent) }
+        for i in part { values[i] = E.Accumulator(GeneralizedMean<E>.initialExponent) }
       case (.usual, .bias), (.usual, .normShift), (.usual, .statistic), (.usual, .strength): break
       }
     }

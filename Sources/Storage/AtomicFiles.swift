@@ -64,7 +64,7 @@ package enum AtomicFiles {
     try check(mkdir(aside, 0o777), path)
     do {
       try body(aside)
-      for name in try names(in: aside) { try syncFile("\(aside)/\(name)") }
+      for name in try Folder.names(in: aside) { try syncFile("\(aside)/\(name)") }
       try syncDirectory(aside)
       var status = stat()
       if lstat(path, &status) == 0 {
@@ -95,7 +95,7 @@ package enum AtomicFiles {
   @discardableResult
   package static func cleanLeftovers(in directory: String) throws -> [String] {
     var handled: [String] = []
-    for name in try names(in: directory) where name.hasPrefix(".") {
+    for name in try Folder.names(in: directory).sorted() where name.hasPrefix(".") {
       let path = "\(directory)/\(name)"
       if name.contains(".partial-") {
         try remove(path)
@@ -139,20 +139,6 @@ package enum AtomicFiles {
   private static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-
-  /// What lies directly in a folder, sorted.
-  static func names(in directory: String) throws -> [String] {
-    guard let stream = opendir(directory) else { throw Failure.system(.internal, directory, errno) }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name != "." && name != ".." { names.append(name) }
-    }
-    return names.sorted()
   }
 
   // MARK: - System calls

@@ -19,7 +19,7 @@ package struct Manifest: Codable, Sendable, Equatable {
 
   /// Reads every file of `directory`, which will be called `folder`, and writes the manifest beside them.
   package static func write(into directory: String, folder: String? = nil) throws {
-    let files = try AtomicFiles.names(in: directory).filter { $0 != name && !$0.hasPrefix(".") }.map { name in
+    let files = try Folder.names(in: directory).sorted().filter { $0 != name && !$0.hasPrefix(".") }.map { name in
       let (bytes, sha256) = try SHA256.digest(ofFile: "\(directory)/\(name)")
       return File(name: name, bytes: bytes, sha256: sha256)
     }

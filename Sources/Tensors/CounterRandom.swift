@@ -35,6 +35,16 @@ package struct CounterRandom: RandomNumberGenerator, Sendable {
     return UInt64(bits.1) << 32 | UInt64(bits.0)
   }
 
+  /// Leaves out draws of `next` (or `uniform`), at the beginning of a stream.
+  package mutating func skip(words: Int) {
+    precondition(spare == nil)
+    index &+= UInt32(words / 2)
+    if words % 2 == 1 { _ = next() }
+  }
+
+  /// Leaves out draws of `normal`, each of which takes two words.
+  package mutating func skip(normals: Int) { skip(words: 2 * normals) }
+
   /// Uniform in [0, 1), 53 bits.
   package mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 

@@ -1,5 +1,7 @@
 import Dataset
 import Foundation
+import Storage
+import Synchronization
 import Tensors
 import Testing
 
@@ -34,6 +36,18 @@ import Testing
       try FileManager.default.moveItem(
         atPath: gallery + "/0002_c2s1_000001_00.jpg", toPath: gallery + "/0002_c3s1_000001_00.jpg")
       #expect(try differing() == [false, false, true])
+    }
+  }
+
+  /// More images than the threads take at once, in two folders in turn.
+  @Test func sizesStandInTheOrderOfTheList() throws {
+    try withFolder { folder in
+      for i in 0..<8 { try put(String(repeating: "x", count: i), "\(folder)/\(i % 2)/\(i).jpg") }
+      let paths = (0..<3000).map { "\(folder)/\($0 * 5 % 8 % 2)/\($0 * 5 % 8).jpg" } + ["\(folder)/0", "gone.jpg", ""]
+      let calls = Mutex(0)
+      #expect(
+        Folder.sizes(of: paths) { calls.withLock { $0 += 1 } } == (0..<3000).map { $0 * 5 % 8 } + [-1, -1, -1])
+      #expect(calls.withLock { $0 } == paths.count && Folder.sizes(of: []) {} == [])
     }
   }
 

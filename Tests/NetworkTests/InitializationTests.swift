@@ -66,6 +66,20 @@ import Testing
     #expect(network.initialized(seed: 4, workers).values.array != one)
   }
 
+  /// A large tensor is drawn in parts, which are those of one stream.
+  @Test(arguments: WeightInitialization.allCases) func partsAreOneStream(_ weights: WeightInitialization) throws {
+    let network = ReIDNetwork<Float>(Architecture(width: 0.0625, embedding: 64, identities: 9001))
+    let values = network.initialized(weights, seed: 3, workers).values
+    let slot = try #require(network.layout["classifier.weight"])
+    try #require(slot.count > 2 << 18)
+    let hash = slot.name.utf8.reduce(UInt32(0x811C_9DC5)) { ($0 ^ UInt32($1)) &* 0x0100_0193 }  // FNV-1a
+    var random = CounterRandom(seed: 3, position: Int(hash), purpose: .initialization)
+    let drawn = slot.range.map { _ in
+      weights == .he ? Float(0.001 * random.normal()) : Float(random.uniform(-0.125, 0.125))
+    }
+    #expect(slot.range.map { values[$0] } == drawn)
+  }
+
   /// A tensor starts alike in every network that has it, and no two tensors of one start alike.
   @Test func dependsOnTheNameAlone() throws {
     let msfl = ReIDNetwork<Float>(Trial.small())

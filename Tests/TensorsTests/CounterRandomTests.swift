@@ -35,6 +35,17 @@ import Tensors
     }
   }
 
+  @Test(arguments: [0, 1, 2, 7]) func skippedDrawsAreLeftOut(_ count: Int) {
+    var words = CounterRandom(seed: 1, purpose: .sampling), others = words
+    words.skip(words: count)
+    for _ in 0..<count { _ = others.next() }
+    #expect((0..<4).map { _ in words.next() } == (0..<4).map { _ in others.next() })
+    var normals = CounterRandom(seed: 1, purpose: .sampling), drawn = normals
+    normals.skip(normals: count)
+    for _ in 0..<count { _ = drawn.normal() }
+    #expect(normals.normal() == drawn.normal() && normals.next() == drawn.next())
+  }
+
   @Test func sameArgumentsSameBitsAndEveryArgumentMatters() {
     func draw(_ seed: UInt64 = 1, _ epoch: Int = 2, _ position: Int = 3, _ purpose: CounterRandom.Purpose = .sampling)
       -> [UInt64]

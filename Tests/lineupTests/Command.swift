@@ -107,5 +107,8 @@ enum Command {
   }
 }
 
-/// The parent of all suites that run the command: one at a time, since each test takes all cores.
+/// The parent of the suites that run the command and look at the clock: one at a time, since each test takes all cores.
 @Suite(.serialized) struct CommandTests {}
+
+/// Of those that only look at what a command says and leaves: beside the others, one at a time too.
+@Suite(.serialized) struct UntimedCommandTests {}

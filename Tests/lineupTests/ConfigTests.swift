@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// `lineup config`, as a user types it.
   @Suite struct ConfigTests {
     @Test func listsAndResolves() throws {
@@ -45,7 +45,7 @@ extension CommandTests {
         ),
         (["--config", "none.yaml"], "none.yaml: no such configuration file"),
       ] {
-        let outcome = try Command.run(["config"] + arguments, timeout: 30)
+        let outcome = try Command.run(["config"] + arguments, timeout: 60)
         #expect(outcome.code == 64 && outcome.output.isEmpty, "\(arguments)")
         #expect(outcome.complaints.count == 1 && outcome.complaints[0].contains(words), "\(outcome.errors)")
       }

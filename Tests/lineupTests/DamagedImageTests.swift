@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Training
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// An image cut off in the middle: left out and counted the same way on any number of ranks, or the end of the run.
   @Suite(.serialized) struct DamagedImageTests {
     private let scratch: Scratch, data: String

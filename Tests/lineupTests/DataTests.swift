@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// What runs are fed with: several data sets, none to test on, and what `lineup data check` says.
   @Suite(.serialized) struct DataTests {
     private let scratch: Scratch

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// What a command is going to write is looked at before it computes: it is nothing that is read, and can be written.
   @Suite(.serialized) struct DestinationTests {
     private let scratch: Scratch, data: String
@@ -22,7 +22,7 @@ extension CommandTests {
     ) throws {
       let before = try content()
       for ranks in ranks {
-        let outcome = try Command.run(arguments, ranks: ranks, timeout: 30)
+        let outcome = try Command.run(arguments, ranks: ranks, timeout: 60)
         let line = outcome.complaints.first ?? ""
         #expect(
           outcome.code == code && outcome.complaints.count == 1 && words.allSatisfy(line.contains),

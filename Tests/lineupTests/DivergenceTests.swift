@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Training
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// Numbers that are lost: the run ends, goes back to what was good, and saves nothing that is not.
   @Suite(.serialized) struct DivergenceTests {
     private let scratch: Scratch, data: String, files: RunFiles

@@ -3,7 +3,7 @@ import Storage
 import Testing
 import Training
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// Contract 8: each error is one line on stderr that names what is wrong, with its exit code, on any number of ranks.
   @Suite(.serialized) struct ErrorTests {
     private let scratch: Scratch, data: String
@@ -19,7 +19,7 @@ extension CommandTests {
       sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
       for ranks in ranks {
-        let outcome = try Command.run(arguments, ranks: ranks, timeout: 30, sourceLocation: sourceLocation)
+        let outcome = try Command.run(arguments, ranks: ranks, timeout: 60, sourceLocation: sourceLocation)
         let found = "\(ranks ?? 0) ranks: \(outcome.code) \(outcome.complaints)"
         let missing = words.filter { word in outcome.complaints.first?.contains(word) != true }
         #expect(

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Training
 
-extension CommandTests {
+extension UntimedCommandTests {
   /// What a run has saved is never lost, and never begun anew by mistake.
   @Suite(.serialized) struct SavedRunTests {
     private let scratch: Scratch, data: String
