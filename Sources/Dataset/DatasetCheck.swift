@@ -31,14 +31,7 @@ extension ReIDDataset {
         lines.append("\(which), \(example): they are left out of evaluations")
       }
     }
-    lines += cutTracks
-    let trained = Set(train.map(\.identity)), tested = Set((query + gallery).map(\.identity))
-    if identitiesAreShared, let first = trained.intersection(tested).min() {
-      let count = trained.intersection(tested).count
-      lines.append(
-        "\(count) of \(tested.count) identities that are tested on are trained on too, such as \(first): figures will be "
-          + "better than for new ones")
-    }
+    lines += overlaps
     if let images {
       let counts = Dictionary(grouping: train, by: \.identity).mapValues(\.count)
       let few = counts.values.count { $0 < images }
@@ -50,6 +43,17 @@ extension ReIDDataset {
     }
     return lines
   }
+
+  /// Of the lines of `check` those on what queries, gallery and training images share.
+  package var overlaps: [String] {
+    let trained = Set(train.map(\.identity)), tested = Set((query + gallery).map(\.identity))
+    guard identitiesAreShared, let first = trained.intersection(tested).min() else { return cutTracks }
+    return cutTracks + [
+      "\(trained.intersection(tested).count) of \(tested.count) identities that are tested on are trained on too, such as "
+        + "\(first): figures will be better than for new ones"
+    ]
+  }
+
   private var cutTracks: [String] {
     func paths(_ samples: [Sample]) -> [Int: Set<String>] {
       Dictionary(grouping: samples.filter { $0.track != nil }, by: { $0.track! }).mapValues { Set($0.map(\.path)) }

@@ -23,10 +23,14 @@ enum MARS {
     if let wrong = chosen.first(where: { !(1...testing.count).contains($0) }) {
       throw queries.failure("\(wrong) is none of the \(testing.count) tracks of the test")
     }
+    let junk = chosen.filter { testing[$0 - 1].isEmpty }
+    let warnings = junk.min().map {
+      ["\(junk.count) of \(chosen.count) tracks that are searched for are junk, such as track \($0): they are left out"]
+    }
     return ReIDDataset(
       name: "MARS", root: root, train: training.flatMap { $0 },
       query: testing.indices.filter { chosen.contains($0 + 1) }.flatMap { testing[$0] },
-      gallery: testing.indices.filter { !chosen.contains($0 + 1) }.flatMap { testing[$0] })
+      gallery: testing.indices.filter { !chosen.contains($0 + 1) }.flatMap { testing[$0] }, warnings: warnings ?? [])
   }
 
   /// The frames of each row; none of junk.
@@ -39,6 +43,13 @@ enum MARS {
       throw value.failure("\(value.shape) elements, expected rows of first frame, last frame, identity and camera")
     }
     let names = try InputFile.text(joinPath(info, list), limit: 1 << 28).split(whereSeparator: \.isNewline)
+    var lines: [Substring: Int] = [:]
+    for (index, name) in names.enumerated() {
+      if let first = lines.updateValue(index + 1, forKey: name) {
+        throw Failure.data(
+          "\(joinPath(info, list)):\(index + 1)", "\(Printable.line(String(name), limit: 60)) is line \(first), too")
+      }
+    }
     let columns = try value.integers(), rows = value.shape[0]
     var owners = [Int?](repeating: nil, count: names.count)
     return try (0..<rows).map { row in

@@ -61,7 +61,7 @@ struct Evaluate: RankCommand {
     let log = job.log
     for reason in outcome.damaged { log.warning("left out: \(reason)") }
     if job.machine.communicator.isCoordinator {
-      for warning in dataset.warnings + outcome.warnings { log.warning(warning) }
+      for warning in dataset.warnings + dataset.overlaps + outcome.warnings { log.warning(warning) }
     }
     log.info(
       "\(job.checkpoint.folder) on \(dataset.name): \(outcome.images) images in "

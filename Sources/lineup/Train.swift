@@ -60,9 +60,6 @@ struct Train: RankCommand {
     let (configuration, checkpoint) = try begin(run, communicator)
     watchdog?.setLimit(seconds: configuration.watchdog.seconds)
     let machine = try communicator.agree { try Machine(communicator, threads: configuration.threads) }
-    let log = try communicator.agree {
-      try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
-    }
     let (trained, tested, remarks) = try communicator.agree { try openData(configuration) }
     let dataset = RunData(trained, tests: tested)
     var agreement = Agreement()
@@ -73,6 +70,9 @@ struct Train: RankCommand {
       if let checkpoint { try agreement.add(checkpoint) }
     }
     try agreement.settle(communicator)
+    let log = try communicator.agree {
+      try RunLog(rank: communicator.rank, level: configuration.log.level, path: run.logPath)
+    }
     func train<E: Element>(_ element: E.Type) throws {
       try introduce(element, configuration, dataset, trained + tested, remarks, machine, log, checkpoint)
       let trainer = try Trainer<E>(

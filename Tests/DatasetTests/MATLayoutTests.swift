@@ -46,7 +46,11 @@ import Testing
       let tracks = data.gallery.map(\.track)
       #expect(tracks[0] == tracks[1] && tracks[1] != tracks[2])
       #expect(data.units(.gallery).count == 2 && data.units(.gallery).name == "tracks")
-      #expect(try data.check().isEmpty)
+      #expect(try data.check().isEmpty && data.warnings.isEmpty)
+      try mars(root, query: [2, 1])
+      let junk = try ReIDDataset.open(at: folder)
+      #expect(junk.query == data.query)
+      #expect(junk.warnings == ["1 of 2 tracks that are searched for are junk, such as track 1: they are left out"])
     }
   }
 
@@ -79,6 +83,10 @@ import Testing
       try write(folder + "/info/tracks_test_info.mat", [("track_test_info", table([[1, 1, 3]]))])
       #expect(
         failure { _ = try ReIDDataset.open(at: folder) }.message.contains("[1, 3] elements, expected rows of first"))
+      try put("0007C1T0001F001.jpg\n0007C1T0001F002.jpg\n0007C1T0001F001.jpg\n", folder + "/info/train_name.txt")
+      #expect(
+        failure { _ = try ReIDDataset.open(at: folder) }.message
+          == "\(folder)/info/train_name.txt:3: 0007C1T0001F001.jpg is line 1, too")
     }
   }
 

@@ -172,6 +172,16 @@ extension UntimedCommandTests {
       #expect(outcome.output.contains("warning: 2 of 8 queries have no match in the gallery"))
     }
 
+    @Test func peopleWhoAreTrainedOnAndTestedOnAreTold() throws {
+      let evaluate = try trained(), image = try images[0], name = image.split(separator: "/").last!
+      #expect(try !Command.succeed(evaluate).output.contains("are trained on too"))
+      try FileManager.default.copyItem(atPath: image, toPath: "\(data)/bounding_box_test/\(name)")
+      let outcome = try Command.succeed(evaluate)
+      #expect(
+        outcome.output.contains("warning: 1 of 6 identities that are tested on are trained on too"),
+        "\(outcome.output)")
+    }
+
     @Test func noFeaturesAreNoFile() throws {
       _ = try trained()
       func extract(_ images: String) throws -> String {

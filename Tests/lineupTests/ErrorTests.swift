@@ -74,6 +74,7 @@ extension UntimedCommandTests {
       let empty = scratch("empty")
       try FileManager.default.createDirectory(atPath: empty + "/bounding_box_train", withIntermediateDirectories: true)
       try expect(65, ["\(empty)/bounding_box_train", "no image"], train(data: empty))
+      #expect(!FileManager.default.fileExists(atPath: scratch("run/log.txt")))
       try expect(65, [missing], ["extract", "--checkpoint", missing, "--images", data, "--output", scratch("f.npy")])
       try expect(64, ["sampling.identities", "5", "4 identities"], train("run", "sampling.identities=5"))
       try expect(64, ["9 ranks", "8 images", "sampling"], ranks: [9], train())
