@@ -26,15 +26,13 @@ extension ReIDDataset {
   /// - Parameter progress: called after every image, by any thread.
   /// - Throws: `Failure.data` where images are missing (or are no files): how many of each split, and the first of them; and
   ///   where one of the sample cannot be read.
-  package func survey(of splits: [Split] = Split.allCases, progress: @escaping @Sendable () -> Void = {}) throws
-    -> DatasetSurvey
-  {
+  package func survey(of splits: [Split] = Split.allCases, progress: () -> Void = {}) throws -> DatasetSurvey {
     let base = folder
     var parts: [(split: Split, digest: String)] = [], gaps: [String] = []
     for split in splits {
       var listed: [UInt8] = [], missing: [String] = []
       for (sample, size) in zip(self[split], Folder.sizes(of: self[split].map(\.path), progress: progress)) {
-        if size < 0 {
+        guard let size else {
           missing.append(sample.path)
           continue
         }

@@ -91,9 +91,12 @@ extension InputFile {
   }
 
   /// Whether there is a regular file, and its size; nil where there is none.
-  package static func size(_ path: String) -> Int? {
+  package static func size(_ path: String) -> Int? { size(path, in: AT_FDCWD) }
+
+  /// The same of a path that counts from an open folder.
+  static func size(_ path: UnsafePointer<CChar>, in folder: Int32) -> Int? {
     var status = stat()
-    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    guard fstatat(folder, path, &status, 0) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
     return Int(status.st_size)
   }
 

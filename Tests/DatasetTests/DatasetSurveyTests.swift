@@ -46,7 +46,7 @@ import Testing
       let paths = (0..<3000).map { "\(folder)/\($0 * 5 % 8 % 2)/\($0 * 5 % 8).jpg" } + ["\(folder)/0", "gone.jpg", ""]
       let calls = Mutex(0)
       #expect(
-        Folder.sizes(of: paths) { calls.withLock { $0 += 1 } } == (0..<3000).map { $0 * 5 % 8 } + [-1, -1, -1])
+        Folder.sizes(of: paths) { calls.withLock { $0 += 1 } } == (0..<3000).map { $0 * 5 % 8 } + [nil, nil, nil])
       #expect(calls.withLock { $0 } == paths.count && Folder.sizes(of: []) {} == [])
     }
   }

@@ -94,11 +94,13 @@ import Training
 
   /// The narrower wires round the gradient as much as they must, train to about the same loss, and keep ranks together.
   @Test(arguments: [
-    (Case("communication.wire=float32"), [4, 2], 1e-8...1e-6, 1e-4),
-    (Case("communication.wire=float16"), [4, 0, 2], 1e-5...2e-3, 0.1),
-    (Case("communication.wire=float16", "msgr.lambda=1e-4"), [4, 2], 1e-5...2e-3, 0.2),
+    (Case("communication.wire=float32"), [4, 2], 1e-8...1e-6, 1e-4, 5),
+    (Case("communication.wire=float16"), [4, 0, 2], 1e-5...2e-3, 0.1, 2),
+    (Case("communication.wire=float16", "msgr.lambda=1e-4"), [4, 2], 1e-5...2e-3, 0.2, 2),
   ])
-  func narrowWiresTrain(_ one: Case, _ counts: [Int], _ rounding: ClosedRange<Double>, _ tolerance: Double) throws {
+  func narrowWiresTrain(
+    _ one: Case, _ counts: [Int], _ rounding: ClosedRange<Double>, _ tolerance: Double, _ alike: Int
+  ) throws {
     func train(_ settings: [String], _ counts: [Int]) throws -> [Outcome<Float>] {
       try self.train(Float16.self, settings, counts, steps: 5, learningRate: 3e-5, repeated: true)
     }
@@ -110,10 +112,11 @@ import Training
       #expect(outcome.losses[0] == exact.losses[0], "the wire has no part in the loss")
       let error = relativeError(outcome.gradients, exact.gradients)
       #expect(rounding.contains(error), "\(error)")
-      // Later a fresh network has magnified what was rounded: by so much only both go down.
-      #expect(
-        abs(outcome.losses[1] - exact.losses[1]) < tolerance * exact.losses[0]
-          && outcome.losses.last! < 0.8 * exact.losses[0], "\(outcome.losses), \(exact.losses)")
+      // In later steps a fresh network has magnified what was rounded, and only goes down as well.
+      for (mine, theirs) in zip(outcome.losses, exact.losses).prefix(alike) {
+        #expect(abs(mine - theirs) < tolerance * exact.losses[0], "\(outcome.losses), \(exact.losses)")
+      }
+      #expect(outcome.losses.last! < 0.8 * exact.losses[0], "\(outcome.losses), \(exact.losses)")
     }
   }
 

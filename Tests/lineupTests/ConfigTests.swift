@@ -45,7 +45,7 @@ extension UntimedCommandTests {
         ),
         (["--config", "none.yaml"], "none.yaml: no such configuration file"),
       ] {
-        let outcome = try Command.run(["config"] + arguments, timeout: 60)
+        let outcome = try Command.run(["config"] + arguments, timeout: 30)
         #expect(outcome.code == 64 && outcome.output.isEmpty, "\(arguments)")
         #expect(outcome.complaints.count == 1 && outcome.complaints[0].contains(words), "\(outcome.errors)")
       }

@@ -22,7 +22,7 @@ extension UntimedCommandTests {
     ) throws {
       let before = try content()
       for ranks in ranks {
-        let outcome = try Command.run(arguments, ranks: ranks, timeout: 60)
+        let outcome = try Command.run(arguments, ranks: ranks, timeout: 30)
         let line = outcome.complaints.first ?? ""
         #expect(
           outcome.code == code && outcome.complaints.count == 1 && words.allSatisfy(line.contains),

@@ -19,7 +19,7 @@ extension UntimedCommandTests {
       sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
       for ranks in ranks {
-        let outcome = try Command.run(arguments, ranks: ranks, timeout: 60, sourceLocation: sourceLocation)
+        let outcome = try Command.run(arguments, ranks: ranks, timeout: 30, sourceLocation: sourceLocation)
         let found = "\(ranks ?? 0) ranks: \(outcome.code) \(outcome.complaints)"
         let missing = words.filter { word in outcome.complaints.first?.contains(word) != true }
         #expect(
