@@ -130,5 +130,43 @@ extension UntimedCommandTests {
       #expect(second.output.contains("the latest checkpoint is \(files.checkpoint(8))"), "\(second.output.suffix(500))")
       #expect(try checkpoints() == [RunFiles.name(8)] && files.latest == RunFiles.name(8))
     }
+
+    /// A loss scale that grows after each clean step is too large again and again.
+    private var restless: [String] {
+      train(
+        "schedule.epochs=200", "checkpoint.keep=1000", "lossScale.growthInterval=1", "lossScale.initial=1024",
+        "precision.storage=float16", "divergence.skippedSteps=1000", resume: false)
+    }
+
+    @Test func aSkippedStepOnlyDelaysACheckpoint() throws {
+      let settings = ["--set", "checkpoint.everySteps=2", "--set", "schedule.maxSteps=30"]
+      try Command.succeed(restless + settings)
+      let skipped = try files.metrics().map { Int($0["skipped"] ?? 0) }
+      let counted = (1...30).filter { skipped[$0 - 1] == ($0 > 1 ? skipped[$0 - 2] : 0) }
+      let due = stride(from: 2, through: 28, by: 2)
+      #expect(due.contains { !counted.contains($0) }, "no step that a checkpoint is due at was skipped")
+      let expected = Set(due.compactMap { due in counted.first { $0 >= due } } + [30])
+      #expect(try checkpoints() == expected.sorted().map(RunFiles.name))
+    }
+
+    /// Whether the step that it is asked in counts or not, nothing is lost.
+    @Test(arguments: [nil, 2] as [Int?]) func askedToStopAfterASkippedStepItSavesAfterTheNextThatCounts(_ ranks: Int?)
+      throws
+    {
+      for wanted in 16...17 {
+        var isSent = false
+        try? FileManager.default.removeItem(atPath: files.path)
+        let outcome = try Command.run(restless, ranks: ranks) { process in
+          guard !isSent, files.steps >= wanted else { return }
+          kill(process, SIGUSR1)
+          isSent = true
+        }
+        #expect(outcome.code == 75, "\(outcome.errors)")
+        let last = try #require(files.metrics().trainingSteps.last)
+        #expect(
+          outcome.output.contains("asked to stop: checkpointed after step \(last)"), "\(outcome.output.suffix(500))")
+        #expect(files.latest == RunFiles.name(last))
+      }
+    }
   }
 }

@@ -9,6 +9,8 @@ import Tensors
 final class Checkpointer<E: Element> {
   /// Whether the state of training as it is now stands in a checkpoint.
   private(set) var isSaved = false
+  /// Whether steps have counted that stand in no checkpoint.
+  private(set) var hasProgress = false
   /// The checkpoint that the coming step begins from, until a step proves it.
   private var unproven: String?
   private let run: RunFolder
@@ -37,6 +39,7 @@ final class Checkpointer<E: Element> {
   func stepped(counted: Bool) throws {
     isSaved = false
     guard counted else { return }
+    hasProgress = true
     if let unproven, communicator.isCoordinator { try run.checkpoints.markProven(unproven) }
     unproven = nil
   }
@@ -62,7 +65,7 @@ final class Checkpointer<E: Element> {
         throw error
       }
     }
-    (isSaved, unproven) = (true, CheckpointFolder.name(done))
+    (isSaved, hasProgress, unproven) = (true, false, CheckpointFolder.name(done))
   }
 
   /// On rank 0: the state after `done` steps is the best so far.

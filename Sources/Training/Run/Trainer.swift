@@ -35,6 +35,9 @@ package final class Trainer<E: Element> {
   /// The evaluations of this process, with the steps done before each.
   private var evaluations: [(step: Int, result: RankingResult)] = []
 
+  /// So many skipped steps in a row, and a run that is asked to stop no longer waits for one that counts.
+  private static var skippedStepsToWait: Int { 4 }
+
   private var timeline: Timeline { context.workers.timeline }
   private var communicator: any Communicator { context.communicator }
 
@@ -111,14 +114,23 @@ package final class Trainer<E: Element> {
       return .finished
     }
     if let first = try coordinator.announce(step: done) { submit(first) }
+    var isSaveDue = false
     while done < coordinator.totalSteps {
       let stop = try trainStep()
-      let isLast = done == coordinator.totalSteps
-      // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays. A
-      // run whose last step only tried a grown loss scale is saved all the same (`judgeSkipped`).
-      let isSkipping = step.lossScale.skippedInARow > 0
-      if isLast || (stop || milestones.saves(after: done)) && !isSkipping { try checkpointer.save(done, best: best) }
-      if stop { return stopped() }
+      let isLast = done == coordinator.totalSteps, skipped = step.lossScale.skippedInARow
+      isSaveDue = isSaveDue || stop || milestones.saves(after: done)
+      // While steps are being skipped nothing changes, and what there is may be lost already: the last checkpoint stays until
+      // a step counts. A run whose last step only tried a grown loss scale is saved all the same (`judgeSkipped`).
+      if isLast || isSaveDue && skipped == 0 {
+        try checkpointer.save(done, best: best)
+        isSaveDue = false
+      }
+      if stop {
+        // A step or two tell whether what there is can be saved.
+        let isWaiting = checkpointer.hasProgress && 1..<Self.skippedStepsToWait ~= skipped
+        if isWaiting { continue }
+        return stopped()
+      }
       if milestones.evaluates(after: done), try !evaluate() { return stopped() }
     }
     summarize()
