@@ -3,7 +3,7 @@
 The rival of `lineup train --config scratch` at equal wall-clock: bfloat16 autocast or float32, whichever is faster here, channels
 last, fused Adam, images decoded once and kept in memory, augmented in uint8. How many epochs fit is measured before the first one;
 the cosine schedule ends with them. On a machine that others use, where that speed means little, `--epochs` says how many.
-`optimizer.factors` are not applied.
+Of `optimizer.factors` the trunk's on the learning rate is applied.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from settings import Settings
 
 NAME = re.compile(r"^(-?\d+)_c(\d+)")
 PROBE_STEPS = 20  # to learn how long one takes
+HEADS = ("pyramid", "fusion", "heads", "neck", "classifier")  # what is not the trunk
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,17 @@ class Training:
         self.model = model.to(memory_format=torch.channels_last).train()
         self.adaptive = AdaptiveL2(model, settings)
         self.adam = self.adaptive.adam(settings, fused=True)
+        self.split_trunk(float(settings.values.get("optimizer.factors.trunk.learningRate", 1)))
+
+    def split_trunk(self, factor: float) -> None:
+        """Gives the trunk's tensors groups of their own, with this factor on the learning rate."""
+        rest = {id(w) for name in HEADS if (part := getattr(self.model, name, None)) is not None for w in part.parameters()}
+        rest |= {id(r) for r in self.adaptive.raw.values()}
+        for group in list(self.adam.param_groups):
+            trunk = [w for w in group["params"] if id(w) not in rest]
+            group["params"], group["factor"] = [w for w in group["params"] if id(w) in rest], 1.0
+            if trunk:
+                self.adam.add_param_group({**group, "params": trunk, "factor": factor})
 
     def epoch(self) -> list[list[int]]:
         values = self.settings.values
@@ -176,7 +188,7 @@ class Training:
         self.adam.zero_grad(set_to_none=True)
         total.backward()
         for group in self.adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.adam.step()
         return float(parts["total"].detach())
 
