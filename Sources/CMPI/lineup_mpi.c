@@ -50,10 +50,13 @@ void lineup_mpi_close(lineup_mpi_comm *comm) {
   free(comm);
 }
 
+static MPI_Op operation(enum lineup_mpi_type type, enum lineup_mpi_op op) {
+  return op == LINEUP_MPI_MAX ? MPI_MAX : type == LINEUP_MPI_HALF ? sum_of_halves : MPI_SUM;
+}
+
 int lineup_mpi_allreduce(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
                          enum lineup_mpi_op op) {
-  MPI_Op operation = op == LINEUP_MPI_MAX ? MPI_MAX : type == LINEUP_MPI_HALF ? sum_of_halves : MPI_SUM;
-  return MPI_Allreduce(MPI_IN_PLACE, values, count, datatype(type), operation, comm->handle);
+  return MPI_Allreduce(MPI_IN_PLACE, values, count, datatype(type), operation(type, op), comm->handle);
 }
 
 int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root) {
@@ -67,13 +70,50 @@ int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, vo
 
 int lineup_mpi_barrier(lineup_mpi_comm *comm) { return MPI_Barrier(comm->handle); }
 
-int lineup_mpi_rendezvous(lineup_mpi_comm *comm) {
-  MPI_Request request;
-  int status = MPI_Ibarrier(comm->handle, &request), done = 0;
+static int wait_asleep(MPI_Request *request) {
+  int status = MPI_SUCCESS, done = 0;
   while (status == MPI_SUCCESS && !done) {
-    status = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    status = MPI_Test(request, &done, MPI_STATUS_IGNORE);
     if (!done) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
   }
+  return status;
+}
+
+int lineup_mpi_barrier_asleep(lineup_mpi_comm *comm) {
+  MPI_Request request;
+  int status = MPI_Ibarrier(comm->handle, &request);
+  return status == MPI_SUCCESS ? wait_asleep(&request) : status;
+}
+
+int lineup_mpi_allreduce_asleep(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
+                                enum lineup_mpi_op op) {
+  MPI_Request request;
+  int status = MPI_Iallreduce(MPI_IN_PLACE, values, count, datatype(type), operation(type, op), comm->handle, &request);
+  return status == MPI_SUCCESS ? wait_asleep(&request) : status;
+}
+
+struct lineup_mpi_transfer { MPI_Request request; };
+
+static int begun(int status, lineup_mpi_transfer *transfer) {
+  if (status != MPI_SUCCESS) free(transfer);
+  return status;
+}
+
+int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_transfer **transfer) {
+  *transfer = malloc(sizeof **transfer);
+  if (!*transfer) return MPI_ERR_NO_MEM;
+  return begun(MPI_Isend(bytes, count, MPI_BYTE, to, 0, comm->handle, &(*transfer)->request), *transfer);
+}
+
+int lineup_mpi_receive(lineup_mpi_comm *comm, void *bytes, int count, int from, lineup_mpi_transfer **transfer) {
+  *transfer = malloc(sizeof **transfer);
+  if (!*transfer) return MPI_ERR_NO_MEM;
+  return begun(MPI_Irecv(bytes, count, MPI_BYTE, from, 0, comm->handle, &(*transfer)->request), *transfer);
+}
+
+int lineup_mpi_is_done(lineup_mpi_transfer *transfer, int *done) {
+  int status = MPI_Test(&transfer->request, done, MPI_STATUS_IGNORE);
+  if (status == MPI_SUCCESS && *done) free(transfer);
   return status;
 }
 
@@ -82,7 +122,7 @@ struct lineup_mpi_letter {
   char bytes[];
 };
 
-int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter) {
+int lineup_mpi_post(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter) {
   *letter = malloc(sizeof **letter + (size_t)count);
   if (!*letter) return MPI_ERR_NO_MEM;
   memcpy((*letter)->bytes, bytes, (size_t)count);
@@ -91,13 +131,13 @@ int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to,
   return status;
 }
 
-int lineup_mpi_sent(lineup_mpi_letter *letter, int *done) {
+int lineup_mpi_posted(lineup_mpi_letter *letter, int *done) {
   int status = MPI_Test(&letter->request, done, MPI_STATUS_IGNORE);
   if (status == MPI_SUCCESS && *done) free(letter);
   return status;
 }
 
-int lineup_mpi_receive(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count) {
+int lineup_mpi_next_letter(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count) {
   MPI_Status found;
   int arrived = 0, status = MPI_Iprobe(MPI_ANY_SOURCE, 0, comm->handle, &arrived, &found);
   *from = -1;

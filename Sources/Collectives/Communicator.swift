@@ -22,9 +22,8 @@ package protocol Communicator: AnyObject, Sendable {
   func allgather(_ bytes: UnsafeRawBufferPointer, counts: [Int], into all: UnsafeMutableRawBufferPointer) throws
   /// Returns when every rank has called it.
   func barrier() throws
-  /// The same, asleep while it waits, and so up to a tenth of a millisecond late: for a thread that shares its core.
-  func rendezvous() throws
-  /// The same ranks in a communicator of its own, for another thread.
+  /// The same ranks in a communicator of its own, for another thread: one that shares a core with a computation, so that barriers
+  /// and sums sleep while they wait. Every rank makes one at the same place.
   func duplicate() throws -> any Communicator
   /// Letters between these ranks, or nil where there is nobody to write to. Every rank opens one at the same place.
   func mailbox() throws -> (any Mailbox)?

@@ -3,7 +3,7 @@ import Foundation
 import Tensors
 
 /// The ranks that mpirun (or srun) started.
-package final class MPICommunicator: Communicator, @unchecked Sendable {
+package final class MPICommunicator: Communicator, PointToPoint, @unchecked Sendable {
   package let rank: Int, size: Int
   /// This rank's number on its node, and how many ranks the node has.
   package let nodeRank: Int, nodeSize: Int
@@ -125,14 +125,51 @@ package final class MPICommunicator: Communicator, @unchecked Sendable {
 
   package func barrier() throws { try checkMPI(lineup_mpi_barrier(comm), "barrier") }
 
-  package func rendezvous() throws { try checkMPI(lineup_mpi_rendezvous(comm), "barrier") }
-
-  package func duplicate() throws -> any Communicator { try MPICommunicator() }
+  package func duplicate() throws -> any Communicator { try MPIBackground(try MPICommunicator()) }
 
   package func mailbox() throws -> (any Mailbox)? { size > 1 ? try MPIMailbox(size: size) : nil }
 
   package func abort(_ code: Int32) -> Never {
     lineup_mpi_abort(code)
     exit(code)
+  }
+}
+
+/// For a thread that shares its core.
+extension MPICommunicator {
+  func barrierAsleep() throws { try checkMPI(lineup_mpi_barrier_asleep(comm), "barrier") }
+
+  /// Few values, in place.
+  func allreduceAsleep(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Reduction) throws {
+    try checkMPI(
+      lineup_mpi_allreduce_asleep(
+        comm, values.baseAddress, Int32(values.count), LINEUP_MPI_DOUBLE,
+        operation == .sum ? LINEUP_MPI_SUM : LINEUP_MPI_MAX), "allreduce")
+  }
+
+  package func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws -> any Transfer {
+    var transfer: OpaquePointer?
+    try checkMPI(lineup_mpi_send(comm, bytes.baseAddress, Int32(bytes.count), Int32(rank), &transfer), "send")
+    return MPITransfer(transfer!, "send")
+  }
+
+  package func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws -> any Transfer {
+    var transfer: OpaquePointer?
+    try checkMPI(lineup_mpi_receive(comm, bytes.baseAddress, Int32(bytes.count), Int32(rank), &transfer), "receive")
+    return MPITransfer(transfer!, "receive")
+  }
+}
+
+private struct MPITransfer: Transfer {
+  private let handle: OpaquePointer
+  private let name: String
+
+  init(_ handle: OpaquePointer, _ name: String) { (self.handle, self.name) = (handle, name) }
+
+  /// Not to be asked again once it is.
+  func isDone() throws -> Bool {
+    var done: Int32 = 0
+    try checkMPI(lineup_mpi_is_done(handle, &done), name)
+    return done != 0
   }
 }

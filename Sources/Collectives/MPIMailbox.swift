@@ -20,17 +20,17 @@ final class MPIMailbox: Mailbox, @unchecked Sendable {
     precondition(letter.count <= Letter.longest)
     if let before = underWay[rank] {
       var done: Int32 = 0
-      try checkMPI(lineup_mpi_sent(before, &done), "send a letter")
+      try checkMPI(lineup_mpi_posted(before, &done), "send a letter")
       guard done != 0 else { return }
       underWay[rank] = nil
     }
-    try checkMPI(lineup_mpi_send(comm, letter, Int32(letter.count), Int32(rank), &underWay[rank]), "send a letter")
+    try checkMPI(lineup_mpi_post(comm, letter, Int32(letter.count), Int32(rank), &underWay[rank]), "send a letter")
   }
 
   func receive() throws -> (letter: [UInt8], from: Int)? {
     var from: Int32 = -1, count: Int32 = 0
     let status = buffer.withUnsafeMutableBytes {
-      lineup_mpi_receive(comm, $0.baseAddress, Int32($0.count), &from, &count)
+      lineup_mpi_next_letter(comm, $0.baseAddress, Int32($0.count), &from, &count)
     }
     try checkMPI(status, "receive a letter")
     return from < 0 ? nil : (Array(buffer[..<Int(count)]), Int(from))

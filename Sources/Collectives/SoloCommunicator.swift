@@ -17,7 +17,6 @@ package final class SoloCommunicator: Communicator {
     all.copyMemory(from: bytes)
   }
   package func barrier() throws {}
-  package func rendezvous() throws {}
   package func duplicate() throws -> any Communicator { SoloCommunicator() }
   package func abort(_ code: Int32) -> Never { exit(code) }
 }

@@ -82,7 +82,6 @@ package final class ThreadCommunicator: Communicator {
   }
 
   package func barrier() throws { try room.meet() }
-  package func rendezvous() throws { try room.meet() }
 
   package func duplicate() throws -> any Communicator {
     let number = duplicates.add(1, ordering: .relaxed).oldValue

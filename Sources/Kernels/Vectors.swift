@@ -48,6 +48,21 @@ extension Kernels {
     elementwise.pointee.add(x, count, rounding, y)
   }
 
+  /// out = x / step, to the nearest whole number, modulo 2³²; step is a power of two, |x| below 2⁵¹ steps. Returns the largest
+  /// |x| in steps, ∞ where one is not finite.
+  package func toSteps(
+    _ x: UnsafePointer<Double>, _ count: Int, step: Double, into out: UnsafeMutablePointer<Int32>
+  ) -> Double {
+    elementwise.pointee.to_steps(x, count, 1 / step, out)
+  }
+
+  /// out = step · x
+  package func fromSteps(
+    _ x: UnsafePointer<Int32>, _ count: Int, step: Double, into out: UnsafeMutablePointer<Double>
+  ) {
+    elementwise.pointee.from_steps(x, count, step, out)
+  }
+
   /// How many are Inf or NaN.
   package func nonfinite(_ x: UnsafePointer<Double>, _ count: Int) -> Int { elementwise.pointee.nonfinite(x, count) }
 }

@@ -23,9 +23,10 @@ package struct GradientMagnitudes: Codable, Sendable, Equatable {
 
   /// Takes note of the sums over all ranks; a tensor with an Inf or NaN is left as it was.
   package mutating func observe(
-    _ gradients: ParameterGradients, _ layout: ParameterLayout, scale: Double, _ workers: Workers
+    _ gradients: ParameterGradients, _ layout: ParameterLayout, scale: Double, _ workers: Workers,
+    _ path: KernelPath = .blas
   ) {
-    let largest = Buffer<Double>(count: layout.slots.count), kernels = Kernels<Double>(path: .blas)
+    let largest = Buffer<Double>(count: layout.slots.count), kernels = Kernels<Double>(path: path)
     workers.parallelFor(layout.slots.count) { index, _ in
       let range = layout.slots[index].range
       largest[index] = kernels.magnitudes(gradients.values.pointer + range.lowerBound, range.count).largest / scale

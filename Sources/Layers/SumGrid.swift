@@ -9,11 +9,13 @@ package final class SumGrid: @unchecked Sendable {
   private static var shift: Double { 0x1.8p52 }
   private var rounding = 0.0
   private var blocks: Buffer<Double>?
+  /// The tensors, where each has a step of its own: they cover the layout, with what is between them.
+  private var parts: [(range: Range<Int>, step: Double)] = []
 
   package init() {}
 
   /// One step for all; 0: none is rounded.
-  package func reset(step: Double) { (rounding, blocks) = (Self.shift * step, nil) }
+  package func reset(step: Double) { (rounding, blocks, parts) = (Self.shift * step, nil, []) }
 
   /// A step each: of `tensors`, in the order of their layout, of `count` scalars in all.
   package func reset(_ tensors: [(range: Range<Int>, step: Double)], count: Int) {
@@ -22,22 +24,27 @@ package final class SumGrid: @unchecked Sendable {
       for block in range.lowerBound / length...(range.upperBound - 1) / length { blocks[block] = Self.shift * step }
     }
     self.blocks = blocks
+    parts = tensors.filter { !$0.range.isEmpty }
+    for index in parts.indices {
+      let end = index + 1 < parts.count ? parts[index + 1].range.lowerBound : count
+      parts[index].range = (index == 0 ? 0 : parts[index].range.lowerBound)..<end
+    }
   }
 
   /// What to add to and subtract from what is added to the gradient at `index`; 0: nothing.
   package func rounding(at index: Int) -> Double { blocks.map { $0[index / Self.blockLength] } ?? rounding }
 
-  /// Calls `body` for the longest parts of `range` that have one step each, in order.
+  /// Calls `body` for the parts of `range` that have one step each, in order; step 0: nothing is rounded.
   package func forEachPart(of range: Range<Int>, _ body: (_ part: Range<Int>, _ step: Double) throws -> Void) rethrows {
-    var start = range.lowerBound
-    while start < range.upperBound {
-      let own = rounding(at: start)
-      var end = blocks == nil ? range.upperBound : start
-      while end < range.upperBound, rounding(at: end) == own {
-        end = min(range.upperBound, (end / Self.blockLength + 1) * Self.blockLength)
-      }
-      try body(start..<end, own / Self.shift)
-      start = end
+    guard !range.isEmpty else { return }
+    guard !parts.isEmpty else { return try body(range, rounding / Self.shift) }
+    var low = 0, high = parts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if parts[middle].range.upperBound <= range.lowerBound { low = middle + 1 } else { high = middle }
+    }
+    for part in parts[low...].prefix(while: { $0.range.lowerBound < range.upperBound }) {
+      try body(part.range.clamped(to: range), part.step)
     }
   }
 }

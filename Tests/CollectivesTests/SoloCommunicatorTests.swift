@@ -20,7 +20,6 @@ import Testing
     #expect(halves.array == [0.5, -1])
     #expect(floats.array == [3, 4])
     try solo.barrier()
-    try solo.rendezvous()
     #expect(try solo.duplicate().size == 1)
   }
 

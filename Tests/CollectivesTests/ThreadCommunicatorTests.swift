@@ -60,7 +60,7 @@ import Testing
       let other = try communicator.duplicate(), another = try communicator.duplicate()
       #expect(other.rank == communicator.rank && other.size == size)
       var first = [1.0], second = [10.0], third = [100.0]
-      try other.rendezvous()
+      try other.barrier()
       try another.allreduce(&third, .sum)
       try communicator.allreduce(&second, .sum)
       try other.allreduce(&first, .sum)

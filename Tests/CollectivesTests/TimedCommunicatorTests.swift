@@ -58,8 +58,6 @@ import Testing
 
       try timed.barrier()
       #expect(try span().hasPrefix("barrier"))
-      try timed.rendezvous()
-      #expect(try span().hasPrefix("barrier"))
     }
   }
 
@@ -71,7 +69,7 @@ import Testing
       var wrong = 0
       for round in 1...60 {
         board[base.rank] = round
-        if round % 2 == 0 { try timed.barrier() } else { try timed.rendezvous() }
+        try timed.barrier()
         for rank in 0..<3 where board[rank] != round { wrong += 1 }
         try timed.barrier()
       }
@@ -89,7 +87,7 @@ import Testing
       #expect(other.rank == base.rank && other.size == 2 && !(other is TimedCommunicator))
       var first = [1.0]
       var second = [10.0]
-      try other.rendezvous()
+      try other.barrier()
       try timed.allreduce(&second, .sum)
       try other.allreduce(&first, .sum)
       #expect(first == [2] && second == [20])

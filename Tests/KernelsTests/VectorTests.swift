@@ -3,7 +3,7 @@ import Foundation
 import Tensors
 import Testing
 
-/// Kernels over flat buffers: add, nonfinite, Adam.
+/// Kernels over flat buffers: add, steps of a grid, nonfinite, Adam.
 @Suite struct VectorTests {
   private static let counts = [0, 1, 7, 16, 33, 1003]
 
@@ -28,6 +28,31 @@ import Testing
   @Test func addition() {
     checkAddition(Float.self)
     checkAddition(Double.self)
+  }
+
+  @Test func stepsOfAGrid() {
+    for (name, kernels) in elementwiseTables(Double.self) {
+      for count in Self.counts {
+        let memory = Memory(seed: 3), step = 0x1p-9
+        let x: [Double] = memory.normals(count).map { $0 * 1000 }
+        let steps = memory.place([Int32](repeating: 7, count: count + 1))
+        let largest = kernels.to_steps(memory.place(x, slack: 8, filler: .nan), count, 1 / step, steps)
+        #expect(largest == x.map { abs($0) / step }.max() ?? 0, "\(name), \(count)")
+        let expected = x.map { Int32(($0 / step).rounded(.toNearestOrEven)) }
+        #expect(steps.array(count + 1) == expected + [7], "\(name), \(count)")
+        let back = memory.place([Double](repeating: 5, count: count + 1))
+        kernels.from_steps(steps, count, step, back)
+        #expect(back.array(count + 1) == expected.map { Double($0) * step } + [5], "\(name), \(count)")
+        for position in [0, count / 2, count - 1] where count > 0 {
+          for bad in [Double.nan, .infinity, -.infinity] {
+            var y = x
+            y[position] = bad
+            #expect(
+              kernels.to_steps(memory.place(y), count, 1 / step, steps) == .infinity, "\(name), \(bad) at \(position)")
+          }
+        }
+      }
+    }
   }
 
   private func checkNonfinite<A: Element>(_: A.Type) where A.Accumulator == A {

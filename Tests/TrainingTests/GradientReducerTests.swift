@@ -53,7 +53,7 @@ import Training
     #expect(all.allSatisfy { $0 == Self.plainSum(parts) })
   }
 
-  /// From the end, one beside the other, each once, by the duplicate, with a rendezvous before each.
+  /// From the end, one beside the other, each once, by the duplicate, with a barrier before each.
   @Test(arguments: plain, [1, 7, 25, 100, 1000]) func bucketsCoverTheBuffer(
     _ wire: Wire, _ bucket: Int
   ) throws {
@@ -75,7 +75,7 @@ import Training
         try reducer.finish()
         #expect(
           spy.calls.finished == round * expected.count
-            && spy.calls.rendezvous == round * expected.count)
+            && spy.calls.barriers == round * expected.count)
       }
       let base = UInt(bitPattern: gradients.values.pointer)
       for (call, (start, end)) in zip(spy.calls.sums, expected + expected) {

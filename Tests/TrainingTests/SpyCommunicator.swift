@@ -5,9 +5,9 @@ import Tensors
 
 /// Another communicator, which remembers what its duplicates were called with, and fails where it is told to.
 final class SpyCommunicator: Communicator {
-  /// The calls of all duplicates: how many rendezvous, and the buffers that were reduced, in order.
+  /// The calls of all duplicates: how many barriers, and the buffers that were reduced, in order.
   struct Calls {
-    var rendezvous = 0
+    var barriers = 0
     var sums: [(address: UInt, count: Int)] = []
     /// Those of integers.
     var integers = 0
@@ -71,9 +71,9 @@ final class SpyCommunicator: Communicator {
     try sum(values) { try base.allreduce(values) }
     log.calls.withLock { $0.integers += 1 }
   }
-  func rendezvous() throws {
-    try base.rendezvous()
-    log.calls.withLock { $0.rendezvous += 1 }
+  func barrier() throws {
+    try base.barrier()
+    if isDuplicate { log.calls.withLock { $0.barriers += 1 } }
   }
   func duplicate() throws -> any Communicator {
     SpyCommunicator(try base.duplicate(), log, isDuplicate: true, failsAt)
@@ -87,7 +87,6 @@ final class SpyCommunicator: Communicator {
   ) throws {
     try base.allgather(bytes, counts: counts, into: all)
   }
-  func barrier() throws { try base.barrier() }
   func abort(_ code: Int32) -> Never { base.abort(code) }
 }
 

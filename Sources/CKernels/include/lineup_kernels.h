@@ -125,6 +125,11 @@ typedef struct {
   // out = factor · x, and back, between float64 and T
   void (*from_doubles)(const double *x, size_t count, double factor, void *out);
   void (*to_doubles)(const void *x, size_t count, double factor, double *out);
+  // out = x / step, to the nearest whole number (x / step within ±2⁵¹, of which out keeps the low 32 bits); returns the largest
+  // |x / step|, Inf where an x is not finite. `inverse` is 1 / step.
+  double (*to_steps)(const double *x, size_t count, double inverse, int32_t *out);
+  // out = step · x
+  void (*from_steps)(const int32_t *x, size_t count, double step, double *out);
   // how many of x are Inf or NaN
   size_t (*nonfinite)(const double *x, size_t count);
   // Adam (Kingma and Ba) over a range: g ← scale·g + decay·w (L2), or w ← (1 − shrink)·w (decoupled), then

@@ -199,7 +199,7 @@ package struct Configuration: Codable, Sendable, Equatable {
 
   package struct Communication: Codable, Sendable, Equatable {
     package var wire = Wire.float64
-    package var bucketMegabytes = 25
+    package var bucketMegabytes = 8
     package init() {}
   }
 

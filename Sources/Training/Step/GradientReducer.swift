@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Kernels
 import Layers
 import Tensors
 
@@ -7,19 +8,19 @@ import Tensors
 ///
 /// The buffer is cut into *buckets*, from its end, because the backward pass completes it from there. A thread with a
 /// communicator of its own takes one after the other: it sleeps until the bucket is complete on this rank, then until it is
-/// on all ranks (`rendezvous`), and reduces it with a blocking call. So it neither spins beside the computation nor depends
-/// on the progress of anything non-blocking.
+/// on all ranks, and sums it. So it neither spins beside the computation nor depends on the progress of anything non-blocking.
 package final class GradientReducer {
   private let room: BucketRoom
 
   /// nil for one rank, which has nothing to sum. Every rank makes one at the same place.
   package init?(
     _ gradients: ParameterGradients, wire: Wire, bucketBytes: Int, _ communicator: any Communicator,
-    _ timeline: Timeline
+    _ timeline: Timeline, _ path: KernelPath = .blas
   ) throws {
     guard communicator.size > 1 else { return nil }
     room = BucketRoom(
-      Buckets(gradients.values, gradients.grid, wire: wire, bytes: bucketBytes, try communicator.duplicate()), timeline)
+      Buckets(gradients.values, gradients.grid, wire: wire, bytes: bucketBytes, try communicator.duplicate(), path),
+      timeline)
     gradients.onCompletion = { [room] in room.complete(from: $0) }
     Threads.start("lineup-buckets") { [room] in room.serve() }
   }

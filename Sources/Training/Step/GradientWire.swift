@@ -32,13 +32,15 @@ final class Buckets: @unchecked Sendable {
   private let grid: SumGrid
   private let length: Int
   private let communicator: any Communicator
-  private let half = Kernels<Float16>(path: .blas)
-  private let single = Kernels<Float>(path: .blas)
-  private let double = Kernels<Double>(path: .blas)
+  private let half: Kernels<Float16>, single: Kernels<Float>, double: Kernels<Double>
   /// A bucket as it crosses ranks, if not in place.
   private let integers: Buffer<Int32>?, singles: Buffer<Float>?, halves: Buffer<Float16>?
 
-  init(_ values: Buffer<Double>, _ grid: SumGrid, wire: Wire, bytes: Int, _ communicator: any Communicator) {
+  init(
+    _ values: Buffer<Double>, _ grid: SumGrid, wire: Wire, bytes: Int, _ communicator: any Communicator,
+    _ path: KernelPath
+  ) {
+    (half, single, double) = (Kernels(path: path), Kernels(path: path), Kernels(path: path))
     (self.values, self.grid, self.communicator) = (values, grid, communicator)
     end = values.count
     length = max(1, min(end, bytes / wire.width))
@@ -53,14 +55,21 @@ final class Buckets: @unchecked Sendable {
   /// their own.
   func sum(_ bucket: Range<Int>, _ timeline: Timeline) throws {
     let part = UnsafeMutableBufferPointer(rebasing: values.span[bucket])
+    let wire = integers.map { UnsafeMutableBufferPointer(rebasing: $0.span[..<part.count]) }
+    let largest = wire.map { steps(of: bucket, into: $0) }
     let areIntegers = try timeline.measure(.bucket, "wait for ranks", lane: .communication) {
-      try communicator.rendezvous()
-      return try integers != nil && fits(bucket)
+      if let largest { return try fits(largest) }
+      try communicator.barrier()
+      return false
     }
     let name = "\(bucket.count) gradients" + (areIntegers ? " as int32" : "")
     try timeline.measure(.bucket, name, lane: .communication) {
-      if areIntegers, let integers {
-        try sum(bucket, as: UnsafeMutableBufferPointer(rebasing: integers.span[..<part.count]))
+      if areIntegers, let wire {
+        try communicator.allreduce(wire)
+        grid.forEachPart(of: bucket) { part, step in
+          let from = wire.baseAddress! + part.lowerBound - bucket.lowerBound
+          double.fromSteps(from, part.count, step: step, into: values.pointer + part.lowerBound)
+        }
       } else if let singles {
         let wire = UnsafeMutableBufferPointer(rebasing: singles.span[..<part.count])
         single.narrow(part.baseAddress!, part.count, into: wire.baseAddress!)
@@ -74,30 +83,23 @@ final class Buckets: @unchecked Sendable {
     }
   }
 
-  /// Whether all sums, in steps of the grid, fit 31 bits, by the ranks' largest numbers. Never where one is not finite or nothing
-  /// is rounded.
-  private func fits(_ bucket: Range<Int>) throws -> Bool {
-    var bound = [0.0]
+  /// The bucket in steps of the grid; returns the largest. ∞ where one is not finite or nothing is rounded.
+  private func steps(of bucket: Range<Int>, into wire: UnsafeMutableBufferPointer<Int32>) -> Double {
+    var largest = 0.0
     grid.forEachPart(of: bucket) { part, step in
-      let steps = double.magnitudes(values.pointer + part.lowerBound, part.count).largest / step
-      bound[0] = steps.isFinite ? max(bound[0], steps) : .infinity
+      let to = wire.baseAddress! + part.lowerBound - bucket.lowerBound
+      largest = max(
+        largest,
+        step > 0 ? double.toSteps(values.pointer + part.lowerBound, part.count, step: step, into: to) : .infinity)
     }
-    try communicator.allreduce(&bound, .sum)
-    return bound[0] <= Double(Int32.max)
+    return largest
   }
 
-  /// In steps of the grid, of a bucket whose sums fit.
-  private func sum(_ bucket: Range<Int>, as wire: UnsafeMutableBufferPointer<Int32>) throws {
-    grid.forEachPart(of: bucket) { part, step in
-      let from = values.pointer + part.lowerBound, to = wire.baseAddress! + part.lowerBound - bucket.lowerBound
-      // A whole number below 2⁵¹ added to 1.5·2⁵² stands in the low bits.
-      for i in 0..<part.count { to[i] = Int32(truncatingIfNeeded: (from[i] * (1 / step) + 0x1.8p52).bitPattern) }
-    }
-    try communicator.allreduce(wire)
-    grid.forEachPart(of: bucket) { part, step in
-      let from = wire.baseAddress! + part.lowerBound - bucket.lowerBound, to = values.pointer + part.lowerBound
-      for i in 0..<part.count { to[i] = Double(from[i]) * step }
-    }
+  /// Whether all sums fit 31 bits, by the ranks' largest numbers of steps.
+  private func fits(_ largest: Double) throws -> Bool {
+    var bound = [largest]
+    try communicator.allreduce(&bound, .sum)
+    return bound[0] <= Double(Int32.max)
   }
 
   /// Times the power of two that keeps the sum of all ranks below float16's largest number, 65504.

@@ -43,7 +43,7 @@ package final class TrainingStep<E: Element> {
     reducer = try GradientReducer(
       gradients, wire: configuration.communication.wire,
       bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
-      context.workers.timeline)
+      context.workers.timeline, context.kernels.path)
     magnitudes =
       configuration.communication.wire == .int32 ? GradientMagnitudes(tensors: network.layout.slots.count) : nil
     penalty = Penalty(network.layout, configuration)
@@ -101,7 +101,7 @@ package final class TrainingStep<E: Element> {
       try passes.backward(bars.map(\.values), pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
-    magnitudes?.observe(gradients, network.layout, scale: scale, context.workers)
+    magnitudes?.observe(gradients, network.layout, scale: scale, context.workers, context.kernels.path)
     network.pullBack(gradients, parameters, context)
     if let penalty {
       result.loss.add(
