@@ -21,6 +21,7 @@ struct Doctor: RankCommand {
     let oversubscriptions = try Affinity.oversubscriptions(communicator, threads: machine.workers.count)
     let masks = try communicator.allgather(cores.map { Int32($0) }),
       hosts = try communicator.allgather(Array(host.utf8))
+    let network = try NetworkTraits.measured(communicator, machine.workers)
     try communicator.onRank0 {
       if MPICommunicator.isLaunched {
         let ranks = "\(communicator.size) ranks, \(communicator.nodeSize) on this node"
@@ -38,6 +39,7 @@ struct Doctor: RankCommand {
       print("kernels    \(machine.path.rawValue) (available: \(paths)); \(multiplies.joined(separator: ", "))")
       print("memory     \(memory())")
       print("shared     \(sharedMemory())")
+      if let network { print("network    \(network.description) (lineup forecast --network)") }
       guard let data else { return }
       let dataset = try ReIDDataset.open(at: data)
       print("data       \(dataset.summary)")

@@ -14,7 +14,7 @@ struct Lineup: ParsableCommand {
     version: Version.current,
     subcommands: [
       Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
-      CheckpointCommand.self, DataCommand.self, Benchmark.self, Doctor.self, Config.self,
+      CheckpointCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
     ]
   )
 

@@ -29,10 +29,11 @@ final class Hosts {
     return reason
   }()
 
-  init(_ count: Int, in folder: String) throws {
+  /// - Parameter rate: of every link, as tc spells it.
+  init(_ count: Int, in folder: String, rate: String? = nil) throws {
     (self.folder, self.count) = (folder, count)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let (code, output) = call("up", "\(count)")
+    let (code, output) = rate.map { call("up", "\(count)", $0) } ?? call("up", "\(count)")
     try #require(code == 0, "hosts.sh up: \(output)")
   }
 
@@ -132,6 +133,18 @@ extension CommandTests {
         isDone = true
         act(process)
       }
+    }
+
+    /// Of hosts whose link has a rate: what `doctor` measures is what `forecast` reads.
+    @Test func doctorMeasuresTheNetwork() throws {
+      let hosts = try Hosts(2, in: scratch("hosts"), rate: "500mbit")
+      let outcome = try Command.run(["doctor"], environment: hosts.environment, prefix: mpirun(hosts), timeout: 60)
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      let found = try #require(
+        outcome.output.firstMatch(of: /network +(\S+) \(lineup forecast --network\)/), "\(outcome.output)")
+      let network = try NetworkTraits(String(found.1))
+      #expect(network.bytesPerSecond > 2.5e8 / 8 && network.bytesPerSecond < 6e8 / 8, "\(found.1)")
+      #expect(network.latency > 1e-6 && network.latency < 0.1)
     }
 
     /// MPICH is slow with more ranks than cores, of which small machines have two.

@@ -99,7 +99,7 @@ extension CommandTests {
         #expect(buckets.count >= 6 && buckets.allSatisfy { $0.cat == "bucket" })
         for (index, bucket) in buckets.enumerated() {
           #expect((bucket.name == "wait for ranks") == (index % 2 == 0))
-          #expect(index % 2 == 0 || bucket.name.hasSuffix(" gradients"))
+          #expect(index % 2 == 0 || bucket.name.hasSuffix(" gradients as float64"))
         }
         #expect(zip(buckets, buckets.dropFirst()).allSatisfy { $0.end <= $1.ts! + 0.01 })
         let wait = try #require(step.first { $0.cat == "reduction" })
@@ -227,7 +227,7 @@ extension CommandTests {
         lines == [
           "differs from the checkpoint: schedule.epochs was 1, now 2",
           "differs from the checkpoint: communication.wire was float64, now float16",
-          "differs from the checkpoint: communication.bucketMegabytes was 25, now 3",
+          "differs from the checkpoint: communication.bucketMegabytes was 8, now 3",
         ])
       let run = RunFiles(path: scratch("run"))
       #expect(try run.metrics().trainingSteps == Array(1...16) && run.latest == RunFiles.name(16))

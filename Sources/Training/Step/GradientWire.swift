@@ -62,7 +62,8 @@ final class Buckets: @unchecked Sendable {
       try communicator.barrier()
       return false
     }
-    let name = "\(bucket.count) gradients" + (areIntegers ? " as int32" : "")
+    let crossing: Wire = areIntegers ? .int32 : singles != nil ? .float32 : halves != nil ? .float16 : .float64
+    let name = "\(bucket.count) gradients as \(crossing.rawValue)"
     try timeline.measure(.bucket, name, lane: .communication) {
       if areIntegers, let wire {
         try communicator.allreduce(wire)

@@ -1,0 +1,73 @@
+import Foundation
+
+/// A step of one rank as it would be on many hosts, from a measured one and what the network does.
+///
+/// Every rank has as many images as in the measured step. What is added to it:
+///
+/// - Each collective that the step waits for (batch-norm sums, mostly) takes ⌈log₂ hosts⌉ messages one after the other, and where
+///   a bucket is under way, stands behind what a rank has on the network of it.
+/// - Each bucket, begun when it is whole and the one before is summed, takes a barrier of ⌈log₂ hosts⌉ messages and 2(hosts − 1)
+///   steps of a ring, in each of which a chunk crosses, or a segment and a message's latency where that is more. What goes on
+///   after the backward pass is waited for.
+/// - What crosses costs the computation on the same core time.
+///
+/// Slower hosts and congested switches are not foreseen.
+package struct Forecast: Sendable, Equatable, Encodable {
+  package enum Limit: String, Sendable, Encodable { case computation, latency, gradients, copying }
+
+  package let hosts: Int, ranks: Int
+  /// Of a step; of these what collectives, gradients after the backward pass, and the cost of sending them add.
+  package let seconds: Double, latency: Double, gradients: Double, copying: Double
+  /// Images a second beside those of as many hosts that need not talk.
+  package let efficiency: Double
+  /// What most of the loss is due to; the computation where it is less than a twentieth.
+  package let limit: Limit
+
+  /// What a rank has under way of a bucket, as `HierarchicalSum` cuts it.
+  private static let window = 128.0 * 1024, segment = 32.0 * 1024
+  /// What a thread that sleeps while it waits is late by.
+  private static let wake = 1.5e-4
+
+  /// - Parameter ranksPerHost: of the hosts to come.
+  package init(_ profile: StepProfile, _ network: NetworkTraits, hosts: Int, ranksPerHost: Int) {
+    (self.hosts, ranks) = (hosts, hosts * ranksPerHost)
+    guard hosts > 1 else {
+      (seconds, latency, gradients, copying, efficiency, limit) = (profile.seconds, 0, 0, 0, 1, .computation)
+      return
+    }
+    let rounds = Double((hosts - 1).bitWidth - (hosts - 1).leadingZeroBitCount)  // ⌈log₂ hosts⌉
+    let ring = Double(2 * (hosts - 1))
+    // Ranks of a host share its link, and each has its part of a bucket.
+    func onTheWay(_ bytes: Int) -> Double {
+      let chunk = Double(bytes) / Double(hosts), own = chunk / Double(ranksPerHost)
+      let message = network.latency + Self.wake
+      let step = max(
+        chunk / network.bytesPerSecond, own / Self.window * message,
+        min(own, Self.segment) / network.bytesPerSecond + message)
+      return rounds * (network.latency + Self.wake) + ring * step
+    }
+    var late = 0.0, waiting = 0.0, stolen = 0.0, free = 0.0
+    var collectives = profile.collectives[...], buckets = profile.buckets[...]
+    while let next = [collectives.first?.start, buckets.first?.start].compactMap({ $0 }).min() {
+      if let collective = collectives.first, collective.start == next {
+        collectives.removeFirst()
+        let own = rounds * (network.latency + Double(collective.bytes) / network.bytesPerSecond)
+        let queue = free > next + late ? Self.window * Double(ranksPerHost) / network.bytesPerSecond : 0
+        late += own + queue
+        waiting += own + queue
+      } else {
+        let bucket = buckets.removeFirst()
+        free = max(free, bucket.start + late) + onTheWay(bucket.bytes)
+        let cost = Double(bucket.bytes) * ring / Double(hosts) / Double(ranksPerHost) * network.secondsPerByte
+        late += cost
+        stolen += cost
+      }
+    }
+    let left = max(0, free - profile.backwardEnd - late)
+    (latency, copying, gradients) = (waiting, stolen, left)
+    seconds = profile.seconds + late + left
+    efficiency = profile.seconds / seconds
+    let largest = [(Limit.latency, waiting), (.gradients, left), (.copying, stolen)].max { $0.1 < $1.1 }!.0
+    limit = efficiency > 1 / 1.05 ? .computation : largest
+  }
+}

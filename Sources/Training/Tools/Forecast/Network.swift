@@ -1,0 +1,45 @@
+import Foundation
+import Tensors
+
+/// What a network between hosts does, as a forecast needs it.
+package struct NetworkTraits: Sendable, Equatable {
+  /// Of a host's link, in each direction.
+  package var bytesPerSecond: Double
+  /// From one rank to another on another host, in seconds.
+  package var latency: Double
+  /// What the computation beside it loses for a byte that a rank sends and one that it receives.
+  package var secondsPerByte: Double
+
+  package init(bytesPerSecond: Double, latency: Double, secondsPerByte: Double = Self.usualCost) {
+    (self.bytesPerSecond, self.latency, self.secondsPerByte) = (bytesPerSecond, latency, secondsPerByte)
+  }
+
+  /// A second a gigabyte: copies into and out of the kernel, sums and conversions.
+  package static let usualCost = 1e-9
+
+  /// Such as `25gbit,50us` or `1gbit,0.2ms,1.5s/GB`: the rate of a link, the time a message takes, the cost beside.
+  /// - Throws: `Failure.usage` with what was wrong.
+  package init(_ text: String) throws {
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    func value(_ part: String, _ units: KeyValuePairs<String, Double>) -> Double? {
+      for (unit, factor) in units where part.hasSuffix(unit) {
+        guard let number = Double(part.dropLast(unit.count)), number > 0, number.isFinite else { return nil }
+        return number * factor
+      }
+      return nil
+    }
+    guard (2...3).contains(parts.count), let rate = value(parts[0], ["gbit": 1e9 / 8, "mbit": 1e6 / 8]),
+      let latency = value(parts[1], ["us": 1e-6, "ms": 1e-3]),
+      let cost = parts.count == 3 ? value(parts[2], ["s/GB": 1e-9]) : Self.usualCost
+    else {
+      throw Failure.usage(
+        "\(text) is no network: expected RATE,LATENCY[,COST], such as 25gbit,50us or 1gbit,0.2ms,1.5s/GB")
+    }
+    self.init(bytesPerSecond: rate, latency: latency, secondsPerByte: cost)
+  }
+
+  /// As `init(_:)` reads it.
+  package var description: String {
+    String(format: "%.3ggbit,%.3gus,%.2gs/GB", bytesPerSecond * 8e-9, latency * 1e6, secondsPerByte * 1e9)
+  }
+}
