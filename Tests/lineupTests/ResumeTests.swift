@@ -7,7 +7,7 @@ extension CommandTests {
   @Suite(.serialized) struct ResumeTests {
     private let scratch: Scratch, data: String
     /// Long enough that a run is still going when a signal comes.
-    private static let steps = 240
+    private static let steps = 120
 
     init() throws {
       scratch = try Scratch()
@@ -15,7 +15,7 @@ extension CommandTests {
     }
 
     private func command(_ run: String, resume: Bool = false, _ settings: String...) -> [String] {
-      let fixed = Tiny.settings("schedule.epochs=\(Self.steps / 8)", "checkpoint.everySteps=60", "checkpoint.keep=2")
+      let fixed = Tiny.settings("schedule.epochs=\(Self.steps / 8)", "checkpoint.everySteps=40", "checkpoint.keep=2")
       return ["train", "--data", data, "--output", scratch(run)] + Tiny.training + fixed
         + settings.flatMap { ["--set", $0] } + (resume ? ["--resume"] : [])
     }
@@ -58,12 +58,12 @@ extension CommandTests {
 
     @Test(arguments: [nil, 2] as [Int?]) func killedBetweenCheckpointsItGoesBackToTheLast(_ ranks: Int?) throws {
       try Command.succeed(command("whole"), ranks: ranks)
-      let outcome = try interrupt("killed", at: 80, with: SIGKILL, ranks: ranks)
+      let outcome = try interrupt("killed", at: 55, with: SIGKILL, ranks: ranks)
       #expect(ranks == nil ? outcome.code == -SIGKILL : outcome.code > 0)
       let files = RunFiles(path: scratch("killed"))
       let state = try Checkpoint(path: files.path).state
       // Ranks that lose mpirun may be told to stop in the moment they have left, and then checkpoint where they stand.
-      #expect(state.step >= 60 && state.step < Self.steps && (state.step % 60 == 0 || ranks != nil))
+      #expect(state.step >= 40 && state.step < Self.steps && (state.step % 40 == 0 || ranks != nil))
       #expect(files.steps >= state.step)  // metrics may have lines that the resumed run makes again
       // What a crash in the middle of a line and of a checkpoint leaves.
       let log = try #require(FileHandle(forWritingAtPath: scratch("killed/metrics.jsonl")))
