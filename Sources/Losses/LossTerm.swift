@@ -16,12 +16,14 @@ package struct LossBatch<S: RealNumber>: Sendable {
   package let second: [SecondLabel?]
   /// The term's own parameters, as `LossTerm.parameters` shapes them.
   package let parameters: [S]
+  /// What `LossTerm.choices` gave on every rank, in the order of rows; nil where the term is to choose for all rows.
+  package let choices: [Int]?
 
   package init(
     embeddings: [S], length: Int, logits: [S] = [], classes: Int = 0, labels: [Int], own: Range<Int>? = nil,
-    second: [SecondLabel?] = [], parameters: [S] = []
+    second: [SecondLabel?] = [], parameters: [S] = [], choices: [Int]? = nil
   ) {
-    self.second = second
+    (self.second, self.choices) = (second, choices)
     (self.embeddings, self.length, self.logits, self.classes) = (embeddings, length, logits, classes)
     (self.labels, self.own, self.parameters) = (labels, own ?? labels.indices, parameters)
   }
@@ -74,6 +76,9 @@ package protocol LossTerm: Sendable {
   var takesMixes: Bool { get }
   /// The shape of parameters of its own, as [classes, length]; none by default.
   func parameters(classes: Int, length: Int) -> [Int]?
+  /// What the rows `own` pick among all rows, as many numbers a row: computed by the rank that has the row, and gathered. nil for a
+  /// term that picks nothing. `embeddings`: B × length.
+  func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]?
 
   func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S>
 }
@@ -90,4 +95,5 @@ extension LossTerm {
   package var needsPairs: Bool { false }
   package var takesMixes: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
+  package func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]? { nil }
 }

@@ -4,7 +4,7 @@ import Tensors
 
 /// L: the weighted sum of the terms of all heads, each a mean over the *global* batch of all ranks, whatever their shares.
 ///
-/// Collectives: the embeddings of all ranks are gathered, head by head; the terms that are shares are summed.
+/// Collectives: the embeddings of all ranks are gathered, head by head, and what their rows pick; the terms that are shares are summed.
 package struct ReIDLoss: Sendable {
   /// The terms of one head.
   package struct HeadTerms: Sendable {
@@ -52,7 +52,7 @@ package struct ReIDLoss: Sendable {
     var gradients: [Gradients<A>] = [], values: [Double] = [], shares: [Int] = []
     for (index, (head, output)) in zip(heads, outputs).enumerated() {
       let embeddings = try Self.gather(output.embedding, communicator), logits = output.logits.array.map { Double($0) }
-      let parts = parts(head, output, rows, embeddings, logits, parameters[index])
+      let parts = try parts(head, output, rows, embeddings, logits, parameters[index], communicator)
       for part in parts {
         if case .share = part?.value { shares.append(values.count) }
         values.append(part?.loss ?? 0)
@@ -90,7 +90,7 @@ package struct ReIDLoss: Sendable {
       guard directions.allSatisfy(\.isFinite) else { throw TangentOverflow() }
       let embeddings = zip(try Self.gather(output.embedding, communicator), directions).map { Dual($0, $1) }
       let logits = zip(output.logits.array, dots.logits.array).map { Dual(Double($0), Double($1)) }
-      let parts = parts(head, output, rows, embeddings, logits, parameters[index])
+      let parts = try parts(head, output, rows, embeddings, logits, parameters[index], communicator)
       let factors = head.terms.map { $0.weight * scale * weight }
       func slopes(_ part: [Dual]?) -> [Double]? { part?.map(\.tangent) }
       return Gradients(
@@ -109,16 +109,21 @@ package struct ReIDLoss: Sendable {
   /// Each term of a head; nil where it has no weight. `parameters`: by term, or none where no term has any.
   private func parts<A: Element, S: RealNumber>(
     _ head: HeadTerms, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S],
-    _ parameters: [[Double]]
-  ) -> [LossGradient<S>?] {
-    head.terms.enumerated().map { number, term in
+    _ parameters: [[Double]], _ communicator: any Communicator
+  ) throws -> [LossGradient<S>?] {
+    let labels = rows.labels[head.label], length = output.embedding.shape.channels
+    return try head.terms.enumerated().map { number, term in
       guard term.weight > 0 else { return nil }
+      let own =
+        term.needsPairs
+        ? term.choices(embeddings.map(\.value), length: length, labels: labels, own: rows.own) : nil
       return term.evaluate(
         LossBatch(
-          embeddings: embeddings, length: output.embedding.shape.channels, logits: logits,
-          classes: output.logits.shape.channels, labels: rows.labels[head.label], own: rows.own,
+          embeddings: embeddings, length: length, logits: logits,
+          classes: output.logits.shape.channels, labels: labels, own: rows.own,
           second: rows.second(head.label),
-          parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }))
+          parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) },
+          choices: try own.map { Array(try communicator.allgather($0).joined()) }))
     }
   }
 

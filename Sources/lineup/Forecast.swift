@@ -34,7 +34,21 @@ struct ForecastCommand: RankCommand {
     }
   }
 
+  /// The `--json` file.
+  private struct Report: Encodable {
+    struct Measured: Encodable { let seconds: Double, ranks: Int, collectives: Int, gradientBytes: Int, buckets: Int }
+    let measured: Measured, network: String, forecasts: [Training.Forecast]
+
+    init(measured: StepProfile, network: NetworkTraits, forecasts: [Training.Forecast]) {
+      self.measured = Measured(
+        seconds: measured.seconds, ranks: measured.ranks, collectives: measured.collectives.count,
+        gradientBytes: measured.buckets.reduce(0) { $0 + $1.bytes }, buckets: measured.buckets.count)
+      (self.network, self.forecasts) = (network.description, forecasts)
+    }
+  }
+
   func validate() throws {
+    if trace.isEmpty { throw ValidationError("--trace: the path of a trace is missing") }
     _ = try counts()
     if let ranks, !(1...4096 ~= ranks) { throw ValidationError("--ranks must be from 1 to 4096") }
     do { _ = try NetworkTraits(network) } catch { throw ValidationError("--network \(error)") }
@@ -52,20 +66,23 @@ struct ForecastCommand: RankCommand {
           format: "measured   %.3f s a step on %d ranks; %d collectives, %.1f MB of gradients in %d buckets",
           profile.seconds,
           profile.ranks, profile.collectives.count, Double(bytes) * 1e-6, profile.buckets.count))
-      print("network    \(network.description), \(perHost) ranks a host")
+      print("network    \(network.description), \(perHost) \(perHost == 1 ? "rank" : "ranks") a host")
       print()
-      print("  hosts    ranks   s/step  efficiency  latency  gradients  copying  limited by")
+      print("  hosts    ranks   s/step  efficiency  collectives  gradients  sending  limited by")
       for one in forecasts {
         print(
           String(
-            format: "%7d  %7d  %7.3f  %8.1f %%  %7.3f  %9.3f  %7.3f  ", one.hosts, one.ranks, one.seconds,
+            format: "%7d  %7d  %7.3f  %8.1f %%  %11.3f  %9.3f  %7.3f  ", one.hosts, one.ranks, one.seconds,
             100 * one.efficiency,
-            one.latency, one.gradients, one.copying) + one.limit.rawValue)
+            one.collectives, one.gradients, one.sending) + one.limit.rawValue)
       }
       guard let json else { return }
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      try AtomicFiles.write(String(decoding: try encoder.encode(forecasts), as: UTF8.self) + "\n", to: json)
+      try AtomicFiles.write(
+        String(
+          decoding: try encoder.encode(Report(measured: profile, network: network, forecasts: forecasts)), as: UTF8.self
+        ) + "\n", to: json)
     }
   }
 }

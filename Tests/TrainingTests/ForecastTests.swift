@@ -30,8 +30,8 @@ import Training
         seconds: 4, backwardEnd: 3.5, collectives: Self.profile.collectives, buckets: [.init(start: 0.6, bytes: 800)],
         ranks: 2)
       let one = Self.forecast(hosts, gigabits: 10, of: quick), own = rounds * (1e-3 + 1000 / 1.25e9)
-      #expect(abs(one.latency - 2 * own) < 1e-9 && one.copying == 0, "\(hosts)")
-      #expect(abs(one.seconds - 4 - one.latency - one.gradients) < 1e-12)
+      #expect(abs(one.collectives - 2 * own) < 1e-9 && one.sending == 0, "\(hosts)")
+      #expect(abs(one.seconds - 4 - one.collectives - one.gradients) < 1e-12)
       #expect(abs(one.efficiency - 4 / one.seconds) < 1e-12)
     }
   }
@@ -41,9 +41,9 @@ import Training
   @Test func gradientsOfASlowNetwork() {
     let one = Self.forecast(2, gigabits: 0.01, latency: 0)
     let line = 131_072 / 1.25e6, message = 1000 / 1.25e6
-    #expect(abs(one.latency - 2 * message - line) < 1e-9)
+    #expect(abs(one.collectives - 2 * message - line) < 1e-9)
     // The barrier's wait is as late as a sleeping thread is.
-    #expect(abs(one.gradients - (2.5 + message + 1.5e-4 + 6.4 - 3.5 - one.latency)) < 1e-9)
+    #expect(abs(one.gradients - (2.5 + message + 1.5e-4 + 6.4 - 3.5 - one.collectives)) < 1e-9)
     #expect(one.limit == .gradients)
   }
 
@@ -59,10 +59,10 @@ import Training
 
   /// What a rank sends, half of it each way between two hosts; ranks of a host share the work.
   @Test func sendingCosts() {
-    #expect(abs(Self.forecast(2, gigabits: 100, cost: 1e-8).copying - 0.08) < 1e-12)
-    #expect(abs(Self.forecast(2, ranks: 4, gigabits: 100, cost: 1e-8).copying - 0.02) < 1e-12)
-    #expect(abs(Self.forecast(4, gigabits: 100, cost: 1e-8).copying - 0.12) < 1e-12)
-    #expect(Self.forecast(4, gigabits: 100, cost: 1e-7).limit == .copying)
+    #expect(abs(Self.forecast(2, gigabits: 100, cost: 1e-8).sending - 0.08) < 1e-12)
+    #expect(abs(Self.forecast(2, ranks: 4, gigabits: 100, cost: 1e-8).sending - 0.02) < 1e-12)
+    #expect(abs(Self.forecast(4, gigabits: 100, cost: 1e-8).sending - 0.12) < 1e-12)
+    #expect(Self.forecast(4, gigabits: 100, cost: 1e-7).limit == .sending)
   }
 
   @Test func aBetterNetworkIsNeverSlower() {

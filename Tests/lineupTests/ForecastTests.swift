@@ -18,6 +18,7 @@ extension UntimedCommandTests {
       return scratch(name)
     }
 
+    private struct Report: Decodable { let forecasts: [Row] }
     private struct Row: Decodable {
       let hosts: Int, ranks: Int, seconds: Double, efficiency: Double, limit: String
     }
@@ -36,13 +37,44 @@ extension UntimedCommandTests {
       #expect(profile.backwardEnd < profile.seconds)
       let step = try #require(RunFiles(path: scratch("run-trace.json")).metrics().first { $0["step"] == 3 }?["seconds"])
       #expect(abs(profile.seconds - step) < 0.2 * step, "\(profile.seconds) of \(step)")
-      let rows = try JSONDecoder().decode([Row].self, from: Data(contentsOf: URL(fileURLWithPath: json)))
+      let rows = try JSONDecoder().decode(Report.self, from: Data(contentsOf: URL(fileURLWithPath: json))).forecasts
       #expect(rows.map(\.hosts) == [1, 2, 64] && rows.map(\.ranks) == [2, 4, 128])
       #expect(rows[0].efficiency == 1 && rows[1].seconds < rows[2].seconds && rows[2].efficiency < 0.9)
       let spread = try Command.succeed([
         "forecast", "--trace", path, "--hosts", "2", "--ranks", "1", "--network", "1gbit,0.1ms,2s/GB",
       ])
       #expect(spread.output.contains("\n      2        2  "), "\(spread.output)")
+    }
+
+    /// A trace that was written to, in one place each.
+    @Test func aDamagedTraceIsRefused() throws {
+      let path = try trace("trace.json", ranks: 2), sound = try String(contentsOfFile: path, encoding: .utf8)
+      let backward = try #require(
+        sound.split(separator: "\n").first { $0.contains("\"backward\"") && $0.contains("\"pid\": 0") })
+      let bucket = try #require(sound.firstMatch(of: /[0-9]+ gradients as float64/)).output
+      func length(_ value: String) -> String { String(backward).replacing(/"dur": [0-9.e+-]+/, with: "\"dur\": \(value)") }
+      for (words, damaged) in [
+        (["backward"], sound.replacing(backward, with: length("-1e9"))),
+        (["backward"], sound.replacing(backward, with: length("1e300"))),
+        (["backward"], sound.replacing(backward, with: length("null"))),
+        (
+          ["bucket 0", "9223372036854775807"], sound.replacing(bucket, with: "9223372036854775807 gradients as float64")
+        ),
+        (["bucket 0", "-5"], sound.replacing(bucket, with: "-5 gradients as float64")),
+        (["bucket 0", "float128"], sound.replacing(bucket, with: "8 gradients as float128")),
+        (["one rank"], sound.replacing("\"pid\": 1", with: "\"pid\": 0")),
+        (["ranks 0, 7"], sound.replacing("\"pid\": 1", with: "\"pid\": 7")),
+      ] as [([String], String)] {
+        #expect(damaged != sound)
+        try damaged.write(toFile: scratch("damaged.json"), atomically: true, encoding: .utf8)
+        let outcome = try Command.run([
+          "forecast", "--trace", scratch("damaged.json"), "--hosts", "2", "--network", "1gbit,50us",
+        ])
+        let complaint = outcome.complaints.first ?? ""
+        #expect(outcome.code == 65 && outcome.complaints.count == 1 && outcome.output.isEmpty, "\(words): \(outcome)")
+        #expect(
+          ([scratch("damaged.json")] + words).allSatisfy { complaint.contains($0) }, "\(complaint), expected \(words)")
+      }
     }
 
     @Test func whatIsWrongIsNamed() throws {

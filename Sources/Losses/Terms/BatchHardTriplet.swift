@@ -8,7 +8,7 @@ import Tensors
 ///
 /// p runs over the rows of a's identity (a itself among them), n over those of others; of equal distances the first
 /// row is mined; in the tangents mined pairs and hinges stay. Anchors of a batch with a single identity have no negative and
-/// no loss. Every rank computes the whole loss and takes the gradient of its rows.
+/// no loss. Every rank mines for its rows; then it computes the whole loss and takes the gradient of its rows.
 package struct BatchHardTriplet: LossTerm, Options {
   package var weight = 1.0
   package var margin = 0.3
@@ -52,26 +52,40 @@ package struct BatchHardTriplet: LossTerm, Options {
   /// Two rows whose distance counts in the loss, with ∂h/∂d; not one that is clamped.
   private struct Pair<S: RealNumber> { let anchor: Int, other: Int, weight: S, distance: S }
 
-  private func mine<S: RealNumber>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
-    let rows = batch.rows, labels = batch.labels
-    precondition(batch.embeddings.count == rows * batch.length)
-    let squares = Self.squaredDistances(batch.embeddings.map(\.value), rows, batch.length)
-    var loss = 0.0, pairs: [Pair<S>] = []
-    for anchor in 0..<rows {
+  /// The positive and the negative of each row, −1 for one that is not there.
+  package func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]? {
+    let rows = labels.count, squares = Self.squaredDistances(embeddings, of: own, rows, length)
+    return own.flatMap { anchor in
+      let first = (anchor - own.lowerBound) * rows
       var positive = -1, negative = -1
       for other in 0..<rows {
-        let square = squares[anchor * rows + other]
+        let square = squares[first + other]
         if labels[other] == labels[anchor] {
-          if positive < 0 || square > squares[anchor * rows + positive] { positive = other }
-        } else if negative < 0 || square < squares[anchor * rows + negative] {
+          if positive < 0 || square > squares[first + positive] { positive = other }
+        } else if negative < 0 || square < squares[first + negative] {
           negative = other
         }
       }
+      return [positive, negative]
+    }
+  }
+
+  private func mine<S: RealNumber>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
+    let rows = batch.rows, length = batch.length, values = batch.embeddings.map(\.value)
+    precondition(values.count == rows * length)
+    let choices = batch.choices ?? choices(values, length: length, labels: batch.labels, own: 0..<rows)!
+    var loss = 0.0, pairs: [Pair<S>] = []
+    for anchor in 0..<rows {
+      let positive = choices[2 * anchor], negative = choices[2 * anchor + 1]
       guard negative >= 0 else { continue }
-      func distance(_ other: Int) -> S {
-        squares[anchor * rows + other] < 1e-12 ? S(1e-12.squareRoot()) : Self.distance(batch, anchor, other)
+      func square(_ other: Int) -> Double {
+        values.withUnsafeBufferPointer {
+          Self.square($0.baseAddress! + anchor * length, $0.baseAddress! + other * length, length)
+        }
       }
-      let far = distance(positive), near = distance(negative)
+      let squares = (far: square(positive), near: square(negative))
+      let far = squares.far < 1e-12 ? S(1e-12.squareRoot()) : Self.distance(batch, anchor, positive)
+      let near = squares.near < 1e-12 ? S(1e-12.squareRoot()) : Self.distance(batch, anchor, negative)
       let weight: S
       if !soft {
         let hinge = margin + far.value - near.value
@@ -83,10 +97,8 @@ package struct BatchHardTriplet: LossTerm, Options {
         loss += (far.value - near.value).softplus() / Double(rows)
         weight = (far - near).sigmoid()
       }
-      for (other, distance, weight) in [(positive, far, weight), (negative, near, -weight)]
-      where squares[anchor * rows + other] > 1e-12 {
-        pairs.append(Pair(anchor: anchor, other: other, weight: weight, distance: distance))
-      }
+      if squares.far > 1e-12 { pairs.append(Pair(anchor: anchor, other: positive, weight: weight, distance: far)) }
+      if squares.near > 1e-12 { pairs.append(Pair(anchor: anchor, other: negative, weight: -weight, distance: near)) }
     }
     return (loss, pairs)
   }
@@ -97,40 +109,38 @@ package struct BatchHardTriplet: LossTerm, Options {
     return sum.squareRoot()
   }
 
-  /// Of all pairs of rows: what mining goes by.
-  private static func squaredDistances(_ x: [Double], _ rows: Int, _ length: Int) -> [Double] {
-    var squares = [Double](repeating: 0, count: rows * rows)
-    let lanes = SIMD8<Double>.scalarCount, whole = length / lanes * lanes
-    x.withUnsafeBytes { x in
-      let size = MemoryLayout<Double>.size
-      func square(_ a: Int, _ b: Int) -> Double {
-        var sums = SIMD8<Double>(repeating: 0), rest = 0.0
-        for i in stride(from: 0, to: whole, by: lanes) {
-          let difference =
-            x.loadUnaligned(fromByteOffset: (a + i) * size, as: SIMD8<Double>.self)
-            - x.loadUnaligned(fromByteOffset: (b + i) * size, as: SIMD8<Double>.self)
-          sums += difference * difference
-        }
-        for i in whole..<length {
-          let difference =
-            x.load(fromByteOffset: (a + i) * size, as: Double.self)
-            - x.load(fromByteOffset: (b + i) * size, as: Double.self)
-          rest += difference * difference
-        }
-        return sums.sum() + rest
-      }
-      // A block of rows stays in the cache while all rows before pass by.
-      let block = 16
-      for first in stride(from: 0, to: rows, by: block) {
-        let last = min(rows, first + block)
-        for b in 0..<last {
-          for a in max(first, b + 1)..<last {
-            let sum = square(a * length, b * length)
-            (squares[a * rows + b], squares[b * rows + a]) = (sum, sum)
+  /// Of the rows `own` from all rows, what mining goes by: own.count × rows.
+  private static func squaredDistances(_ x: [Double], of own: Range<Int>, _ rows: Int, _ length: Int) -> [Double] {
+    var squares = [Double](repeating: 0, count: own.count * rows)
+    x.withUnsafeBufferPointer { x in
+      let x = x.baseAddress!
+      // A block of rows stays in the cache while all rows pass by; of two own rows one way round is enough.
+      for first in stride(from: own.lowerBound, to: own.upperBound, by: 16) {
+        let last = min(own.upperBound, first + 16)
+        for b in 0..<rows where !(own.lowerBound..<first ~= b) {
+          for a in first..<(own.contains(b) ? min(last, b + 1) : last) {
+            let sum = square(x + a * length, x + b * length, length)
+            squares[(a - own.lowerBound) * rows + b] = sum
+            if own.contains(b) { squares[(b - own.lowerBound) * rows + a] = sum }
           }
         }
       }
     }
     return squares
+  }
+
+  /// The same bits either way round.
+  private static func square(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, _ length: Int) -> Double {
+    let lanes = SIMD8<Double>.scalarCount, whole = length / lanes * lanes
+    func vector(_ x: UnsafePointer<Double>, _ i: Int) -> SIMD8<Double> {
+      UnsafeRawPointer(x + i).loadUnaligned(as: SIMD8<Double>.self)
+    }
+    var sums = SIMD8<Double>(repeating: 0), rest = 0.0
+    for i in stride(from: 0, to: whole, by: lanes) {
+      let difference = vector(a, i) - vector(b, i)
+      sums += difference * difference
+    }
+    for i in whole..<length { rest += (a[i] - b[i]) * (a[i] - b[i]) }
+    return sums.sum() + rest
   }
 }

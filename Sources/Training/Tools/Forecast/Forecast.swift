@@ -5,19 +5,19 @@ import Foundation
 /// Every rank has as many images as in the measured step. What is added to it:
 ///
 /// - Each collective that the step waits for (batch-norm sums, mostly) takes ⌈log₂ hosts⌉ messages one after the other, and where
-///   a bucket is under way, stands behind what a rank has on the network of it.
+///   a bucket is under way, stands behind a window of each of the host's ranks.
 /// - Each bucket, begun when it is whole and the one before is summed, takes a barrier of ⌈log₂ hosts⌉ messages and 2(hosts − 1)
-///   steps of a ring, in each of which a chunk crosses, or a segment and a message's latency where that is more. What goes on
-///   after the backward pass is waited for.
+///   steps of a ring. A step takes as long as the host's chunk on its link, or, where that is more, a message for each window of a
+///   rank's part of it, or for its first segment. What goes on after the backward pass is waited for.
 /// - What crosses costs the computation on the same core time.
 ///
 /// Slower hosts and congested switches are not foreseen.
 package struct Forecast: Sendable, Equatable, Encodable {
-  package enum Limit: String, Sendable, Encodable { case computation, latency, gradients, copying }
+  package enum Limit: String, Sendable, Encodable { case computation, collectives, gradients, sending }
 
   package let hosts: Int, ranks: Int
   /// Of a step; of these what collectives, gradients after the backward pass, and the cost of sending them add.
-  package let seconds: Double, latency: Double, gradients: Double, copying: Double
+  package let seconds: Double, collectives: Double, gradients: Double, sending: Double
   /// Images a second beside those of as many hosts that need not talk.
   package let efficiency: Double
   /// What most of the loss is due to; the computation where it is less than a twentieth.
@@ -32,7 +32,7 @@ package struct Forecast: Sendable, Equatable, Encodable {
   package init(_ profile: StepProfile, _ network: NetworkTraits, hosts: Int, ranksPerHost: Int) {
     (self.hosts, ranks) = (hosts, hosts * ranksPerHost)
     guard hosts > 1 else {
-      (seconds, latency, gradients, copying, efficiency, limit) = (profile.seconds, 0, 0, 0, 1, .computation)
+      (seconds, collectives, gradients, sending, efficiency, limit) = (profile.seconds, 0, 0, 0, 1, .computation)
       return
     }
     let rounds = Double((hosts - 1).bitWidth - (hosts - 1).leadingZeroBitCount)  // ⌈log₂ hosts⌉
@@ -46,11 +46,12 @@ package struct Forecast: Sendable, Equatable, Encodable {
         min(own, Self.segment) / network.bytesPerSecond + message)
       return rounds * (network.latency + Self.wake) + ring * step
     }
-    var late = 0.0, waiting = 0.0, stolen = 0.0, free = 0.0
-    var collectives = profile.collectives[...], buckets = profile.buckets[...]
-    while let next = [collectives.first?.start, buckets.first?.start].compactMap({ $0 }).min() {
-      if let collective = collectives.first, collective.start == next {
-        collectives.removeFirst()
+    // By how much the computation is late, of that before the backward pass ends, and when the last bucket is summed.
+    var late = 0.0, lateBackward = 0.0, waiting = 0.0, stolen = 0.0, free = 0.0
+    var waits = profile.collectives[...], buckets = profile.buckets[...]
+    while let next = [waits.first?.start, buckets.first?.start].compactMap({ $0 }).min() {
+      if let collective = waits.first, collective.start == next {
+        waits.removeFirst()
         let own = rounds * (network.latency + Double(collective.bytes) / network.bytesPerSecond)
         let queue = free > next + late ? Self.window * Double(ranksPerHost) / network.bytesPerSecond : 0
         late += own + queue
@@ -62,12 +63,13 @@ package struct Forecast: Sendable, Equatable, Encodable {
         late += cost
         stolen += cost
       }
+      if next < profile.backwardEnd { lateBackward = late }
     }
-    let left = max(0, free - profile.backwardEnd - late)
-    (latency, copying, gradients) = (waiting, stolen, left)
+    let left = max(0, free - profile.backwardEnd - lateBackward)
+    (self.collectives, sending, gradients) = (waiting, stolen, left)
     seconds = profile.seconds + late + left
     efficiency = profile.seconds / seconds
-    let largest = [(Limit.latency, waiting), (.gradients, left), (.copying, stolen)].max { $0.1 < $1.1 }!.0
+    let largest = [(Limit.collectives, waiting), (.gradients, left), (.sending, stolen)].max { $0.1 < $1.1 }!.0
     limit = efficiency > 1 / 1.05 ? .computation : largest
   }
 }

@@ -23,8 +23,9 @@ package struct NetworkTraits: Sendable, Equatable {
     let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     func value(_ part: String, _ units: KeyValuePairs<String, Double>) -> Double? {
       for (unit, factor) in units where part.hasSuffix(unit) {
-        guard let number = Double(part.dropLast(unit.count)), number > 0, number.isFinite else { return nil }
-        return number * factor
+        let digits = part.dropLast(unit.count)
+        guard digits.allSatisfy({ "0123456789.e+-".contains($0) }), let number = Double(digits) else { return nil }
+        return 1e-6...1e6 ~= number ? number * factor : nil
       }
       return nil
     }
@@ -33,7 +34,8 @@ package struct NetworkTraits: Sendable, Equatable {
       let cost = parts.count == 3 ? value(parts[2], ["s/GB": 1e-9]) : Self.usualCost
     else {
       throw Failure.usage(
-        "\(text) is no network: expected RATE,LATENCY[,COST], such as 25gbit,50us or 1gbit,0.2ms,1.5s/GB")
+        "\(text) is no network: expected RATE in gbit or mbit,LATENCY in us or ms[,COST in s/GB], such as 25gbit,50us or 1gbit,0.2ms,1.5s/GB"
+      )
     }
     self.init(bytesPerSecond: rate, latency: latency, secondsPerByte: cost)
   }
