@@ -92,7 +92,10 @@ int lineup_mpi_allreduce_asleep(lineup_mpi_comm *comm, void *values, int count, 
   return status == MPI_SUCCESS ? wait_asleep(&request) : status;
 }
 
-struct lineup_mpi_transfer { MPI_Request request; };
+struct lineup_mpi_transfer {
+  MPI_Request request;
+  char letter[];
+};
 
 static int begun(int status, lineup_mpi_transfer *transfer) {
   if (status != MPI_SUCCESS) free(transfer);
@@ -117,24 +120,11 @@ int lineup_mpi_is_done(lineup_mpi_transfer *transfer, int *done) {
   return status;
 }
 
-struct lineup_mpi_letter {
-  MPI_Request request;
-  char bytes[];
-};
-
-int lineup_mpi_post(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter) {
-  *letter = malloc(sizeof **letter + (size_t)count);
-  if (!*letter) return MPI_ERR_NO_MEM;
-  memcpy((*letter)->bytes, bytes, (size_t)count);
-  int status = MPI_Isend((*letter)->bytes, count, MPI_BYTE, to, 0, comm->handle, &(*letter)->request);
-  if (status != MPI_SUCCESS) free(*letter);
-  return status;
-}
-
-int lineup_mpi_posted(lineup_mpi_letter *letter, int *done) {
-  int status = MPI_Test(&letter->request, done, MPI_STATUS_IGNORE);
-  if (status == MPI_SUCCESS && *done) free(letter);
-  return status;
+int lineup_mpi_post(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_transfer **transfer) {
+  *transfer = malloc(sizeof **transfer + (size_t)count);
+  if (!*transfer) return MPI_ERR_NO_MEM;
+  memcpy((*transfer)->letter, bytes, (size_t)count);
+  return begun(MPI_Isend((*transfer)->letter, count, MPI_BYTE, to, 0, comm->handle, &(*transfer)->request), *transfer);
 }
 
 int lineup_mpi_next_letter(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count) {

@@ -8,7 +8,7 @@ package struct HierarchicalSum: Sendable {
   private static let hostSegment = (bytes: 256 << 10, window: 4)
   /// On a network: behind what a rank has under way others' messages wait for a millisecond or two at 1 Gbit/s. A message goes without
   /// a handshake (of Open MPI over TCP: up to 64 KiB).
-  private static let networkSegment = (bytes: 32 << 10, window: 4)
+  package static let networkSegment = (bytes: 32 << 10, window: 4)
 
   /// Ranks of this host, by rank; of this number on every host, by host.
   private let host: [Int], peers: [Int]
@@ -17,19 +17,14 @@ package struct HierarchicalSum: Sendable {
   /// - Parameter hosts: the host of each rank, whatever it is called.
   package init(_ messages: any PointToPoint, hosts: [String]) {
     self.messages = messages
-    var order: [String] = [], ranks: [String: [Int]] = [:]
-    for (rank, name) in hosts.enumerated() {
-      if ranks[name] == nil { order.append(name) }
-      ranks[name, default: []].append(rank)
-    }
-    let own = ranks[hosts[messages.rank]]!
-    if order.allSatisfy({ ranks[$0]!.count == own.count }) {
-      host = own
+    // The ranks of each host, hosts by their first ranks.
+    let groups = Dictionary(grouping: hosts.indices) { hosts[$0] }.values.sorted { $0[0] < $1[0] }
+    let own = groups.first { $0.contains(messages.rank) }!
+    if groups.allSatisfy({ $0.count == own.count }) {
       let number = own.firstIndex(of: messages.rank)!
-      peers = order.map { ranks[$0]![number] }
+      (host, peers) = (own, groups.map { $0[number] })
     } else {
-      host = [messages.rank]
-      peers = order.flatMap { ranks[$0]! }
+      (host, peers) = ([messages.rank], groups.flatMap { $0 })
     }
   }
 

@@ -20,7 +20,7 @@ final class MPIMailbox: Mailbox, @unchecked Sendable {
     precondition(letter.count <= Letter.longest)
     if let before = underWay[rank] {
       var done: Int32 = 0
-      try checkMPI(lineup_mpi_posted(before, &done), "send a letter")
+      try checkMPI(lineup_mpi_is_done(before, &done), "send a letter")
       guard done != 0 else { return }
       underWay[rank] = nil
     }

@@ -9,7 +9,6 @@ package protocol Transfer {
 /// Messages between two ranks: received in the order in which they were sent, of the same length on both sides.
 package protocol PointToPoint: Sendable {
   var rank: Int { get }
-  var size: Int { get }
   /// The bytes stay as they are until the transfer is done.
   func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws -> any Transfer
   func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int) throws -> any Transfer

@@ -38,6 +38,14 @@ package enum AtomicFiles {
     try write(to: path) { try $0.write(text) }
   }
 
+  /// One object or list of JSON, its keys sorted.
+  package static func write(json value: some Encodable, escapingSlashes: Bool = true, to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+    if !escapingSlashes { encoder.outputFormatting.insert(.withoutEscapingSlashes) }
+    try write(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n", to: path)
+  }
+
   /// Throws what `write` would, as far as that can be known before: the folder takes no file, the device no bytes.
   package static func requireWritable(_ path: String) throws {
     var status = stat()

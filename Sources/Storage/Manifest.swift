@@ -23,10 +23,8 @@ package struct Manifest: Codable, Sendable, Equatable {
       let (bytes, sha256) = try SHA256.digest(ofFile: "\(directory)/\(name)")
       return File(name: name, bytes: bytes, sha256: sha256)
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    let text = String(decoding: try encoder.encode(Manifest(folder: folder, files: files)), as: UTF8.self)
-    try AtomicFiles.write(text + "\n", to: "\(directory)/\(name)")
+    try AtomicFiles.write(
+      json: Manifest(folder: folder, files: files), escapingSlashes: false, to: "\(directory)/\(name)")
   }
 
   /// The manifest of `directory`, which says nothing yet about the files.

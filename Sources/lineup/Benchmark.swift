@@ -68,11 +68,7 @@ struct Benchmark: RankCommand {
         format: "all passes: %.1f GFLOP/s, %.1f %% of the peak, %.3f s a step", total.all.gflops,
         100 * total.all.share,
         total.all.seconds))
-    guard let json else { return }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    try AtomicFiles.write(
-      String(decoding: try encoder.encode(report), as: UTF8.self) + "\n", to: json)
+    if let json { try AtomicFiles.write(json: report, to: json) }
   }
 
   private func report(_ peaks: Peaks) {

@@ -34,11 +34,7 @@ struct MetricsFile: Encodable {
 
   /// Of one data set as it is, of several by their names.
   static func write(_ results: [(name: String, metrics: MetricsFile)], to path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    let content =
-      results.count == 1
-      ? try encoder.encode(results[0].metrics) : try encoder.encode(Dictionary(uniqueKeysWithValues: results))
-    try AtomicFiles.write(String(decoding: content, as: UTF8.self) + "\n", to: path)
+    if results.count == 1 { return try AtomicFiles.write(json: results[0].metrics, to: path) }
+    try AtomicFiles.write(json: Dictionary(uniqueKeysWithValues: results), to: path)
   }
 }

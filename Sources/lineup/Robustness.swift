@@ -109,8 +109,6 @@ struct Robustness: RankCommand {
           at: name($0.place), size: $0.size, lossGradient: $0.lossAlong, lossRandom: $0.lossRandom,
           embeddingGradient: $0.embeddingAlong, embeddingRandom: $0.embeddingRandom)
       })
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    try AtomicFiles.write(String(decoding: try encoder.encode(content), as: UTF8.self) + "\n", to: path)
+    try AtomicFiles.write(json: content, to: path)
   }
 }

@@ -1,9 +1,8 @@
+import Collectives
 import Foundation
 import Synchronization
 import Tensors
 import Testing
-
-import Collectives
 
 @Suite struct HierarchicalSumTests {
   /// Jobs by the host of each rank.
@@ -121,7 +120,6 @@ private final class PostOffice: Sendable {
   struct Desk: PointToPoint {
     let rank: Int
     let office: PostOffice
-    var size: Int { office.state.withLock { $0.sends.count } }
 
     func send(_ bytes: UnsafeRawBufferPointer, to other: Int) throws -> any Transfer {
       let sent = Sent(bytes)

@@ -23,7 +23,7 @@ int lineup_mpi_broadcast(lineup_mpi_comm *comm, void *bytes, int count, int root
 int lineup_mpi_allgather(lineup_mpi_comm *comm, const void *bytes, int count, void *all, const int *counts,
                          const int *offsets);
 int lineup_mpi_barrier(lineup_mpi_comm *comm);
-// The same two, which sleep between looks.
+// A barrier and a sum as above, which sleep between looks.
 int lineup_mpi_barrier_asleep(lineup_mpi_comm *comm);
 int lineup_mpi_allreduce_asleep(lineup_mpi_comm *comm, void *values, int count, enum lineup_mpi_type type,
                                 enum lineup_mpi_op op);
@@ -32,10 +32,8 @@ typedef struct lineup_mpi_transfer lineup_mpi_transfer;
 int lineup_mpi_send(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_transfer **transfer);
 int lineup_mpi_receive(lineup_mpi_comm *comm, void *bytes, int count, int from, lineup_mpi_transfer **transfer);
 int lineup_mpi_is_done(lineup_mpi_transfer *transfer, int *done);
-// A letter to `to`, a copy of the bytes; nothing waits for it. *letter is freed by lineup_mpi_posted once *done.
-typedef struct lineup_mpi_letter lineup_mpi_letter;
-int lineup_mpi_post(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_letter **letter);
-int lineup_mpi_posted(lineup_mpi_letter *letter, int *done);
+// A letter: a message of a copy of the bytes.
+int lineup_mpi_post(lineup_mpi_comm *comm, const void *bytes, int count, int to, lineup_mpi_transfer **transfer);
 // A letter that has come, of any rank, or *from = -1; one longer than capacity is an error.
 int lineup_mpi_next_letter(lineup_mpi_comm *comm, void *bytes, int capacity, int *from, int *count);
 // Ranks on this node, and this rank's number among them.

@@ -202,10 +202,7 @@ package struct Checkpoint {
     }
     try SafetensorsWriter.write(
       tensors, metadata: ["format": "lineup"], to: "\(path)/\(optimizer)", progress: progress)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    try AtomicFiles.write(
-      String(decoding: try encoder.encode(state), as: UTF8.self) + "\n", to: "\(path)/\(stateFile)")
+    try AtomicFiles.write(json: state, escapingSlashes: false, to: "\(path)/\(stateFile)")
     try AtomicFiles.write(try state.configuration.yaml(), to: "\(path)/\(configurationFile)")
     progress()
     try Manifest.write(into: path, folder: folder)

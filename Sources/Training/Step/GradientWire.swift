@@ -31,6 +31,7 @@ final class Buckets: @unchecked Sendable {
   private let values: Buffer<Double>
   private let grid: SumGrid
   private let length: Int
+  private let wire: Wire
   private let communicator: any Communicator
   private let half: Kernels<Float16>, single: Kernels<Float>, double: Kernels<Double>
   /// A bucket as it crosses ranks, if not in place.
@@ -41,7 +42,7 @@ final class Buckets: @unchecked Sendable {
     _ path: KernelPath
   ) {
     (half, single, double) = (Kernels(path: path), Kernels(path: path), Kernels(path: path))
-    (self.values, self.grid, self.communicator) = (values, grid, communicator)
+    (self.values, self.grid, self.wire, self.communicator) = (values, grid, wire, communicator)
     end = values.count
     length = max(1, min(end, bytes / wire.width))
     integers = wire == .int32 ? Buffer(count: length) : nil
@@ -55,20 +56,20 @@ final class Buckets: @unchecked Sendable {
   /// their own.
   func sum(_ bucket: Range<Int>, _ timeline: Timeline) throws {
     let part = UnsafeMutableBufferPointer(rebasing: values.span[bucket])
-    let wire = integers.map { UnsafeMutableBufferPointer(rebasing: $0.span[..<part.count]) }
-    let largest = wire.map { steps(of: bucket, into: $0) }
+    let steps = integers.map { UnsafeMutableBufferPointer(rebasing: $0.span[..<part.count]) }
+    let largest = steps.map { self.steps(of: bucket, into: $0) }
     let areIntegers = try timeline.measure(.bucket, "wait for ranks", lane: .communication) {
       if let largest { return try fits(largest) }
       try communicator.barrier()
       return false
     }
-    let crossing: Wire = areIntegers ? .int32 : singles != nil ? .float32 : halves != nil ? .float16 : .float64
+    let crossing = wire == .int32 && !areIntegers ? .float64 : wire
     let name = "\(bucket.count) gradients as \(crossing.rawValue)"
     try timeline.measure(.bucket, name, lane: .communication) {
-      if areIntegers, let wire {
-        try communicator.allreduce(wire)
+      if areIntegers, let steps {
+        try communicator.allreduce(steps)
         grid.forEachPart(of: bucket) { part, step in
-          let from = wire.baseAddress! + part.lowerBound - bucket.lowerBound
+          let from = steps.baseAddress! + part.lowerBound - bucket.lowerBound
           double.fromSteps(from, part.count, step: step, into: values.pointer + part.lowerBound)
         }
       } else if let singles {

@@ -1,4 +1,4 @@
-import Foundation
+import Collectives
 
 /// A step of one rank as it would be on many hosts, from a measured one and what the network does.
 ///
@@ -23,8 +23,9 @@ package struct Forecast: Sendable, Equatable, Encodable {
   /// What most of the loss is due to; the computation where it is less than a twentieth.
   package let limit: Limit
 
-  /// What a rank has under way of a bucket, as `HierarchicalSum` cuts it.
-  private static let window = 128.0 * 1024, segment = 32.0 * 1024
+  /// What a rank has under way of a bucket.
+  private static let segment = Double(HierarchicalSum.networkSegment.bytes)
+  private static let window = segment * Double(HierarchicalSum.networkSegment.window)
   /// What a thread that sleeps while it waits is late by.
   private static let wake = 1.5e-4
 
@@ -35,8 +36,7 @@ package struct Forecast: Sendable, Equatable, Encodable {
       (seconds, collectives, gradients, sending, efficiency, limit) = (profile.seconds, 0, 0, 0, 1, .computation)
       return
     }
-    let rounds = Double((hosts - 1).bitWidth - (hosts - 1).leadingZeroBitCount)  // ⌈log₂ hosts⌉
-    let ring = Double(2 * (hosts - 1))
+    let rounds = NetworkTraits.rounds(of: hosts), ring = Double(2 * (hosts - 1))
     // Ranks of a host share its link, and each has its part of a bucket.
     func onTheWay(_ bytes: Int) -> Double {
       let chunk = Double(bytes) / Double(hosts), own = chunk / Double(ranksPerHost)
@@ -44,7 +44,7 @@ package struct Forecast: Sendable, Equatable, Encodable {
       let step = max(
         chunk / network.bytesPerSecond, own / Self.window * message,
         min(own, Self.segment) / network.bytesPerSecond + message)
-      return rounds * (network.latency + Self.wake) + ring * step
+      return rounds * message + ring * step
     }
     // By how much the computation is late, of that before the backward pass ends, and when the last bucket is summed.
     var late = 0.0, lateBackward = 0.0, waiting = 0.0, stolen = 0.0, free = 0.0

@@ -10,7 +10,6 @@ extension NetworkTraits {
   package static func measured(_ communicator: any Communicator, _ workers: Workers) throws -> NetworkTraits? {
     let names = try communicator.hosts(), hosts = Set(names).count
     guard hosts > 1 else { return nil }
-    let rounds = Double((hosts - 1).bitWidth - (hosts - 1).leadingZeroBitCount)
     func exchange() throws {
       for _ in 0..<messages {
         var one = [1.0]
@@ -18,7 +17,7 @@ extension NetworkTraits {
       }
     }
     try exchange()
-    let latency = try seconds { try exchange() } / Double(messages) / rounds
+    let latency = try Stopwatch.seconds { try exchange() } / Double(messages) / rounds(of: hosts)
 
     // A host's link carries this much of a sum, and each of its ranks its part.
     let crossing = Double(2 * (hosts - 1) * sumBytes) / Double(hosts)
@@ -26,7 +25,7 @@ extension NetworkTraits {
     let background = try communicator.duplicate(), values = Buffer<Double>(count: sumBytes / 8)
     try background.allreduce(values.span, .sum)
     try communicator.barrier()
-    let way = try seconds { for _ in 0..<sums { try background.allreduce(values.span, .sum) } }
+    let way = try Stopwatch.seconds { for _ in 0..<sums { try background.allreduce(values.span, .sum) } }
 
     // The same beside a computation on all cores, and what that does not get done meanwhile.
     let numbers = Buffer<Float>(count: 1 << 14)
@@ -39,27 +38,25 @@ extension NetworkTraits {
     }
     // On all ranks at once, long enough to take turns where they share cores.
     try communicator.barrier()
-    let alone = Timeline.now
-    var unit = 0.0, counted = 0.0
-    while unit < 1 {
-      compute()
-      counted += 1
-      unit = Double(Timeline.now - alone) * 1e-9
+    var alone = 0.0, count = 0.0
+    while alone < 1 {
+      alone += Stopwatch.seconds(compute)
+      count += 1
     }
-    unit /= counted
+    let unit = alone / count
     let outcome = Mutex<Result<Void, any Error>?>(nil)
     try communicator.barrier()
-    let start = Timeline.now
-    Threads.start("lineup-network") { [values] in
-      let result = Result { for _ in 0..<sumsBeside { try background.allreduce(values.span, .sum) } }
-      outcome.withLock { $0 = result }
-    }
     var units = 0
-    while outcome.withLock({ $0 == nil }) {
-      compute()
-      units += 1
+    let elapsed = Stopwatch.seconds {
+      Threads.start("lineup-network") { [values] in
+        let result = Result { for _ in 0..<sumsBeside { try background.allreduce(values.span, .sum) } }
+        outcome.withLock { $0 = result }
+      }
+      while outcome.withLock({ $0 == nil }) {
+        compute()
+        units += 1
+      }
     }
-    let elapsed = Double(Timeline.now - start) * 1e-9
     try outcome.withLock { $0! }.get()
     let lost = max(0, elapsed - Double(units) * unit) / (Double(sumsBeside) * crossing / ranks)
 
@@ -67,11 +64,5 @@ extension NetworkTraits {
     try communicator.allreduce(&all, .sum)
     let size = Double(communicator.size)
     return NetworkTraits(bytesPerSecond: all[0] / size, latency: all[1] / size, secondsPerByte: all[2] / size)
-  }
-
-  private static func seconds(_ body: () throws -> Void) rethrows -> Double {
-    let start = Timeline.now
-    try body()
-    return Double(Timeline.now - start) * 1e-9
   }
 }

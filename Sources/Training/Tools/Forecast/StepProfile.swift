@@ -4,18 +4,9 @@ import Tensors
 
 /// One measured step of a rank: what a forecast starts from. Read from what `lineup train --trace` writes.
 package struct StepProfile: Sendable, Equatable {
-  /// What the ranks wait for together on the thread that runs the step.
-  package struct Collective: Sendable, Equatable {
+  /// What crosses ranks at once.
+  package struct Crossing: Sendable, Equatable {
     /// Since the step began, in seconds.
-    package let start: Double
-    package let bytes: Int
-
-    package init(start: Double, bytes: Int) { (self.start, self.bytes) = (start, bytes) }
-  }
-
-  /// Gradients that cross ranks while the backward pass goes on.
-  package struct Bucket: Sendable, Equatable {
-    /// When this rank had it whole, or as soon as the one before was summed; since the step began, in seconds.
     package let start: Double
     /// On the wire.
     package let bytes: Int
@@ -25,12 +16,15 @@ package struct StepProfile: Sendable, Equatable {
 
   /// Of the step, and up to the end of its backward pass.
   package let seconds: Double, backwardEnd: Double
-  package let collectives: [Collective], buckets: [Bucket]
+  /// What the ranks wait for together on the thread that runs the step.
+  package let collectives: [Crossing]
+  /// Gradients, while the backward pass goes on: a bucket begins when this rank has it whole, or as soon as the one before is summed.
+  package let buckets: [Crossing]
   /// The ranks that made the step.
   package let ranks: Int
 
   package init(
-    seconds: Double, backwardEnd: Double, collectives: [Collective], buckets: [Bucket], ranks: Int
+    seconds: Double, backwardEnd: Double, collectives: [Crossing], buckets: [Crossing], ranks: Int
   ) {
     (self.seconds, self.backwardEnd) = (seconds, backwardEnd)
     (self.collectives, self.buckets, self.ranks) = (collectives, buckets, ranks)
@@ -66,7 +60,7 @@ package struct StepProfile: Sendable, Equatable {
     seconds = step.map(\.end).max()! - origin
     backwardEnd = backward.end - origin
     collectives = step.filter { $0.cat == "collective" }.map {
-      Collective(start: $0.start - origin, bytes: Self.count(of: $0.name.split(separator: " ").dropFirst().first) ?? 0)
+      Crossing(start: $0.start - origin, bytes: Self.count(of: $0.name.split(separator: " ").dropFirst().first) ?? 0)
     }.sorted { $0.start < $1.start }
     // A wait and a way for each, one after the other.
     let lane = own.filter { $0.tid == 1 }.sorted { $0.start < $1.start }
@@ -75,7 +69,7 @@ package struct StepProfile: Sendable, Equatable {
       guard !lane[index].name.contains("gradients"), let (count, wire) = Self.gradients(way) else {
         throw Failure.data(path, "bucket \(index / 2) of rank 0, \"\(way)\", is not a wait and N gradients as WIRE")
       }
-      return Bucket(start: lane[index].start - origin, bytes: count * wire.width)
+      return Crossing(start: lane[index].start - origin, bytes: count * wire.width)
     }
     guard !buckets.isEmpty else { throw Failure.data(path, "has no buckets of gradients of rank 0") }
   }

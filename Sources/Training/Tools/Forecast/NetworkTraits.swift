@@ -40,6 +40,9 @@ package struct NetworkTraits: Sendable, Equatable {
     self.init(bytesPerSecond: rate, latency: latency, secondsPerByte: cost)
   }
 
+  /// ⌈log₂ hosts⌉: the messages, one after the other, in which a few bytes of each host come to all.
+  static func rounds(of hosts: Int) -> Double { Double((hosts - 1).bitWidth - (hosts - 1).leadingZeroBitCount) }
+
   /// As `init(_:)` reads it.
   package var description: String {
     String(format: "%.3ggbit,%.3gus,%.2gs/GB", bytesPerSecond * 8e-9, latency * 1e6, secondsPerByte * 1e9)

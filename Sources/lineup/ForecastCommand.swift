@@ -77,12 +77,7 @@ struct ForecastCommand: RankCommand {
             one.collectives, one.gradients, one.sending) + one.limit.rawValue)
       }
       guard let json else { return }
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      try AtomicFiles.write(
-        String(
-          decoding: try encoder.encode(Report(measured: profile, network: network, forecasts: forecasts)), as: UTF8.self
-        ) + "\n", to: json)
+      try AtomicFiles.write(json: Report(measured: profile, network: network, forecasts: forecasts), to: json)
     }
   }
 }
