@@ -1,4 +1,4 @@
-// The GEMM of AMX on tiles in plain C: so that all of it but the instructions is tested on any CPU, and the instructions are
+// The GEMM of AMX on tiles in plain C: so that all of it but the instructions is tested on any CPU with AVX-512, and the instructions are
 // checked against it where they are.
 #include <stdint.h>
 #include <string.h>

@@ -20,10 +20,13 @@ struct TestedGemm: Sendable, CustomTestStringConvertible {
     return wide + (dots.format == .bfloat16 ? [dots] : []) + emulated + real
   }()
 
-  static let emulated = [
-    TestedGemm("emulated AMX, bfloat16", Kernels<Float>(emulatingAMX: .bfloat16)),
-    TestedGemm("emulated AMX, split", Kernels<Float>(emulatingAMX: .exact)),
-  ]
+  /// What packs for tiles is AVX-512.
+  static let emulated =
+    KernelPath.available.contains(.avx512)
+    ? [
+      TestedGemm("emulated AMX, bfloat16", Kernels<Float>(emulatingAMX: .bfloat16)),
+      TestedGemm("emulated AMX, split", Kernels<Float>(emulatingAMX: .exact)),
+    ] : []
   static let double = KernelPath.available.filter { $0 != .amx }.map {
     TestedGemm("\($0), float64", Kernels<Double>(path: $0))
   }

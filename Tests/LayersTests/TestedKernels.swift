@@ -18,7 +18,10 @@ struct TestedKernels: Sendable, CustomTestStringConvertible {
     let own = KernelPath.available.flatMap { path in
       Multiplication.allCases.map { TestedKernels(path: path, multiplication: $0) }
     }
-    let emulated = Multiplication.allCases.map { TestedKernels(path: .amx, multiplication: $0, emulatesTiles: true) }
+    // What packs for tiles is AVX-512.
+    let emulated =
+      KernelPath.available.contains(.avx512)
+      ? Multiplication.allCases.map { TestedKernels(path: .amx, multiplication: $0, emulatesTiles: true) } : []
     return own.filter { $0.kernels(Float16.self).gemm.format != .wide } + emulated
   }()
 
