@@ -1,4 +1,7 @@
-"""Adaptive L2 regularization: J += Σ A·hardsigmoid(r_i)·‖w_i‖², with a trainable r_i for each regularized tensor w_i."""
+"""Penalties on weights: adaptive L2, and the norm loss.
+
+Adaptive L2 regularization: J += Σ A·hardsigmoid(r_i)·‖w_i‖², with a trainable r_i for each regularized tensor w_i.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heads import Centres, GeneralizedMean
+from attention import GroupSum, SelfAttention
+from heads import AttentivePool, Centres, GeneralizedMean
 from settings import Settings
 
 # hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
@@ -24,10 +28,12 @@ def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
     kinds: dict[str, str] = {}
     for place, module in model.named_modules():
         for name, tensor in module.named_parameters(recurse=False):
-            if isinstance(module, GeneralizedMean):
+            if isinstance(module, (GeneralizedMean, AttentivePool)):
                 kind = "exponent"
             elif isinstance(module, Centres):
                 kind = "centre"
+            elif isinstance(module, (GroupSum, SelfAttention)) or name == "gain":
+                kind = "normScale"
             elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d)):
                 kind = "normScale" if name == "weight" else "normShift"
             elif name == "bias":
@@ -79,3 +85,11 @@ class AdaptiveL2:
         strengths = {name: (r / (2 * HALF_WIDTH) + 0.5).clamp(0, 1) for name, r in self.raw.items()}
         terms = [strengths[name] * w.square().sum() for name, w in self.regularized.items()]
         return self.amplitude * torch.cat(terms).sum()
+
+
+def norm_loss(model: nn.Module, strength: float) -> Tensor:
+    """Georgiou et al., 2021: λ Σ (1 − ‖w‖)² over the filters of convolutions and the rows of linear layers and classifiers."""
+    kinds = kinds_of_tensors(model)
+    chosen = [w for name, w in model.named_parameters() if kinds[name] in ("convolution", "linear")]
+    # The norm's derivative at 0 is 0.
+    return strength * torch.cat([(1 - torch.linalg.vector_norm(w.flatten(1), dim=1)).square() for w in chosen]).sum()

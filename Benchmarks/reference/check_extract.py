@@ -29,6 +29,9 @@ CASES = {
     "flip": ["evaluation.flip=true"],
     **{name: parts.TRUNKS[name] for name in ("ibn-a, resnet18", "se, resnet18", "pixelChannel", "osnet", "osnetAin")},
     **{name: parts.HEADS[name] for name in ("max", "gem", "stripe", "channels of levels, gem", "bnneck with shift")},
+    **{name: parts.ATTENTION[name] for name in ("bam, osnet", "atac, ibn-a", "dgdm, often, ibn-a, resnet18")},
+    **{name: parts.HEADS[name] for name in ("topRows of levels, pool attention",)},
+    **{name: parts.WEIGHTS[name] for name in ("aligned",)},
     "three heads, two retrieved by": parts.HEADS["camera, every part"],
 }
 

@@ -30,7 +30,7 @@ class Published(nn.Module):
     def __init__(self, width: float, adaptive: bool) -> None:
         super().__init__()
         osnet.members(self, lambda full: scaled(full, width), adaptive, lambda block, channels: None,
-                      lambda block, y: y, lambda channels: None)
+                      lambda block, y: y, lambda stage, channels: None)
         features = scaled(512, width)
         self.fc = nn.Sequential(nn.Linear(features, 512), nn.BatchNorm1d(512), nn.ReLU())
         self.classifier = nn.Linear(512, 1000)

@@ -92,7 +92,11 @@ def output_errors(a: Step, reference: Step) -> dict[str, float]:
 
 
 def gradient_errors(a: dict[str, Tensor], reference: dict[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:
-    """Relative distance of each tensor, and of those that are zero up to rounding the share of the whole gradient."""
+    """Relative distance of each tensor, and of those that are zero up to rounding the share of the whole gradient.
+
+    A filter's gain and its weights are one vector: in front of a norm the gain alone has next to no gradient.
+    """
+    a, reference = joined(a), joined(reference)
     norm = float(whole(reference, list(reference)).norm())
     real: dict[str, float] = {}
     zero: dict[str, float] = {}
@@ -102,6 +106,15 @@ def gradient_errors(a: dict[str, Tensor], reference: dict[str, Tensor]) -> tuple
         else:
             real[name] = relative(a[name], expected)
     return real, zero
+
+
+def joined(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, each `X.gain` at the end of `X.weight`."""
+    gains = {name.removesuffix("gain") + "weight": name for name in tensors if name.endswith(".gain")}
+    return {
+        name: torch.cat([tensor.flatten(), tensors[gains[name]].flatten()]) if name in gains else tensor
+        for name, tensor in tensors.items() if name not in gains.values()
+    }
 
 
 def worst(errors: dict[str, float], count: int = 5) -> list[tuple[str, float]]:

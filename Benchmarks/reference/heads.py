@@ -5,6 +5,7 @@ Written from the papers, not from Lineup's code; `HeadOptions` knows how a confi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,10 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import masks
+from attention import unit
 from settings import Settings, part
 from terms import Term
 
 GEM_FLOOR = 1e-6
+POOL_REDUCTION = 16  # of the gate that weighs pixels
 # Streams of random bits that each head has, one for each of its maps.
 STREAMS = 16
 
@@ -93,7 +96,27 @@ class GeneralizedMean(nn.Module):
         return x.to(self.p.dtype).clamp(min=GEM_FLOOR).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
 
 
-POOLS: dict[str, type[nn.Module]] = {"average": Average, "max": Max, "gem": GeneralizedMean}
+class AttentivePool(nn.Module):
+    """GLAP, reconstructed: (Σ a·max(x, 1e-6)^p / Σ a)^(1/p), a = σ of two convolutions at each pixel, with a trained p."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // POOL_REDUCTION)
+        self.gate = nn.Sequential(*unit(channels, hidden, 3), nn.Conv2d(hidden, 1, 1))
+        self.p = nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.sigmoid(self.gate(x).to(self.p.dtype))
+        powers = x.to(self.p.dtype).clamp(min=GEM_FLOOR).pow(self.p)
+        return ((weights * powers).sum(dim=(2, 3)) / weights.sum(dim=(2, 3))).pow(1 / self.p)
+
+
+POOLS: dict[str, Callable[[int], nn.Module]] = {
+    "average": lambda channels: Average(),
+    "max": lambda channels: Max(),
+    "gem": lambda channels: GeneralizedMean(),
+    "attention": AttentivePool,
+}
 
 
 class Neck(nn.Module):
@@ -164,7 +187,7 @@ class Head(nn.Module):
         self.stream = STREAMS * index
         self.seed: int = settings["seed"]
         self.retrieve = options.retrieve
-        self.pool = nn.ModuleDict({source: POOLS[options.pool]() for source in self.sources})
+        self.pool = nn.ModuleDict({source: POOLS[options.pool](count) for source, count in sources.items()})
         features = sum(sources.values())
         kind, neck = options.neck
         self.is_bnneck = kind == "bnneck"
@@ -180,6 +203,8 @@ class Head(nn.Module):
         """The map of a source as training sees it."""
         if not self.training or self.mask == "none":
             return x
+        if self.mask == "topRows":
+            return masks.top_rows(x, self.mask_options.get("height", 0.33))
         stream = self.stream + source
         if self.mask == "stripe":
             return masks.stripe(x, self.mask_options.get("height", 0.33), self.seed, stream, step)

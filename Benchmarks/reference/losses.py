@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive import AdaptiveL2
+from adaptive import AdaptiveL2, norm_loss
+from filters import used
 from heads import HeadOutput, head_options
 from model import ReIDNetwork
 from settings import Settings
@@ -62,7 +63,7 @@ def objective(
 ) -> tuple[Tensor, dict[str, Tensor], list[HeadOutput]]:
     """`scale`·J, its parts (unscaled), and the heads' outputs.
 
-    J = L, with MSGR on + λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖, and the term of adaptive L2 where there is one.
+    J = L, with MSGR on + λ Σ_i Σ_s ‖∂L/∂f_{s,i}‖, and the terms of adaptive L2 and of the norm loss where there are such.
     """
     at: list[int | str] = settings["msgr.at"] if settings["msgr.lambda"] else []
     if "input" in at:
@@ -83,6 +84,9 @@ def objective(
     if adaptive:
         parts["adaptiveL2"] = adaptive.term().to(wide)
         total = total + scale * parts["adaptiveL2"]
+    if settings["normLoss.lambda"]:
+        parts["normLoss"] = norm_loss(model, settings["normLoss.lambda"]).to(wide)
+        total = total + scale * parts["normLoss"]
     parts["total"] = total / scale
     return total, parts, outputs
 
@@ -101,7 +105,7 @@ def store_float16(model: ReIDNetwork) -> None:
 
     def convolve(self: nn.Conv2d, x: Tensor) -> Tensor:
         y = F.conv2d(
-            x.half().float(), self.weight.half().float(), rounded(self.bias), self.stride, self.padding,
+            x.half().float(), used(self).half().float(), rounded(self.bias), self.stride, self.padding,
             groups=self.groups)
         return y.half()
 

@@ -40,6 +40,11 @@ def words(seed: int, stream: int, step: int, position: int) -> Iterator[int]:
         call += 1
 
 
+def uniforms(seed: int, stream: int, step: int, position: int) -> Iterator[float]:
+    """Uniform numbers in [0, 1) without end, one from the upper 53 bits of each word."""
+    return ((word >> 11) * 2.0**-53 for word in words(seed, stream, step, position))
+
+
 def stripe(x: Tensor, height: float, seed: int, stream: int, step: int) -> Tensor:
     """BatchDropBlock (Dai et al., 2019): one band of rows of all images is 0."""
     rows = x.shape[2]
@@ -55,8 +60,18 @@ def channels(x: Tensor, rate: float, seed: int, stream: int, step: int) -> Tenso
     images, count = x.shape[:2]
     mask = torch.zeros(images, count, dtype=torch.float64)
     for image in range(images):
-        bits = words(seed, stream, step, image)
+        numbers = uniforms(seed, stream, step, image)
         for channel in range(count):
-            if (next(bits) >> 11) * 2.0**-53 >= rate:
+            if next(numbers) >= rate:
                 mask[image, channel] = 1 / (1 - rate)
     return x * mask.to(x.dtype)[:, :, None, None]
+
+
+def top_rows(x: Tensor, height: float) -> Tensor:
+    """Top DropBlock (Quispe and Pedrini, 2020): the rows of each image whose largest Σ_c x² is among the largest are 0."""
+    rows = x.shape[2]
+    count = math.floor(height * rows + 0.5)
+    strength = x.detach().square().sum(dim=1).amax(dim=2)
+    dropped = strength.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    mask = torch.ones(len(x), rows, dtype=x.dtype).scatter(1, dropped, 0)
+    return x * mask[:, None, :, None]

@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import settings as configuration
+from attention import GroupSum, GuidedDropping, SelfAttention
+from filters import align
 from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
-from settings import Settings
-from trunk import NonLocal, Trunk, scaled
+from settings import Settings, part
+from trunk import Bottleneck, NonLocal, Trunk, scaled
 
 # Parameters of torchvision's ResNets without `fc`.
 TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
@@ -110,6 +112,8 @@ class ReIDNetwork(Trunk):
 
     def __init__(self, settings: Settings, identities: int, cameras: int = 1) -> None:
         super().__init__(settings)
+        if settings["model.filters"] == "aligned":
+            align(self)  # the trunk: all else comes below
         width: float = settings["model.width"]
         self.step = 0  # what random masks are counted by
         self.stages: list[int] = [4] if settings["model.head"] == "baseline" else sorted(settings["model.stages"])
@@ -125,6 +129,10 @@ class ReIDNetwork(Trunk):
                 self.fusion = Fusion(pyramid, scaled(128, width), settings)
             self.usual = [f"level{s}" for s in self.stages]
             channels.update({source: pyramid for source in self.usual})
+        kind, branch = part(settings["model.branch"])
+        self.branch = nn.Sequential(*self.bottlenecks(branch.get("count", 2), settings)) if kind == "bottlenecks" else None
+        if self.branch is not None:
+            channels["branch"] = 4 * max(1, self.channels[4] // 4)
         classes = {"identity": identities, "camera": cameras}
         self.heads: nn.ModuleDict | None = None
         if settings["model.heads"]:
@@ -136,12 +144,23 @@ class ReIDNetwork(Trunk):
             self.neck = Neck(sum(channels[source] for source in self.usual), settings["model.embedding"])
             self.classifier = nn.Linear(settings["model.embedding"], identities)
 
+    def bottlenecks(self, count: int, settings: Settings) -> list[nn.Module]:
+        """Top-DB-Net's bottlenecks behind the last stage; a projection where four times the inner channels are others."""
+        inner = max(1, self.channels[4] // 4)
+        inputs = [self.channels[4], *[4 * inner] * (count - 1)]
+        return [Bottleneck(c, inner, 1, mixed=False, attention=part(settings["model.attention"])) for c in inputs]
+
     def forward(self, x: Tensor) -> tuple[list[HeadOutput], dict[int, Tensor]]:
         """Images (B, 3, H, W) to embedding (B, E) and logits (B, classes) of each head, and the stage outputs c1..c4."""
+        for module in self.modules():
+            if isinstance(module, GuidedDropping):
+                module.step = self.step
         stages = self.maps(x)
         fused = self.pyramid(stages) if self.pyramid is not None else {}
         fused = self.fusion(fused) if self.fusion is not None else fused
         maps = {f"stage{s}": y for s, y in stages.items()} | {f"level{s}": y for s, y in fused.items()}
+        if self.branch is not None:
+            maps["branch"] = self.branch(stages[4])
         if self.heads is not None:
             return [head(maps, self.step) for head in self.heads.values()], stages
         embedding = self.neck(torch.cat([maps[source].mean(dim=(2, 3)) for source in self.usual], dim=1))
@@ -160,6 +179,9 @@ def initialize(model: nn.Module, seed: int) -> None:
             module.reset_parameters()
         elif isinstance(module, NonLocal):
             nn.init.normal_(module.W[1].weight)  # at 0, where it begins, nothing inside has a gradient to compare
+        elif isinstance(module, (SelfAttention, GroupSum)):
+            for factor in module.parameters(recurse=False):
+                factor.data.add_(0.3 * torch.randn_like(factor))  # likewise
 
 
 def load(model: nn.Module, path: str | Path) -> None:

@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 def members(network: Any, width: Callable[[int], int], adaptive: bool, attend: Callable[[nn.Module, int], None],
-            gated: Callable[[nn.Module, Tensor], Tensor], last: Callable[[int], nn.Module | None]) -> None:
+            gated: Callable[[nn.Module, Tensor], Tensor], last: Callable[[int, int], nn.Module | None]) -> None:
     """The layers of the trunk, and the channels of its stages; `last`: a gate at the end of a stage, or none."""
     channels = [width(full) for full in CHANNELS]
     network.conv1 = Unit(3, channels[0], kernel=7, stride=2, instance=adaptive)
@@ -128,11 +128,11 @@ def members(network: Any, width: Callable[[int], int], adaptive: bool, attend: C
                 setattr(network, f"pool{stage + 1}", transition)
             else:
                 layers.add_module("2", transition)
-        if (gate := last(channels[stage])) is not None:
+        if (gate := last(stage, channels[stage])) is not None:
             layers.add_module("gate", gate)
         setattr(network, f"conv{stage + 1}", layers)
     network.conv5 = Unit(channels[3], channels[3])
-    if (gate := last(channels[3])) is not None:
+    if (gate := last(4, channels[3])) is not None:
         network.conv5.gate = gate
     network.channels = {1: channels[1], 2: channels[2], 3: channels[3], 4: channels[3]}
 

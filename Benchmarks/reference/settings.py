@@ -13,6 +13,8 @@ DEFAULTS: dict[str, Any] = {
     "model.trunk": "resnet50",
     "model.norm": "batch",
     "model.attention": "none",
+    "model.filters": "plain",
+    "model.branch": "none",
     "model.head": "msfl",
     "model.heads": [],
     "model.width": 1.0,
@@ -34,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "msgr.lambda": 0.0,  # 0 switches the regularizer off
     "msgr.norm": 2,
     "msgr.at": [1, 2],
+    "normLoss.lambda": 0.0,  # likewise
     "adaptiveL2.enabled": False,
     "adaptiveL2.amplitude": 0.005,
     "adaptiveL2.initial": 0.0,
@@ -108,6 +111,8 @@ def as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return "[" + ",".join(as_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {as_text(item)}" for key, item in value.items()) + "}"
     return str(value)
 
 

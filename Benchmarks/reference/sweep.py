@@ -78,7 +78,7 @@ def cases() -> list[Case]:
 def part_cases() -> list[Case]:
     """Every part of other networks and losses, plain and with MSGR; some at other places, with all norms, with adaptive L2."""
     found = []
-    for name, chosen in {**parts.TRUNKS, **parts.LOSSES, **parts.HEADS}.items():
+    for name, chosen in parts.EVERY.items():
         found += [Case(f"part {name}", chosen), Case(f"part {name}, MSGR", chosen + msgr("2", "[1,2]"))]
     found += [Case(f"part {name}, norm 2 at {ALL_PLACES}", chosen + msgr("2", ALL_PLACES))
               for name, chosen in parts.PLACED.items()]
@@ -89,6 +89,8 @@ def part_cases() -> list[Case]:
     for name, chosen in (("every tensor", parts.EVERY_TENSOR), ("gates", parts.GATES)):
         for after, also in (("", []), (", MSGR", msgr("2", "[1,2]"))):
             found.append(Case(f"part r 1.3 of {name}{after}", chosen + adaptive(1.3) + also))
+    found += [Case(f"part r 1.3 of {name}", parts.WEIGHTS[name] + adaptive(1.3, ["convolution"]))
+              for name in ("aligned", "normLoss, ibn-a, resnet18")]
     return found
 
 

@@ -44,12 +44,18 @@ class Term:
             return contrastive(embedding, classes, self.number("margin", 1))
         if self.kind == "weightedTriplet":
             return weighted_triplet(embedding, classes)
+        if self.kind == "rankedList":
+            numbers = self.number("boundary", 1.2), self.number("margin", 0.4), self.number("temperature", 10)
+            return ranked_list(embedding, classes, *numbers)
+        if self.kind == "topRank":
+            numbers = self.number("slope", 10), self.number("asymmetry", 1), self.number("shape", 1)
+            return top_rank(embedding, classes, *numbers)
         if self.kind == "focal":
             return focal(logits, classes, self.number("exponent", 2))
         if self.kind == "margin":
             scale, margin = self.number("scale", 30), self.number("margin", 0.5)
             moved = MARGINS[self.options.get("kind", "angular")](logits, own_class(logits, classes), margin)
-            return F.cross_entropy(scale * moved, classes)
+            return confident_cross_entropy(scale * moved, classes, self.number("entropy", 0))
         if self.kind == "centre":
             assert centres is not None
             return (embedding - centres.to(embedding.dtype)[classes]).square().sum(dim=1).mean() / 2
@@ -90,6 +96,61 @@ def contrastive(embedding: Tensor, classes: Tensor, margin: float) -> Tensor:
     distance = squared.clamp(min=1e-12).sqrt()
     alike = classes[pairs[0]] == classes[pairs[1]]
     return torch.where(alike, squared, F.relu(margin - distance).square()).mean()
+
+
+def unit_distances(embedding: Tensor) -> Tensor:
+    """√max(d², 1e-12) of each pair of rows (B, B), scaled to unit length."""
+    rows = F.normalize(embedding)
+    return (rows[:, None, :] - rows[None, :, :]).square().sum(dim=2).clamp(min=1e-12).sqrt()
+
+
+def mean_where(values: Tensor, weights: Tensor) -> Tensor:
+    """Of each row its values' weighted mean (B), 0 where nothing has a weight."""
+    total = weights.sum(dim=1)
+    return (weights * values).sum(dim=1) / torch.where(total > 0, total, 1)
+
+
+def ranked_list(embedding: Tensor, classes: Tensor, boundary: float, margin: float, temperature: float) -> Tensor:
+    """Wang et al., 2019: positives within boundary − margin, negatives beyond the boundary, weighted by how far they are not.
+
+    The weights exp(temperature·(boundary − d)) are held fixed; of a row's two means the mean counts.
+    """
+    distance = unit_distances(embedding)
+    fixed = distance.detach()
+    same = classes[:, None] == classes[None, :]
+    others = ~torch.eye(len(classes), dtype=torch.bool)
+    near = boundary - margin
+    far_positives = (same & others & (fixed > near)).to(distance.dtype)
+    near_negatives = torch.where(~same & (fixed < boundary), torch.exp(temperature * (boundary - fixed)), 0)
+    positive = mean_where(distance - near, far_positives)
+    negative = mean_where(boundary - distance, near_negatives)
+    return ((positive + negative) / 2).mean()
+
+
+def top_rank(embedding: Tensor, classes: Tensor, slope: float, asymmetry: float, shape: float) -> Tensor:
+    """Top-rank counter, reconstructed: the share of positives nearer than the nearest negative, by a generalized logistic.
+
+    1 − the mean over anchors that have a positive and a negative; 0 without such. The negative counted from is the first,
+    as at the end of the mining's schedule.
+    """
+    distance = unit_distances(embedding)
+    same = classes[:, None] == classes[None, :]
+    positives = same & ~torch.eye(len(classes), dtype=torch.bool)
+    anchors = positives.any(dim=1) & (~same).any(dim=1)
+    if not bool(anchors.any()):
+        return torch.zeros_like(embedding.sum())
+    nearest = distance.masked_fill(same, math.inf).min(dim=1, keepdim=True).values
+    counts = (1 + asymmetry * torch.exp(-slope * (nearest - distance))) ** (-1 / shape)
+    return 1 - mean_where(counts[anchors], positives[anchors].to(distance.dtype)).mean()
+
+
+def confident_cross_entropy(logits: Tensor, classes: Tensor, entropy: float) -> Tensor:
+    """The rows' max(0, CE − entropy·H) over the number of those above 0; the plain mean of CE where `entropy` is 0."""
+    if not entropy:
+        return F.cross_entropy(logits, classes)
+    log_p = F.log_softmax(logits, dim=1)
+    rows = F.relu(F.nll_loss(log_p, classes, reduction="none") + entropy * (log_p.exp() * log_p).sum(dim=1))
+    return rows.sum() / max(1, int((rows > 0).sum()))
 
 
 def focal(logits: Tensor, classes: Tensor, exponent: float) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import osnet
+from attention import activation, stage_gate
 from settings import Settings, part
 
 REDUCTION = 16  # of squeeze-and-excitation, the authors'
@@ -78,17 +79,6 @@ def gated(block: nn.Module, y: Tensor) -> Tensor:
     return y if gate is None else gate(y)  # type: ignore[operator]
 
 
-class PixelGate(nn.Module):
-    """Every pixel, or every pixel and channel, times σ of a 1×1 convolution of the map itself."""
-
-    def __init__(self, channels: int, per_channel: bool) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels if per_channel else 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.conv(x))
-
-
 class NonLocal(nn.Module):
     """Wang et al., 2018, with dot products over N in place of the softmax, as AGW (Ye et al., 2022) has it; no bias before the norm."""
 
@@ -131,11 +121,12 @@ class BasicBlock(nn.Module):
         self.bn1 = first_norm(inner, mixed)
         self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
+        self.atac1 = activation(*attention, inner)
         gate_channels(self, *attention, inner)
         self.downsample = shortcut(channels, inner, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.atac1(self.bn1(self.conv1(x)))
         y = gated(self, self.bn2(self.conv2(y)))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
@@ -156,17 +147,19 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
+        self.atac1, self.atac2 = activation(*attention, inner), activation(*attention, inner)
         gate_channels(self, *attention, outputs)
         self.downsample = shortcut(channels, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.atac1(self.bn1(self.conv1(x)))
+        y = self.atac2(self.bn2(self.conv2(y)))
         y = gated(self, self.bn3(self.conv3(y)))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-PIXEL = ("pixel", "pixelChannel")
+# The stages whose blocks have ATAC.
+ATAC = (3, 4)
 KINDS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
@@ -182,11 +175,14 @@ class Trunk(nn.Module):
         super().__init__()
         attention, options = part(settings["model.attention"])
         self.is_osnet: bool = settings["model.trunk"] in ("osnet", "osnetAin")
+        seed: int = settings["seed"]
         if self.is_osnet:
+            if attention == "atac":
+                raise SystemExit("model.attention: atac is part of a ResNet's blocks, OSNet has none of these")
             osnet.members(
                 self, lambda full: scaled(full, settings["model.width"]), settings["model.trunk"] == "osnetAin",
                 lambda block, channels: gate_channels(block, attention, options, channels), gated,
-                lambda channels: PixelGate(channels, attention == "pixelChannel") if attention in PIXEL else None)
+                lambda stage, channels: stage_gate(attention, options, stage, channels, seed))
             return
         block, blocks = KINDS[settings["model.trunk"]]
         base = [scaled(c, settings["model.width"]) for c in (64, 128, 256, 512)]
@@ -199,16 +195,17 @@ class Trunk(nn.Module):
             mixed = settings["model.norm"] == "ibn-a" and stage < 4
             layers, behind = nn.Sequential(), nn.ModuleList()
             others = nonlocal_blocks[stage - 1]
+            inside = (attention, options) if attention != "atac" or stage in ATAC else ("none", {})
             for index in range(count):
                 first = stride if index == 0 else 1
-                layers.add_module(str(index), block(channels, inner, first, mixed, (attention, options)))
+                layers.add_module(str(index), block(channels, inner, first, mixed, inside))
                 channels = block.expansion * inner
                 if index >= count - others:
                     behind.append(NonLocal(channels, options.get("channels", 1)))
             if len(behind):
                 setattr(self, f"NL_{stage}", behind)
-            if attention in PIXEL:
-                layers.add_module("gate", PixelGate(channels, attention == "pixelChannel"))
+            if (gate := stage_gate(attention, options, stage, channels, seed)) is not None:
+                layers.add_module("gate", gate)
             setattr(self, f"layer{stage}", layers)
         self.channels = {s: block.expansion * base[s - 1] for s in range(1, 5)}
 

@@ -17,6 +17,8 @@ package final class Convolution<E: Element>: LinearMap {
   package let geometry: Geometry
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
+  /// What the weights go through before they are used, if anything.
+  private let alignment: AlignedFilters?
   /// What its tensors begin with.
   package let name: String
 
@@ -28,7 +30,8 @@ package final class Convolution<E: Element>: LinearMap {
 
   package init(
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
-    padding: Int = 0, bias: Bool = false, linear: Bool = false, start: ParameterLayout.Start = .usual
+    padding: Int = 0, bias: Bool = false, linear: Bool = false, isAligned: Bool = false,
+    start: ParameterLayout.Start = .usual
   ) {
     geometry = Geometry(inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding)
     self.name = name
@@ -36,9 +39,10 @@ package final class Convolution<E: Element>: LinearMap {
       name + ".weight", linear ? .linear : .convolution,
       shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel], start: start)
     self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
+    alignment = isAligned ? AlignedFilters(&layout, name, of: weight) : nil
   }
 
-  package var slots: [ParameterLayout.Slot] { [weight] + (bias.map { [$0] } ?? []) }
+  package var slots: [ParameterLayout.Slot] { [weight] + [bias, alignment?.gain].compactMap { $0 } }
 
   private var inputChannels: Int { geometry.inputs }
   private var outputChannels: Int { geometry.outputs }
@@ -64,7 +68,9 @@ package final class Convolution<E: Element>: LinearMap {
   /// what `backwardData` needs.
   package func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>) {
     let gemm = context.kernels.gemm, window = window
-    let w = values.pointer + weight.range.lowerBound
+    let aligned = alignment?.apply(values, context.workers)
+    defer { withExtendedLifetime(aligned) {} }
+    let w = aligned?.pointer ?? values.pointer + weight.range.lowerBound
     if let winograd = winograd(context) {
       forwardTiles = transformed(w, winograd, isFlipped: false, into: forwardTiles, context)
       if backward { backwardTiles = transformed(w, winograd, isFlipped: true, into: backwardTiles, context) }
@@ -86,6 +92,14 @@ package final class Convolution<E: Element>: LinearMap {
     }
     if backward { packBackward(w, context) }
   }
+
+  package func pullBack(
+    _ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers
+  ) {
+    alignment?.pullBack(gradients, values, workers)
+  }
+
+  package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) { alignment?.fit(values, workers) }
 
   /// Masters read, panels written.
   private func countPacking(_ panels: Buffer<UInt8>, _ context: Context<E>) {

@@ -26,6 +26,29 @@ struct ImageMatrix {
     if factor != 1 { scale(by: factor) }
   }
 
+  /// Of rows of one length.
+  init(rows: [[Double]]) {
+    let columns = rows.first?.count ?? 0, values = Buffer<Double>(count: rows.count * columns)
+    for (index, row) in rows.enumerated() {
+      row.withUnsafeBufferPointer { (values.pointer + index * columns).update(from: $0.baseAddress!, count: columns) }
+    }
+    self.init(values, rows: rows.count, columns: columns, rowStride: columns)
+  }
+
+  func row(_ index: Int) -> [Double] {
+    (0..<columns).map { values[index * rowStride + $0 * columnStride] }
+  }
+
+  /// a + b
+  static func sum(_ a: ImageMatrix, _ b: ImageMatrix) -> ImageMatrix {
+    precondition(a.rows == b.rows && a.columns == b.columns)
+    return ImageMatrix(rows: (0..<a.rows).map { row in zip(a.row(row), b.row(row)).map { $0 + $1 } })
+  }
+
+  func scaled(by factor: Double) -> ImageMatrix {
+    ImageMatrix(rows: (0..<rows).map { row in self.row(row).map { factor * $0 } })
+  }
+
   var transposed: ImageMatrix {
     ImageMatrix(values, rows: columns, columns: rows, rowStride: columnStride, columnStride: rowStride)
   }

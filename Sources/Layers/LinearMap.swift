@@ -17,6 +17,11 @@ package protocol LinearMap<E>: AnyObject {
   /// Bytes of the packed working weights, after `pack`.
   var packedBytes: Int { get }
 
+  /// From the gradients of working weights, summed over all ranks, to those of the masters, where these are not the same.
+  func pullBack(_ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers)
+  /// Makes what stands beside the weights in the masters such that the working weights are those that were put there.
+  func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers)
+
   @discardableResult
   func forward(
     _ x: Operand<E>, _ parameters: Parameters<E.Accumulator>, _ epilogue: Epilogue<E>, _ context: Context<E>
@@ -30,6 +35,11 @@ package protocol LinearMap<E>: AnyObject {
   func backwardWeights(
     _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)?,
     into gradients: ParameterGradients, _ context: Context<E>)
+}
+
+extension LinearMap {
+  package func pullBack(_ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers) {}
+  package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) {}
 }
 
 extension Run {

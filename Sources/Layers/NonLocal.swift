@@ -15,14 +15,17 @@ package final class NonLocal<E: Element>: Layer {
   /// `<name>.W.1`. The convolution before it has no bias, which the norm would take away again. Weights begin as PyTorch's
   /// do, which the authors' code leaves them at: wider ones, three of them multiplied, would leave float16.
   package init(
-    _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int, inner: Int
+    _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int, inner: Int,
+    isAligned: Bool = false
   ) {
     func convolution(_ part: String) -> Convolution<E> {
-      Convolution(&layout, "\(name).\(part)", inputs: channels, outputs: inner, bias: true, start: .fanIn)
+      Convolution(
+        &layout, "\(name).\(part)", inputs: channels, outputs: inner, bias: true, isAligned: isAligned, start: .fanIn)
     }
     (gamma, theta, phi) = (convolution("g"), convolution("theta"), convolution("phi"))
     output = NormalizedConvolution(
-      Convolution<E>(&layout, name + ".W.0", inputs: inner, outputs: channels, start: .fanIn),
+      Convolution<E>(
+        &layout, name + ".W.0", inputs: inner, outputs: channels, isAligned: isAligned, start: .fanIn),
       Norm(&layout, &statistics, name + ".W.1", channels: channels, start: .constant(0)), isActivated: false)
   }
 

@@ -4,7 +4,8 @@ import Tensors
 /// Lines of pixels of several operands side by side, in float64: for what is computed pixel by pixel from more than a
 /// kernel reads.
 ///
-/// All have the same images, height and width, each channels of its own. Precision: what is read is an accumulator, what is
+/// All have the same images, each channels of its own. A map of another size than the first is read at the nearest pixel, as
+/// an addend is. Precision: what is read is an accumulator, what is
 /// stored is rounded to one and then to storage. Collectives: none.
 package struct OperandLines<E: Element> {
   /// One line: the values of each operand, pixel after pixel.
@@ -22,7 +23,7 @@ package struct OperandLines<E: Element> {
 
   package init(_ operands: [Operand<E>], _ context: Context<E>) {
     let shape = operands[0].shape
-    precondition(operands.allSatisfy { $0.shape.with(channels: 1) == shape.with(channels: 1) })
+    precondition(operands.allSatisfy { $0.shape.images == shape.images })
     (self.operands, self.shape) = (operands, shape)
     views = operands.map { $0.view(.exact) }
   }
@@ -36,7 +37,8 @@ package struct OperandLines<E: Element> {
     var epilogue = Epilogue(out: context.tensor(output))
     epilogue.addend = addend
     let width = shape.width, kernels = context.kernels
-    let counts = operands.map { width * $0.shape.channels }, most = max(counts.max()!, width * output.channels)
+    let counts = operands.map { width * $0.shape.channels }
+    let most = operands.reduce(width * output.channels) { max($0, max(width, $1.shape.width) * $1.shape.channels) }
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.bytes })
     _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: width, context) { line, rows in
       // A line of each operand, of the result, and of accumulators.
@@ -44,11 +46,15 @@ package struct OperandLines<E: Element> {
         let out = scratch.baseAddress!,
           accumulators = UnsafeMutableRawPointer(out + most).assumingMemoryBound(to: E.Accumulator.self)
         let values = operands.indices.map { out + (2 + $0) * most }
+        let image = line / shape.height, row = line % shape.height
         for (index, operand) in operands.enumerated() {
+          let map = operand.shape
           kernels.read(
-            views[index], image: line / shape.height, pixel: line * width, width, channels: operand.shape.channels,
+            views[index], image: image,
+            pixel: image * map.area + row * map.height / shape.height * map.width, map.width, channels: map.channels,
             into: accumulators)
-          SumConversion.widen(accumulators, count: counts[index], to: values[index])
+          SumConversion.widen(accumulators, count: map.width * map.channels, to: values[index])
+          if map.width != width { Self.spread(values[index], map.width, to: width, channels: map.channels) }
         }
         body(Line(values: values, count: counts.max()!), out)
         SumConversion.narrow(out, count: width * output.channels, to: rows)
@@ -57,5 +63,13 @@ package struct OperandLines<E: Element> {
     }
     withExtendedLifetime(operands) {}
     return epilogue.out
+  }
+
+  /// The nearest of `columns` pixels for each of `width`, in place: from the end on where there are to be more.
+  private static func spread(_ pixels: UnsafeMutablePointer<Double>, _ columns: Int, to width: Int, channels: Int) {
+    for step in 0..<width {
+      let column = columns < width ? width - 1 - step : step, from = column * columns / width
+      for i in 0..<channels { pixels[column * channels + i] = pixels[from * channels + i] }
+    }
   }
 }

@@ -9,24 +9,25 @@ import Tensors
 /// | `AveragePool` | m(x), the mean over pixels |
 /// | `GlobalMax` | max(x) |
 /// | `GeneralizedMean` | m(max(x, ε)^p)^(1/p), p trained |
+/// | `AttentivePool` | the same of pixels that a gate weighs |
 ///
-/// Collectives: none in any of them.
+/// Collectives: none but those of the gate's norm.
 package protocol Pool<E>: AnyObject {
   associatedtype E: Element
-  func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>) -> any PoolPasses<E>
+  func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>) throws -> any PoolPasses<E>
 }
 
 /// What follows a pool's forward pass, on the same columns (see `Passes`).
 package protocol PoolPasses<E>: AnyObject {
   associatedtype E: Element
   /// From ẋ (times τ) to its columns of ẏ. After a recording backward pass.
-  func forwardTangent(_ xDot: Operand<E>, into yDot: Tensor<E.Accumulator>, _ run: Run<E>)
+  func forwardTangent(_ xDot: Operand<E>, into yDot: Tensor<E.Accumulator>, _ run: Run<E>) throws
 
   /// From its columns of ȳ to x̄ + `addend`, finished by `target`.
   func backward(
     _ yBar: Tensor<E.Accumulator>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass,
     _ run: Run<E>
-  ) -> Gradient<E>
+  ) throws -> Gradient<E>
 }
 
 /// The mean over an image's pixels, as a pool; linear, so nothing is kept of x.

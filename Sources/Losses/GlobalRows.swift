@@ -50,14 +50,16 @@ package struct SecondLabel: Sendable, Equatable {
 package struct GlobalRows: Sendable {
   package let labels: RowLabels
   package let own: Range<Int>
+  /// Of the run, from 0 on.
+  package let step: Int
   /// This rank's rows that are two images in one (`RowLabels.second`).
   private let mixed: RowLabels
 
   /// The second labels of this rank's rows; empty where there are none.
   package func second(_ column: RowLabels.Column) -> [SecondLabel?] { mixed.second(column) }
 
-  package init(_ own: RowLabels, _ communicator: any Communicator) throws {
-    mixed = own
+  package init(_ own: RowLabels, step: Int = 0, _ communicator: any Communicator) throws {
+    (mixed, self.step) = (own, step)
     let ranks = try communicator.allgather(own.identities + own.cameras)
     let first = ranks[..<communicator.rank].reduce(0) { $0 + $1.count / 2 }
     labels = RowLabels(

@@ -2,7 +2,7 @@ import Tensors
 
 /// The terms there are.
 package enum LossKind: String, CaseIterable, Sendable {
-  case crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet
+  case crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet, rankedList, topRank
 
   fileprivate var type: any (LossTerm & Options).Type {
     switch self {
@@ -13,6 +13,8 @@ package enum LossKind: String, CaseIterable, Sendable {
     case .centre: Centre.self
     case .contrastive: Contrastive.self
     case .weightedTriplet: WeightedTriplet.self
+    case .rankedList: RankedList.self
+    case .topRank: TopRank.self
     }
   }
 }

@@ -17,19 +17,28 @@ package struct LossBatch<S: RealNumber>: Sendable {
   /// The term's own parameters, as `LossTerm.parameters` shapes them.
   package let parameters: [S]
   /// What `LossTerm.choices` gave on every rank, in the order of rows; nil where the term is to choose for all rows.
-  package let choices: [Int]?
+  package var choices: [Int]?
+  /// Of the run, from 0 on.
+  package let step: Int
 
   package init(
     embeddings: [S], length: Int, logits: [S] = [], classes: Int = 0, labels: [Int], own: Range<Int>? = nil,
-    second: [SecondLabel?] = [], parameters: [S] = [], choices: [Int]? = nil
+    second: [SecondLabel?] = [], parameters: [S] = [], choices: [Int]? = nil, step: Int = 0
   ) {
-    (self.second, self.choices) = (second, choices)
+    (self.second, self.choices, self.step) = (second, choices, step)
     (self.embeddings, self.length, self.logits, self.classes) = (embeddings, length, logits, classes)
     (self.labels, self.own, self.parameters) = (labels, own ?? labels.indices, parameters)
   }
 
   /// B.
   package var rows: Int { labels.count }
+
+  /// The same without tangents.
+  package var values: LossBatch<Double> {
+    LossBatch<Double>(
+      embeddings: embeddings.map(\.value), length: length, logits: logits.map(\.value), classes: classes, labels: labels,
+      own: own, second: second, parameters: parameters.map(\.value), choices: choices, step: step)
+  }
 
   /// Row `index` of all.
   package func embedding(_ index: Int) -> ArraySlice<S> { embeddings[index * length..<(index + 1) * length] }
@@ -76,9 +85,9 @@ package protocol LossTerm: Sendable {
   var takesMixes: Bool { get }
   /// The shape of parameters of its own, as [classes, length]; none by default.
   func parameters(classes: Int, length: Int) -> [Int]?
-  /// What the rows `own` pick among all rows, as many numbers a row: computed by the rank that has the row, and gathered. nil for a
-  /// term that picks nothing. `embeddings`: B × length.
-  func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]?
+  /// What this rank's rows pick, as many numbers a row: other rows, or whether they count. Computed by the rank that has the row,
+  /// and gathered. nil for a term that picks nothing.
+  func choices(_ batch: LossBatch<Double>) -> [Int]?
 
   func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S>
 }
@@ -95,5 +104,5 @@ extension LossTerm {
   package var needsPairs: Bool { false }
   package var takesMixes: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
-  package func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]? { nil }
+  package func choices(_ batch: LossBatch<Double>) -> [Int]? { nil }
 }

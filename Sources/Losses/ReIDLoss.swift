@@ -114,16 +114,12 @@ package struct ReIDLoss: Sendable {
     let labels = rows.labels[head.label], length = output.embedding.shape.channels
     return try head.terms.enumerated().map { number, term in
       guard term.weight > 0 else { return nil }
-      let own =
-        term.needsPairs
-        ? term.choices(embeddings.map(\.value), length: length, labels: labels, own: rows.own) : nil
-      return term.evaluate(
-        LossBatch(
-          embeddings: embeddings, length: length, logits: logits,
-          classes: output.logits.shape.channels, labels: labels, own: rows.own,
-          second: rows.second(head.label),
-          parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) },
-          choices: try own.map { Array(try communicator.allgather($0).joined()) }))
+      var batch = LossBatch(
+        embeddings: embeddings, length: length, logits: logits, classes: output.logits.shape.channels, labels: labels,
+        own: rows.own, second: rows.second(head.label),
+        parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }, step: rows.step)
+      batch.choices = try term.choices(batch.values).map { Array(try communicator.allgather($0).joined()) }
+      return term.evaluate(batch)
     }
   }
 

@@ -22,7 +22,9 @@ package struct Architecture: Sendable, Equatable {
   package var lastStride: Int
   package var trunk = TrunkKind.resnet50
   package var norm = TrunkNorm.batch
+  package var filters = TrunkFilters.plain
   package var attention = TrunkAttention(.none)
+  package var branch = BranchChoice(.none)
   /// The heads; none: the paper's.
   package var heads: [HeadOptions] = []
   /// Training identities and cameras: what classifiers tell apart.

@@ -36,7 +36,7 @@ package final class Head<E: Element> {
       return [mask, band].compactMap { $0 }
     }
     (pools, poolRange) = builder.recorded { builder in
-      sources.map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", &builder) }
+      zip(sources, channels).map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", $1, &builder) }
     }
     ((neck, classifier, termParameters), range) = builder.recorded { builder in
       builder.accumulating {
@@ -68,12 +68,20 @@ package final class Head<E: Element> {
     (self.channels, retrieve) = (channels, options.retrieve)
   }
 
-  private static func pool(_ kind: PoolKind, _ name: String, _ builder: inout NetworkBuilder<E>) -> any Pool<E> {
+  private static func pool(
+    _ kind: PoolKind, _ name: String, _ channels: Int, _ builder: inout NetworkBuilder<E>
+  ) -> any Pool<E> {
     switch kind {
     case .average: AveragePool()
     case .max: GlobalMax()
     case .gem: builder.accumulating { layout, _ in GeneralizedMean(&layout, name) }
+    case .attention: attentivePool(name, channels, &builder)
     }
+  }
+
+  private static func attentivePool(_ name: String, _ channels: Int, _ builder: inout NetworkBuilder<E>) -> any Pool<E> {
+    let gate = builder.surroundings(name + ".gate", channels)
+    return builder.accumulating { layout, _ in AttentivePool(&layout, name, gate: gate) }
   }
 
   fileprivate func feature(_ images: Int, _ run: Run<E>) -> Tensor<E.Accumulator> {
@@ -92,7 +100,7 @@ package final class Head<E: Element> {
           map = passes.y
           return passes
         })
-      pooled.append(pools[index].forward(map.value, into: feature, first: first, run))
+      pooled.append(try pools[index].forward(map.value, into: feature, first: first, run))
       first += map.shape.channels
     }
     return HeadPasses(self, try neck.forward(feature, classifier, run.accumulating), images, passed, pooled)
@@ -124,7 +132,7 @@ package final class HeadPasses<E: Element> {
     for (index, source) in head.sources.enumerated() {
       guard var dot = dots(source) else { continue }
       for passes in passed[index] { dot = try passes.forwardTangent(dot, adding: nil, run) }
-      pooled[index].forwardTangent(dot, into: feature, run)
+      try pooled[index].forwardTangent(dot, into: feature, run)
     }
     return try neck.forwardTangent(feature, run.accumulating)
   }
@@ -150,7 +158,7 @@ package final class HeadPasses<E: Element> {
       place == 0 ? (addend, target) : (nil, layers[place - 1].y.target)
     }
     let top = ending(layers.count)
-    var bar = pooled[index].backward(featureBar, adding: top.addend, target: top.target, pass, run)
+    var bar = try pooled[index].backward(featureBar, adding: top.addend, target: top.target, pass, run)
     for (place, passes) in layers.enumerated().reversed() {
       let end = ending(place)
       bar = try passes.backward(bar, adding: end.addend, target: end.target, pass, run)

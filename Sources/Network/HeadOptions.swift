@@ -27,7 +27,7 @@ package struct HeadOptions: Options {
         "Stands before the names of its loss terms and tensors.", allows: isName),
       .words(
         "sources", \.sources,
-        "of stage1 to stage4 (the trunk's outputs) and level1 to level4 (the pyramid's), each once",
+        "of stage1 to stage4 (the trunk's outputs), level1 to level4 (the pyramid's) and branch (that of `model.branch`), each once",
         "Maps whose pooled values make the feature; an empty list is that of `model.head`."),
       .value(
         "mask", \.mask, type: "one of \(MaskChoice.words)", nil,
@@ -57,7 +57,7 @@ package struct HeadOptions: Options {
 }
 
 /// The pools there are.
-package enum PoolKind: String, CaseIterable, Sendable { case average, max, gem }
+package enum PoolKind: String, CaseIterable, Sendable { case average, max, gem, attention }
 
 /// The necks there are.
 package enum NeckChoice: PartChoice {

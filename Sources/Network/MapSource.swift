@@ -7,12 +7,16 @@ package enum MapSource: String, CaseIterable, Codable, Sendable {
   case stage1, stage2, stage3, stage4
   /// f_s, level s of the pyramid.
   case level1, level2, level3, level4
+  /// The output of `model.branch` on the last stage.
+  case branch
 
   package static func stage(_ number: Int) -> MapSource { allCases[number - 1] }
   package static func level(_ number: Int) -> MapSource { allCases[number + 3] }
 
-  /// s.
-  package var number: Int { (after("the cases", Self.allCases.firstIndex(of: self))) % 4 + 1 }
+  /// s; of the branch the last.
+  package var number: Int {
+    self == .branch ? 4 : (after("the cases", Self.allCases.firstIndex(of: self))) % 4 + 1
+  }
   package var isLevel: Bool { rawValue.hasPrefix("level") }
 }
 

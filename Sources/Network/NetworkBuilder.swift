@@ -10,7 +10,17 @@ package struct NetworkBuilder<E: Element> {
   /// Those inside layers of E that compute in the accumulator.
   package private(set) var accumulatorMaps: [any LinearMap<E.Accumulator>] = []
 
+  /// Whether convolutions that are made now have aligned filters: those of the trunk, where `model.filters` says so.
+  private var alignsFilters = false
+
   package init(_ architecture: Architecture) { self.architecture = architecture }
+
+  /// What `make` makes is the trunk.
+  package mutating func trunk<T>(_ make: (inout NetworkBuilder) -> T) -> T {
+    alignsFilters = architecture.filters == .aligned
+    defer { alignsFilters = false }
+    return make(&self)
+  }
 
   /// What `make` makes, and the range of the layout that its parameters take: the layout is filled in the order of the
   /// forward pass, so that a backward pass completes it from its end.
@@ -23,11 +33,11 @@ package struct NetworkBuilder<E: Element> {
   /// `readsImages`: nobody needs the gradient of what it reads, but for the gradient regularizer at the input.
   package mutating func convolution(
     _ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 1, stride: Int = 1, bias: Bool = false,
-    readsImages: Bool = false
+    readsImages: Bool = false, start: ParameterLayout.Start = .usual
   ) -> Convolution<E> {
     let layer = Convolution<E>(
       &parameters, name, inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2,
-      bias: bias)
+      bias: bias, isAligned: alignsFilters, start: start)
     maps.append((layer, readsImages))
     return layer
   }
@@ -44,14 +54,20 @@ package struct NetworkBuilder<E: Element> {
 
   /// A gate a pixel, or a pixel and channel.
   package mutating func pixelGate(_ name: String, _ channels: Int, perChannel: Bool) -> PixelGate<E> {
-    let layer = PixelGate<E>(&parameters, name, channels: channels, perChannel: perChannel)
-    maps += layer.maps.map { ($0, false) }
+    PixelGate(convolution(name + ".conv", channels, perChannel ? channels : 1, bias: true))
+  }
+
+  /// Four channels to one.
+  package mutating func narrowing(_ name: String, _ channels: Int) -> ChannelNarrowing<E> {
+    let layer = ChannelNarrowing<E>(&parameters, name, channels: channels)
+    maps.append((layer, false))
     return layer
   }
 
   /// A non-local block.
   package mutating func nonLocal(_ name: String, _ channels: Int, inner: Int) -> NonLocal<E> {
-    let layer = NonLocal<E>(&parameters, &statistics, name, channels: channels, inner: inner)
+    let layer = NonLocal<E>(&parameters, &statistics, name, channels: channels, inner: inner,
+      isAligned: alignsFilters)
     maps += layer.maps.map { ($0, false) }
     return layer
   }

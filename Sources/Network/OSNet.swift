@@ -52,11 +52,11 @@ enum OSNet<E: Element> {
           }
         }
       }
-      add("\(name).gate") { $0.stageLayer(name, channels[stage]) }
+      add("\(name).gate") { $0.stageLayer(name, stage: stage, channels[stage]) }
       stages.append(layers)
     }
     let (unit, unitRange) = builder.recorded { StoredUnit($0.unit("conv5", channels[3])) }
-    let (gate, gateRange) = builder.recorded { $0.stageLayer("conv5", channels[3]) }
+    let (gate, gateRange) = builder.recorded { $0.stageLayer("conv5", stage: 4, channels[3]) }
     stages.append([.init(name: "conv5", layer: unit, range: unitRange)])
     if let gate { stages[3].append(.init(name: "conv5.gate", layer: gate, range: gateRange)) }
     return Trunk(

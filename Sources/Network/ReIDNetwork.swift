@@ -1,7 +1,7 @@
 import Layers
 import Tensors
 
-/// The whole network: images → trunk → pyramid, if it has one → heads.
+/// The whole network: images → trunk → pyramid and branch, if it has them → heads.
 package final class ReIDNetwork<E: Element> {
   package let architecture: Architecture
   package let layout: ParameterLayout, statistics: ParameterLayout
@@ -9,6 +9,7 @@ package final class ReIDNetwork<E: Element> {
   package let trunkTensors: Set<String>
   let trunk: Trunk<E>
   let pyramid: Pyramid<E>?
+  let branch: Branch<E>?
   package let heads: [Head<E>]
   private let accumulatorMaps: [any LinearMap<E.Accumulator>]
   let maps: [(map: any LinearMap<E>, readsImages: Bool)]
@@ -16,10 +17,11 @@ package final class ReIDNetwork<E: Element> {
   package init(_ architecture: Architecture) {
     var builder = NetworkBuilder<E>(architecture)
     self.architecture = architecture
-    trunk = Self.trunk(&builder)
+    trunk = builder.trunk { Self.trunk(&$0) }
     trunkTensors = Set((builder.parameters.slots + builder.statistics.slots).map(\.name))
     pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
-    let maps = Self.maps(trunk, pyramid)
+    branch = Branch(&builder, inputs: trunk.channels[trunk.channels.count - 1])
+    let maps = Self.maps(trunk, pyramid, branch)
     heads = architecture.headOptions.enumerated().map { Head($1, maps, stream: 16 * $0, &builder) }
     self.maps = builder.maps
     accumulatorMaps = builder.accumulatorMaps
@@ -39,10 +41,11 @@ package final class ReIDNetwork<E: Element> {
   }
 
   /// The channels of the maps that heads can read.
-  private static func maps(_ trunk: Trunk<E>, _ pyramid: Pyramid<E>?) -> [MapSource: Int] {
+  private static func maps(_ trunk: Trunk<E>, _ pyramid: Pyramid<E>?, _ branch: Branch<E>?) -> [MapSource: Int] {
     var channels: [MapSource: Int] = [:]
     for (index, count) in trunk.channels.enumerated() { channels[.stage(index + 1)] = count }
     for stage in pyramid?.stages ?? [] { channels[.level(stage)] = pyramid?.channels }
+    channels[.branch] = branch?.channels
     return channels
   }
 
@@ -86,7 +89,13 @@ package final class ReIDNetwork<E: Element> {
   /// From the gradients of working weights, summed over all ranks, to those of the masters.
   package func pullBack(_ gradients: ParameterGradients, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>)
   {
+    for (map, _) in maps { map.pullBack(gradients, parameters.values, context.workers) }
     for head in heads { head.classifier.transform?.pullBack(gradients, parameters.values, context.workers) }
+  }
+
+  /// After weights were put into the masters: what stands beside them is such that these are what is used.
+  package func fit(_ parameters: Parameters<E.Accumulator>, _ workers: Workers) {
+    for (map, _) in maps { map.fit(parameters.values, workers) }
   }
 
   /// Bytes of the packed working weights, after `pack`.
@@ -102,11 +111,16 @@ package final class ReIDNetwork<E: Element> {
   {
     let trunk = try trunk.forward(images, adding: perturbations, run)
     let pyramid = try pyramid?.forward(trunk.outputs, run)
+    let last = trunk.outputs[trunk.outputs.count - 1]
+    let branch = try self.branch.map { branch in
+      try run.row("branch", { $0.y.shape }) { try branch.layer.forward(last, run) }
+    }
     func map(_ source: MapSource) -> Feature<E> {
-      source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
+      if source == .branch { return after("the branch's", branch).y }
+      return source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
     }
     let heads = try heads.map { try $0.forward(map, images: images.shape.images, run) }
-    return NetworkPasses(self, trunk, pyramid, heads)
+    return NetworkPasses(self, trunk, pyramid, branch, heads)
   }
 
   /// Evaluation: running statistics; what is retrieved by, n × 1 × 1 × its length.
@@ -136,12 +150,13 @@ package final class ReIDNetwork<E: Element> {
 package final class NetworkPasses<E: Element> {
   package typealias A = E.Accumulator
   private let network: ReIDNetwork<E>
-  private let trunk: TrunkPasses<E>, pyramid: PyramidPasses<E>?, heads: [HeadPasses<E>]
+  private let trunk: TrunkPasses<E>, pyramid: PyramidPasses<E>?, branch: (any Passes<E>)?, heads: [HeadPasses<E>]
 
   fileprivate init(
-    _ network: ReIDNetwork<E>, _ trunk: TrunkPasses<E>, _ pyramid: PyramidPasses<E>?, _ heads: [HeadPasses<E>]
+    _ network: ReIDNetwork<E>, _ trunk: TrunkPasses<E>, _ pyramid: PyramidPasses<E>?, _ branch: (any Passes<E>)?,
+    _ heads: [HeadPasses<E>]
   ) {
-    (self.network, self.trunk, self.pyramid, self.heads) = (network, trunk, pyramid, heads)
+    (self.network, self.trunk, self.pyramid, self.branch, self.heads) = (network, trunk, pyramid, branch, heads)
   }
 
   /// What losses see of each head.
@@ -154,16 +169,21 @@ package final class NetworkPasses<E: Element> {
   /// The feature at a stage, from 1 on.
   package func feature(_ stage: Int) -> Tensor<E> { trunk.outputs[stage - 1].value.tensor }
   /// What `forwardTangent` has stored.
-  package var storedTangents: [Tensor<E>] { trunk.storedTangents + (pyramid?.storedTangents ?? []) }
+  package var storedTangents: [Tensor<E>] { trunk.storedTangents + (pyramid?.storedTangents ?? []) + (branch?.storedTangents ?? []) }
 
   /// From v at the places (0: the images; s: the output of stage s), times τ, to the tangents of this rank's rows of each
   /// head's outputs. After a backward pass that recorded the gradients at these places.
   package func forwardTangent(at v: [Int: Tensor<E>], _ run: Run<E>) throws -> [HeadValues<A>] {
     let stages = try trunk.forwardTangent(at: v, run)
     let levels = try pyramid?.forwardTangent(stages, run) ?? [:]
+    var beside: Operand<E>?
+    if let branch, let last = stages[stages.count - 1] { beside = try branch.forwardTangent(last, adding: nil, run) }
     return try heads.map { head in
       try head.forwardTangent(
-        { source in source.isLevel ? levels[source.number] : stages[source.number - 1] }, run)
+        { source in
+          if source == .branch { return beside }
+          return source.isLevel ? levels[source.number] : stages[source.number - 1]
+        }, run)
     }
   }
 
@@ -174,7 +194,7 @@ package final class NetworkPasses<E: Element> {
     precondition(bars.count == heads.count)
     for (head, bars) in zip(heads, bars).reversed() { try head.backward(bars, pass, run) }
     /// From head to head; the last one that reads the map finishes the gradient.
-    func readers(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) throws -> Gradient<E>? {
+    func headsAt(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) throws -> Gradient<E>? {
       let reading = zip(network.heads, heads).filter { $0.0.sources.contains(source) }.map { $0.1 }
       var gradient: Gradient<E>?
       for (index, head) in reading.enumerated() {
@@ -182,6 +202,16 @@ package final class NetworkPasses<E: Element> {
           source, adding: gradient?.tensor ?? addend, target: index == reading.count - 1 ? target : .plain, run)
       }
       return gradient
+    }
+    /// With the branch, which reads the last stage too.
+    func readers(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) throws -> Gradient<E>? {
+      guard let branch, source == .stage(trunk.outputs.count),
+        let end = try headsAt(.branch, nil, branch.y.target)
+      else { return try headsAt(source, addend, target) }
+      let through = try branch.backward(end, adding: nil, target: .plain, pass, run).tensor
+      if let range = network.branch?.range { pass.gradients?.complete(range) }
+      let sum = addend.map { Addition.forward(.plain(through), $0, run.context) } ?? through
+      return try headsAt(source, sum, target) ?? target.finish(sum, run.context)
     }
     let top: Gradient<E>, others: [Int: Tensor<E>]
     if let pyramid {

@@ -44,7 +44,7 @@ enum ResNet<E: Element> {
             + (behind.map { [.init(name: name + " non-local", layer: $0, range: behindRange)] } ?? [])
         })
       channels.append(outputs)
-      let (layer, range) = builder.recorded { $0.stageLayer("layer\(index + 1)", outputs) }
+      let (layer, range) = builder.recorded { $0.stageLayer("layer\(index + 1)", stage: index + 1, outputs) }
       if let layer { stages[index].append(.init(name: "layer\(index + 1).gate", layer: layer, range: range)) }
     }
     return Trunk(

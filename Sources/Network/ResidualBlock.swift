@@ -97,31 +97,46 @@ extension NetworkBuilder {
     _ name: String, inputs: Int, inner: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
     let outputs = 4 * inner
-    let units = [
+    let (first, firstActivation) = activated(name + ".atac1", stage: stage) { builder, isActivated in
       NormalizedConvolution(
-        convolution(name + ".conv1", inputs, inner), firstNorm(name + ".bn1", inner, stage: stage)),
+        builder.convolution(name + ".conv1", inputs, inner), builder.firstNorm(name + ".bn1", inner, stage: stage),
+        isActivated: isActivated)
+    }
+    let (second, secondActivation) = activated(name + ".atac2", stage: stage) { builder, isActivated in
       NormalizedConvolution(
-        convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride), norm(name + ".bn2", inner)),
-      NormalizedConvolution(
-        convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false,
-        gate: channelGate(name, outputs)),
-    ]
-    return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
+        builder.convolution(name + ".conv2", inner, inner, kernel: 3, stride: stride),
+        builder.norm(name + ".bn2", inner), isActivated: isActivated)
+    }
+    let last = NormalizedConvolution(
+      convolution(name + ".conv3", inner, outputs), norm(name + ".bn3", outputs), isActivated: false,
+      gate: channelGate(name, outputs))
+    return ResidualBlock(
+      first, firstActivation + [second] + secondActivation, last,
+      downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
+  }
+
+  /// A unit whose ReLU may have given way to an activation of its own, which then follows it.
+  private mutating func activated(
+    _ activation: String, stage: Int, _ unit: (inout NetworkBuilder, _ isActivated: Bool) -> NormalizedConvolution<E>
+  ) -> (NormalizedConvolution<E>, [any Layer<E>]) {
+    let hasOwn = hasActivations(stage: stage), unit = unit(&self, !hasOwn)
+    return (unit, hasOwn ? [self.activation(activation, unit.norm.channels)] : [])
   }
 
   /// The block of ResNet-18 and 34: two 3×3, names as above.
   package mutating func basicBlock(
     _ name: String, inputs: Int, outputs: Int, stride: Int, downsample: Bool, stage: Int
   ) -> ResidualBlock<E> {
-    let units = [
+    let (first, activation) = activated(name + ".atac1", stage: stage) { builder, isActivated in
       NormalizedConvolution(
-        convolution(name + ".conv1", inputs, outputs, kernel: 3, stride: stride),
-        firstNorm(name + ".bn1", outputs, stage: stage)),
-      NormalizedConvolution(
-        convolution(name + ".conv2", outputs, outputs, kernel: 3), norm(name + ".bn2", outputs), isActivated: false,
-        gate: channelGate(name, outputs)),
-    ]
-    return ResidualBlock(units, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
+        builder.convolution(name + ".conv1", inputs, outputs, kernel: 3, stride: stride),
+        builder.firstNorm(name + ".bn1", outputs, stage: stage), isActivated: isActivated)
+    }
+    let last = NormalizedConvolution(
+      convolution(name + ".conv2", outputs, outputs, kernel: 3), norm(name + ".bn2", outputs), isActivated: false,
+      gate: channelGate(name, outputs))
+    return ResidualBlock(
+      first, activation, last, downsample: downsample ? shortcut(name, inputs, outputs, stride: stride) : nil)
   }
 
   package mutating func shortcut(_ name: String, _ inputs: Int, _ outputs: Int, stride: Int) -> NormalizedConvolution<E>

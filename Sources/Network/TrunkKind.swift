@@ -27,3 +27,15 @@ package enum TrunkNorm: String, CaseIterable, Sendable {
     }
   }
 }
+
+/// What the filters of a trunk's convolutions go through before they are used.
+package enum TrunkFilters: String, CaseIterable, Sendable {
+  case plain, aligned
+
+  package var meaning: String {
+    switch self {
+    case .plain: "nothing"
+    case .aligned: "WeightAlign: mean 0, and a trained variance in the tensor `<convolution>.gain`"
+    }
+  }
+}

@@ -157,25 +157,29 @@ struct PoolCase: LayerCase {
       }
     return BuiltLayer(
       layout: layout, statistics: ParameterLayout(), pack: { _, _ in },
-      run: { inputs, run in
-        func feature() -> Tensor<E.Accumulator> {
-          let feature = run.context.accumulating.tensor(Shape(inputs[0].shape.images, 1, 1, shape.channels + 5))
-          feature.zero()
-          return feature
-        }
-        let y = feature()
-        let passes = pool.forward(.plain(inputs[0]), into: y, first: 2, run)
-        return .init(
-          y: doubles(y),
-          forwardTangent: { xDots in
-            let yDot = feature()
-            passes.forwardTangent(.plain(xDots[0]), into: yDot, run)
-            return doubles(yDot)
-          },
-          backward: { yBar, pass in
-            let yBar = tensor(yBar, y.shape, run.context.accumulating)
-            return [doubles(passes.backward(yBar, adding: nil, target: .plain, pass, run).tensor)]
-          })
+      run: { inputs, run in try Self.passes(pool, inputs[0], shape.channels, run) })
+  }
+
+  static func passes<E: Element>(_ pool: any Pool<E>, _ x: Tensor<E>, _ channels: Int, _ run: Run<E>) throws
+    -> BuiltLayer<E>.Pass
+  {
+    func feature() -> Tensor<E.Accumulator> {
+      let feature = run.context.accumulating.tensor(Shape(x.shape.images, 1, 1, channels + 5))
+      feature.zero()
+      return feature
+    }
+    let y = feature()
+    let passes = try pool.forward(.plain(x), into: y, first: 2, run)
+    return .init(
+      y: doubles(y),
+      forwardTangent: { xDots in
+        let yDot = feature()
+        try passes.forwardTangent(.plain(xDots[0]), into: yDot, run)
+        return doubles(yDot)
+      },
+      backward: { yBar, pass in
+        let yBar = tensor(yBar, y.shape, run.context.accumulating)
+        return [doubles(try passes.backward(yBar, adding: nil, target: .plain, pass, run).tensor)]
       })
   }
 }

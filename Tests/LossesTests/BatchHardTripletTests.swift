@@ -51,9 +51,9 @@ import Testing
   /// However rows are shared out, they pick what one rank picks for all: the farthest of their own, the nearest of the others.
   @Test(arguments: [1, 3, 17]) func ranksPickForTheirRows(_ length: Int) throws {
     let labels = (0..<50).map { $0 * 7 % 12 }, x = normals(labels.count * length, seed: 5), loss = BatchHardTriplet()
-    let all = try #require(loss.choices(x, length: length, labels: labels, own: labels.indices))
+    let all = try #require(loss.choices(LossBatch(embeddings: x, length: length, labels: labels)))
     for cuts in [[0, 50], [0, 1, 50], [0, 16, 17, 40, 50], [0, 0, 33, 50]] {
-      let parts = zip(cuts, cuts.dropFirst()).map { loss.choices(x, length: length, labels: labels, own: $0..<$1)! }
+      let parts = zip(cuts, cuts.dropFirst()).map { loss.choices(LossBatch(embeddings: x, length: length, labels: labels, own: $0..<$1))! }
       #expect(Array(parts.joined()) == all)
     }
     for a in labels.indices {
@@ -64,7 +64,7 @@ import Testing
       #expect(all[2 * a + 1] == negatives.min { distance(x, length, a, $0) < distance(x, length, a, $1) })
     }
     #expect(
-      loss.choices(x, length: length, labels: labels.map { _ in 1 }, own: 3..<5)!.enumerated().allSatisfy {
+      loss.choices(LossBatch(embeddings: x, length: length, labels: labels.map { _ in 1 }, own: 3..<5))!.enumerated().allSatisfy {
         $0 % 2 == 0 || $1 == -1
       })
   }

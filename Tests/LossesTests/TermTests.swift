@@ -31,7 +31,18 @@ import Testing
     }
   }
 
+  private static func unitDistances(_ embeddings: [Double]) -> [[Double]] {
+    let rows = labels.indices.map { row in
+      let e = embeddings[row * length..<(row + 1) * length], norm = e.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return e.map { $0 / norm }
+    }
+    return rows.map { a in rows.map { b in zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot() } }
+  }
+
   static var cases: [Case] {
+    var topRank = TopRank(), penalized = margin(.additive)
+    (topRank.slope, topRank.asymmetry, topRank.shape) = (6, 2, 0.5)
+    (penalized.scale, penalized.margin, penalized.entropy) = (3, 0.1, 1)
     var smooth = CrossEntropy(), focal = Focal()
     smooth.smoothing = 0.2
     focal.exponent = 1.5
@@ -97,6 +108,38 @@ import Testing
             others = rows.indices.filter { labels[$0] != labels[a] }
           return sum + log(1 + exp(mean(a, same, 1) - mean(a, others, -1))) / Double(rows.count)
         }
+      },
+      Case(testDescription: "top rank", term: topRank) { _, embeddings, _ in
+        let d = unitDistances(embeddings)
+        // Of the labels 0 2 2 4 1 0 the rows 0, 1, 2 and 5 have a positive, one each.
+        return 1
+          - [(0, 5), (1, 2), (2, 1), (5, 0)].reduce(0) { sum, pair in
+            let nearest = labels.indices.filter { labels[$0] != labels[pair.0] }.map { d[pair.0][$0] }.min()!
+            return sum + pow(1 + 2 * exp(-6 * (nearest - d[pair.0][pair.1])), -2) / 4
+          }
+      },
+      Case(
+        testDescription: "ranked list", term: RankedList(),
+        formula: { _, embeddings, _ in
+          let d = unitDistances(embeddings)
+          return labels.indices.reduce(0) { sum, a in
+            let far = labels.indices.filter { $0 != a && labels[$0] == labels[a] && d[a][$0] > 0.8 }.map { d[a][$0] - 0.8 }
+            let near = labels.indices.filter { labels[$0] != labels[a] && d[a][$0] < 1.2 }.map { 1.2 - d[a][$0] }
+            let total = near.reduce(0) { $0 + exp(10 * $1) }
+            let pulled = far.isEmpty ? 0 : far.reduce(0, +) / Double(far.count)
+            let pushed = near.isEmpty ? 0 : near.reduce(0) { $0 + exp(10 * $1) * $1 } / total
+            return sum + (pulled + pushed) / 12
+          }
+        }, isDerivative: false),
+      Case(testDescription: "additive with an entropy penalty", term: penalized) { logits, _, _ in
+        let losses = labels.enumerated().map { row in
+          let z = (0..<classes).map { 3 * (logits[row.offset * classes + $0] - ($0 == row.element ? 0.1 : 0)) }
+          let total = z.reduce(0) { $0 + exp($1) }, p = z.map { exp($0) / total }
+          return -log(p[row.element]) + p.reduce(0) { $0 + $1 * log($1) }
+        }
+        let left = losses.filter { $0 > 0 }
+        precondition(!left.isEmpty && left.count < losses.count, "one branch only")
+        return left.reduce(0, +) / Double(left.count)
       },
       Case(testDescription: "length, of docs/extending.md", term: Length()) { _, embeddings, _ in
         embeddings.reduce(0) { $0 + $1 * $1 } / (2 * Double(labels.count))

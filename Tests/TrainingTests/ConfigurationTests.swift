@@ -99,7 +99,7 @@ import Training
 
   @Test func yamlHasTheOrderOfDeclaration() throws {
     let lines = try Configuration().yaml().split(separator: "\n").map(String.init)
-    #expect(lines.prefix(4) == ["model:", "  trunk: resnet50", "  norm: batch", "  attention: none"])
+    #expect(lines.prefix(4) == ["model:", "  trunk: resnet50", "  norm: batch", "  filters: plain"])
     #expect(lines.contains("  weights: null"))
     #expect(lines.contains("  at: ['1', '2']"))
     #expect(lines.contains("  steps: [40, 70]"))
@@ -181,20 +181,20 @@ import Training
     (
       "model.heads=[{sources: [stage4, level9]}]",
       "model.heads[0].sources is [stage4, level9]; expected words among stage1, stage2, stage3, stage4, level1, level2, "
-        + "level3, level4"
+        + "level3, level4, branch"
     ),
     (
       "model.heads=[{losses: []}]",
-      "model.heads[0].losses is []; expected list of loss terms of 1 to 16 among crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet"
+      "model.heads[0].losses is []; expected list of loss terms of 1 to 16 among crossEntropy, triplet, focal, margin, centre, contrastive, weightedTriplet, rankedList, topRank"
     ),
     (
       "model.heads=[{losses: [{focal: {exponent: -1}}]}]",
       "model.heads[0].losses[0].focal.exponent is -1; expected number from 0 to 16"
     ),
-    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel, nonLocal"),
+    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel, nonLocal, bam, apm, gsam, atac, scan, decoupled, dgdm"),
     (
       "model.attention=sa",
-      "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel, nonLocal; did you mean se?"
+      "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel, nonLocal, bam, apm, gsam, atac, scan, decoupled, dgdm; did you mean se?"
     ),
     (
       "model.attention={nonLocal: {blocks: [1, 2, 3]}}",

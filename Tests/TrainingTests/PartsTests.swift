@@ -28,6 +28,17 @@ import Training
     Case("model.trunk=resnet18", "model.attention=pixel"), Case("model.trunk=resnet18", "model.attention=pixelChannel"),
     Case("model.attention=nonLocal", "model.head=baseline"),
     Case("model.trunk=resnet18", "model.attention={nonLocal: {blocks: [1,2,9,0], channels: 0}}"),
+    Case("model.attention={bam: {reduction: 4}}", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention={apm: {reduction: 4}}", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention=gsam", "model.head=baseline"),
+    Case("model.attention=atac", "model.head=baseline"), Case("model.trunk=resnet18", "model.attention=atac"),
+    Case("model.trunk=resnet18", "model.attention=scan", "model.lastStride=1"),
+    Case("model.trunk=resnet18", "model.attention=decoupled", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention={decoupled: {norms: false}}", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.attention={dgdm: {erasing: 0.5}}", "model.head=baseline"),
+    Case("model.trunk=osnet", "model.attention=scan", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.filters=aligned", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.head=baseline", "normLoss.lambda=0.1"),
     Case("model.trunk=osnet", "model.stages=[2,4]"),
     Case("model.trunk=osnet", "model.attention=eca", "model.head=baseline"),
     Case("model.trunk=osnetAin", "model.head=baseline"), Case("model.trunk=osnetAin", "model.attention=pixel"),
@@ -47,6 +58,17 @@ import Training
     Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, weightedTriplet]")),
     Case(
       "model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, {contrastive: {margin: 6}}]")),
+    Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, topRank]")),
+    Case("model.trunk=resnet18", "model.head=baseline", head("losses: [{topRank: {asymmetry: 2, shape: 0.5, steps: 100}}]")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.1, entropy: 0.9}}]")),
+    Case("model.trunk=resnet18", "model.head=baseline", "model.lastStride=1", head("pool: attention")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline", "model.branch=bottlenecks",
+      "model.heads=[{name: a, sources: [branch], mask: {topRows: {height: 0.5}}, pool: max}, {name: b, sources: [branch, stage4]}]"),
+    Case("model.trunk=resnet18", "model.branch={bottlenecks: {count: 1}}", "model.heads=[{sources: [branch, level1, level2, level3, level4]}]"),
+    Case("model.trunk=resnet18", "model.head=baseline", "model.lastStride=1", head("mask: {topRows: {height: 0.5}}, pool: max")),
     Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.3}}]")),
@@ -64,7 +86,8 @@ import Training
   static let detached = [
     Case(
       "model.trunk=resnet18", "model.head=baseline",
-      head("classifier: cosine, losses: [{margin: {kind: circle, scale: 8, margin: 0.25}}]"))
+      head("classifier: cosine, losses: [{margin: {kind: circle, scale: 8, margin: 0.25}}]")),
+    Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, rankedList]")),
   ]
 
   /// In float64, the derivative of J along random directions of all parameters, by central differences. Gates and winners
@@ -106,6 +129,8 @@ import Training
     // ResNet-101 has the layers of ResNet-50, more often.
     expectAll(configurations.map(\.model.trunk), but: [.resnet101])
     expectAll(configurations.map(\.model.norm))
+    expectAll(configurations.map(\.model.filters))
+    expectAll(configurations.map(\.model.branch.kind))
     expectAll(configurations.map(\.model.attention.kind))
     expectAll(heads.map(\.mask.kind))
     expectAll(heads.map(\.pool))

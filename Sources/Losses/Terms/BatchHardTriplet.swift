@@ -53,8 +53,9 @@ package struct BatchHardTriplet: LossTerm, Options {
   private struct Pair<S: RealNumber> { let anchor: Int, other: Int, weight: S, distance: S }
 
   /// The positive and the negative of each row, −1 for one that is not there.
-  package func choices(_ embeddings: [Double], length: Int, labels: [Int], own: Range<Int>) -> [Int]? {
-    let rows = labels.count, squares = Self.squaredDistances(embeddings, of: own, rows, length)
+  package func choices(_ batch: LossBatch<Double>) -> [Int]? {
+    let rows = batch.rows, labels = batch.labels, own = batch.own
+    let squares = Self.squaredDistances(batch.embeddings, of: own, rows, batch.length)
     return own.flatMap { anchor in
       let first = (anchor - own.lowerBound) * rows
       var positive = -1, negative = -1
@@ -73,7 +74,7 @@ package struct BatchHardTriplet: LossTerm, Options {
   private func mine<S: RealNumber>(_ batch: LossBatch<S>) -> (loss: Double, pairs: [Pair<S>]) {
     let rows = batch.rows, length = batch.length, values = batch.embeddings.map(\.value)
     precondition(values.count == rows * length)
-    let choices = batch.choices ?? choices(values, length: length, labels: batch.labels, own: 0..<rows)!
+    let choices = batch.choices ?? choices(LossBatch(embeddings: values, length: length, labels: batch.labels))!
     var loss = 0.0, pairs: [Pair<S>] = []
     for anchor in 0..<rows {
       let positive = choices[2 * anchor], negative = choices[2 * anchor + 1]

@@ -11,6 +11,12 @@ import Tensors
 ///
 ///     L = −(1/B) Σ_i log softmax(logits)[t_i]
 ///
+/// With an entropy penalty β > 0 (Sovrasov and Sidnev, "Building Computationally Efficient and Well-Generalizing Person
+/// Re-Identification Models with Metric Learning", ICPR 2020) confident rows fall out of the loss, and what is left is averaged
+/// over the rows of all ranks that are left:
+///
+///     L = Σ_i max(0, ℓ_i − βH(p_i)) / max(1, rows above 0),  H = −Σ_k p_k log p_k,  ∂H/∂z_k = −p_k(log p_k + H)
+///
 /// The α of circle are held constant in the gradient, as its authors' are. Rows are independent, so each rank computes its
 /// own.
 package struct Margin: LossTerm, Options {
@@ -20,6 +26,7 @@ package struct Margin: LossTerm, Options {
   package var kind = Kind.angular
   package var scale = 30.0
   package var margin = 0.5
+  package var entropy = 0.0
 
   package init() {}
 
@@ -28,6 +35,7 @@ package struct Margin: LossTerm, Options {
       .weight(\.weight), .word("kind", \.kind, "AM-Softmax (CosFace), ArcFace or Circle loss."),
       .number("scale", \.scale, 1e-3...1e4, "s: what the cosines are multiplied by."),
       .number("margin", \.margin, 0...1.5, "m: a cosine, or with `angular` an angle in radians."),
+      .number("entropy", \.entropy, 0...1e3, "β: what of its entropy a row is forgiven; 0 for none."),
     ]
   }
 
@@ -37,6 +45,16 @@ package struct Margin: LossTerm, Options {
   @_specialize(where S == Double)
   @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
+    let (moved, slopes) = moved(batch)
+    guard entropy == 0 else { return penalized(batch, moved, slopes) }
+    let inner = CrossEntropy().evaluate(
+      LossBatch(
+        embeddings: [], length: 0, logits: moved, classes: batch.classes, labels: batch.labels, own: batch.own))
+    return LossGradient(inner.value, logits: zip(inner.logits ?? [], slopes).map { $0 * $1 })
+  }
+
+  /// The logits of this rank's rows, and their derivatives by the cosines.
+  private func moved<S: RealNumber>(_ batch: LossBatch<S>) -> (logits: [S], slopes: [S]) {
     let classes = batch.classes
     var moved: [S] = [], slopes: [S] = []
     for (row, label) in batch.labels[batch.own].enumerated() {
@@ -46,10 +64,44 @@ package struct Margin: LossTerm, Options {
         slopes.append(slope)
       }
     }
-    let inner = CrossEntropy().evaluate(
-      LossBatch(
-        embeddings: [], length: 0, logits: moved, classes: classes, labels: batch.labels, own: batch.own))
-    return LossGradient(inner.value, logits: zip(inner.logits ?? [], slopes).map { $0 * $1 })
+    return (moved, slopes)
+  }
+
+  /// Whether a row is above 0, for each of this rank's, where rows can fall out.
+  package func choices(_ batch: LossBatch<Double>) -> [Int]? {
+    guard entropy > 0 else { return nil }
+    let logits = moved(batch).logits
+    return batch.labels[batch.own].enumerated().map { row, label in
+      // A NaN counts: it has to show.
+      penalized(Array(logits[row * batch.classes..<(row + 1) * batch.classes]), label).loss <= 0 ? 0 : 1
+    }
+  }
+
+  private func penalized<S: RealNumber>(_ batch: LossBatch<S>, _ logits: [S], _ slopes: [S]) -> LossGradient<S> {
+    let classes = batch.classes, choices = batch.choices ?? choices(batch.values) ?? []
+    let inverse = 1 / Double(max(1, choices.reduce(0, +)))
+    var loss = 0.0, gradient: [S] = []
+    for (row, label) in batch.labels[batch.own].enumerated() {
+      let own = row * classes..<(row + 1) * classes, (value, slope) = penalized(Array(logits[own]), label)
+      let isLeft = !(value.value <= 0)
+      if isLeft { loss += value.value * inverse }
+      for (bar, at) in zip(slope, own) { gradient.append(isLeft ? bar * slopes[at] * S(inverse) : S(0)) }
+    }
+    return LossGradient(.share(loss), logits: gradient)
+  }
+
+  /// ℓ − βH of a row, and its gradient.
+  private func penalized<S: RealNumber>(_ logits: [S], _ label: Int) -> (loss: S, gradient: [S]) {
+    let most = S(logits.reduce(-.infinity) { max($0, $1.value) })
+    let powers = logits.map { ($0 - most).exponential() }, total = powers.reduce(S(0), +), rest = total.logarithm()
+    let logs = logits.map { $0 - most - rest }, shares = powers.map { $0 / total }
+    // p log p is 0 where p is.
+    let terms = zip(shares, logs).map { $0.value == 0 ? S(0) : $0 * $1 }
+    let entropy = -terms.reduce(S(0), +), factor = S(self.entropy)
+    let gradient = logits.indices.map { k in
+      shares[k] - S(k == label ? 1 : 0) + factor * (terms[k] + shares[k] * entropy)
+    }
+    return (-logs[label] - factor * entropy, gradient)
   }
 
   /// The logit of a cosine, and its derivative.

@@ -16,6 +16,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package var losses = Losses()
   package var msgr = MSGR()
   package var adaptiveL2 = AdaptiveL2()
+  package var normLoss = NormLoss()
   package var sampling = Sampling()
   package var optimizer = Optimization()
   package var schedule = Scheduling()
@@ -36,7 +37,9 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Model: Codable, Sendable, Equatable {
     package var trunk = TrunkKind.resnet50
     package var norm = TrunkNorm.batch
+    package var filters = TrunkFilters.plain
     package var attention = TrunkAttention(.none)
+    package var branch = BranchChoice(.none)
     package var head = PaperHead.msfl
     package var heads: [HeadOptions] = []
     package var width = 1.0
@@ -102,6 +105,12 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var initial = 0.0
     package var trained = true
     package var tensors = Kind.allCases
+    package init() {}
+  }
+
+  /// λ Σ (1 − ‖w_o‖)² over the output filters of convolutions and linear layers.
+  package struct NormLoss: Codable, Sendable, Equatable {
+    package var lambda = 0.0
     package init() {}
   }
 
@@ -258,6 +267,7 @@ package struct Configuration: Codable, Sendable, Equatable {
 extension PaperHead: Choice {}
 extension TrunkKind: Choice {}
 extension TrunkNorm: Choice {}
+extension TrunkFilters: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}
 extension ConvolutionAlgorithm: Choice {}

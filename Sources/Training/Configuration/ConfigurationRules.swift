@@ -34,6 +34,9 @@ extension Configuration {
       model.attention.kind != .nonLocal || model.trunk.isResNet, "model.attention", model.attention.kind.rawValue,
       "another where model.trunk is \(model.trunk.rawValue): non-local blocks stand in a ResNet")
     try require(
+      model.attention.kind != .atac || model.trunk.isResNet, "model.attention", model.attention.kind.rawValue,
+      "another where model.trunk is \(model.trunk.rawValue): its activations stand in the blocks of a ResNet")
+    try require(
       model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
       "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")
     try require(
@@ -54,6 +57,10 @@ extension Configuration {
       let names = terms.map(\.name)
       try require(head.band <= head.bands, "\(path).band", head.band, "\(head.bands) or less (bands)")
       try require(Set(names).count == names.count, "\(path).losses", names.joined(separator: ", "), "each term once")
+      if head.sources.contains(.branch) {
+        try require(
+          model.branch.kind != .none, "\(path).sources", MapSource.branch.rawValue, "another without model.branch")
+      }
       for source in head.sources where source.isLevel {
         try require(
           !architecture.isDirect && architecture.fusedStages.contains(source.number), "\(path).sources",
@@ -66,12 +73,18 @@ extension Configuration {
           term.readsCosines ? "cosine for \(term.name)" : "linear for \(term.name)")
       }
     }
-    guard !model.heads.isEmpty else { return }
+    guard !model.heads.isEmpty else {
+      return try require(
+        model.branch.kind == .none, "model.branch", model.branch.kind.rawValue, "none without model.heads to read it")
+    }
     try require(
       model.heads.contains(where: \.retrieve), "model.heads", "without retrieve", "with one that is retrieved by")
     let read = Set(architecture.headOptions.flatMap { $0.sources.isEmpty ? architecture.usualSources : $0.sources })
+    try require(
+      model.branch.kind == .none || read.contains(.branch), "model.branch", model.branch.kind.rawValue,
+      "none where no head reads it")
     let needed = architecture.isDirect ? [.stage(4)] : architecture.usualSources
-    for source in needed {
+    for source in needed where !(source == .stage(4) && read.contains(.branch)) {
       try require(read.contains(source), "model.heads", "without \(source.rawValue)", "such that a head reads it")
     }
   }

@@ -10,8 +10,8 @@ extension Architecture {
       head: model.head, width: model.width, embedding: model.embedding, sharedPyramid: model.sharedPyramid,
       stages: model.stages, lateral: model.lateral, topDown: model.topDown, fusion: model.fusion,
       lastStride: model.lastStride, identities: identities)
-    (trunk, norm, attention) = (model.trunk, model.norm, model.attention)
-    (heads, self.cameras) = (model.heads, cameras)
+    (trunk, norm, filters, attention) = (model.trunk, model.norm, model.filters, model.attention)
+    (branch, heads, self.cameras) = (model.branch, model.heads, cameras)
   }
 }
 

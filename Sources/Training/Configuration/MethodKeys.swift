@@ -9,7 +9,7 @@ import Tensors
 extension ConfigurationSection {
   package static var all: [ConfigurationSection] {
     [
-      model, input, precision, losses, msgr, adaptiveL2, sampling, optimizer, schedule, average, lossScale,
+      model, input, precision, losses, msgr, adaptiveL2, normLoss, sampling, optimizer, schedule, average, lossScale,
       evaluation, checkpoint, communication, data, log, watchdog, divergence, run,
     ]
   }
@@ -32,9 +32,17 @@ extension ConfigurationSection {
             + ". `model.width` 0.25, 0.5, 0.75 and 1 are OSNet's published sizes."),
         .choice(
           "model.norm", TrunkNorm.self, "What normalizes in the trunk: " + meanings(TrunkNorm.self, \.meaning) + "."),
+        .choice(
+          "model.filters", TrunkFilters.self,
+          "What the filters of the trunk's convolutions go through before they are used: "
+            + meanings(TrunkFilters.self, \.meaning) + "."),
         .part(
           "model.attention", TrunkAttention.self,
           "What gates features within the trunk: " + meanings(TrunkAttention.Kind.self, \.meaning) + "."),
+        .part(
+          "model.branch", BranchChoice.self,
+          "What stands on the last stage for heads to read as `branch`: " + meanings(BranchChoice.Kind.self, \.meaning)
+            + "."),
         .choice(
           "model.head", PaperHead.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),
@@ -200,6 +208,14 @@ extension ConfigurationSection {
           "adaptiveL2.tensors", \.adaptiveL2.tensors,
           "The kinds of tensors that are regularized, each tensor with a strength of its own."),
       ])
+  }
+
+  private static var normLoss: Self {
+    Self(
+      "normLoss",
+      "Norm loss: λ Σ_o (1 − ‖w_o‖)² over the output filters of all convolutions and linear layers, beside or in place of "
+        + "`optimizer.weightDecay`.",
+      [.number("normLoss.lambda", \.normLoss.lambda, 0...largest, "λ; 0 turns it off.")])
   }
 
   private static var sampling: Self {

@@ -1,7 +1,8 @@
 import Foundation
 import Tensors
 
-/// The recipes that are shipped with the program, found by name: `bot` is configs/bot.yaml.
+/// The recipes that are shipped with the program, found by name: `bot` is configs/bot.yaml, `systems/scan` one of those of
+/// docs/systems.md.
 package enum Recipes {
   /// The file that `name` means: itself where there is one or where it is written as a path, else the recipe.
   package static func path(_ name: String) -> String {
@@ -19,10 +20,13 @@ package enum Recipes {
         ? "no such file" : "no such file, and no recipe of this name; lineup config --recipes lists them\(near)")
   }
 
-  /// In alphabetical order.
+  /// In alphabetical order, those of systems last.
   package static var names: [String] {
-    guard let folder, let files = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return [] }
-    return files.filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.sorted()
+    guard let folder else { return [] }
+    return ["", "systems/"].flatMap { part in
+      ((try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)")) ?? [])
+        .filter { $0.hasSuffix(".yaml") }.map { part + $0.dropLast(5) }.sorted()
+    }
   }
 
   /// Each with what the comment at its top says first.
@@ -36,7 +40,10 @@ package enum Recipes {
     }
   }
 
-  private static func isName(_ name: String) -> Bool { !name.contains("/") && !name.contains(".") && !name.isEmpty }
+  private static func isName(_ name: String) -> Bool {
+    let bare = name.hasPrefix("systems/") ? name.dropFirst(8) : name[...]
+    return !bare.contains("/") && !bare.contains(".") && !bare.isEmpty
+  }
 
   /// `configs` in a folder above the program (a checkout's .build is in one), or `share/lineup/configs` (an installed
   /// program's, /usr/local/bin/lineup and /usr/local/share/lineup/configs).

@@ -82,6 +82,7 @@ package final class Trainer<E: Element> {
         let report = try WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters)
         try log.report(report, path)
         try report.requireTrunk(of: network, allowed: configuration.model.allowMissing, path)
+        if report.lacksGains { network.fit(parameters, context.workers) }
         step.average?.reset(to: parameters)
       }
     }
@@ -276,6 +277,7 @@ package final class Trainer<E: Element> {
     if let msgr = result.loss.msgr {
       fields += [("msgr", .number(msgr)), ("tangentScale", .number(result.tangentScale))]
     }
+    if let norms = result.loss.normLoss { fields.append(("normLoss", .number(norms))) }
     if let penalty = step.penalty {
       let strengths = penalty.adaptive.strengths.map(\.strength)
       fields += [

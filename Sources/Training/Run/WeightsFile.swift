@@ -18,11 +18,17 @@ package enum WeightsFile {
     /// Tensors of both, of different shapes; the network keeps its values.
     package var mismatched: [(name: String, file: [Int], network: [Int])] = []
 
+    private static var gain: String { ".gain" }
+
+    /// Whether aligned filters came from weights that were trained without: what they are multiplied by follows from them.
+    package var lacksGains: Bool { missing.contains { $0.hasSuffix(Self.gain) } }
+
     /// A trunk that is only in part that of the file is a mistake: every tensor of it has to have come, but those that are
     /// named by one of `allowed`, itself or a part of its name between dots.
     package func requireTrunk<E: Element>(of network: ReIDNetwork<E>, allowed: [String], _ path: String) throws {
       let wanting = (missing + mismatched.map(\.name)).filter { name in
-        network.trunkTensors.contains(name) && !allowed.contains { ".\(name).".contains(".\($0).") }
+        network.trunkTensors.contains(name) && !name.hasSuffix(Self.gain)
+          && !allowed.contains { ".\(name).".contains(".\($0).") }
       }
       guard let first = wanting.first else { return }
       let shapes = mismatched.first { $0.name == first }

@@ -5,7 +5,7 @@ import Layers
 import Losses
 import Tensors
 
-/// The parts of J = L + λR + P of a step; the same on every rank.
+/// The parts of J = L + λR + P + N of a step; the same on every rank.
 package struct StepLoss: Sendable {
   package private(set) var total: Double
   /// The terms of L by name, before their weights.
@@ -14,6 +14,8 @@ package struct StepLoss: Sendable {
   package private(set) var msgr: Double?
   /// P; nil without adaptive L2.
   package private(set) var adaptiveL2: Double?
+  /// N; nil without norm loss.
+  package private(set) var normLoss: Double?
   /// Images, over all ranks.
   package let rows: Int
 
@@ -29,12 +31,18 @@ package struct StepLoss: Sendable {
     var parts = terms.map { String(format: "%@ %.3f", $0.name == "crossEntropy" ? "ce" : $0.name, $0.value) }
     if let msgr { parts.append(String(format: "msgr %.3f", msgr)) }
     if let adaptiveL2 { parts.append(String(format: "l2 %.3f", adaptiveL2)) }
+    if let normLoss { parts.append(String(format: "norm %.3f", normLoss)) }
     return parts.joined(separator: " ")
   }
 
   mutating func add(msgr value: Double, lambda: Double) {
     msgr = value
     total += lambda * value
+  }
+
+  mutating func add(normLoss value: Double) {
+    normLoss = value
+    total += value
   }
 
   mutating func add(adaptiveL2 value: Double) {

@@ -16,6 +16,8 @@ package final class TrainingStep<E: Element> {
   package let average: WeightAverage<A>?
   /// Adaptive L2, if the run has it.
   package let penalty: Penalty<A>?
+  /// Norm loss, if the run has it.
+  package let normLoss: NormLoss?
   package var lossScale: DynamicScale
   /// τ of the gradient regularizer.
   package var tangentScale: DynamicScale
@@ -47,6 +49,7 @@ package final class TrainingStep<E: Element> {
     magnitudes =
       configuration.communication.wire == .int32 ? GradientMagnitudes(tensors: network.layout.slots.count) : nil
     penalty = Penalty(network.layout, configuration)
+    normLoss = NormLoss(network.layout, lambda: configuration.normLoss.lambda)
     let groups = ParameterGroup.groups(
       of: network.layout, trunk: network.trunkTensors, configuration.optimizer.factors, decays: penalty == nil)
     optimizer = Optimizer(groups, configuration.optimizer)
@@ -65,7 +68,7 @@ package final class TrainingStep<E: Element> {
   /// Computes the gradients of `scale`·J, summed over all ranks, of the global batch whose rows `pixels` (n × height
   /// × width × 3 bytes) and `labels` are this rank's share, where
   ///
-  ///     J = L + λ Σ_s Σ_i ‖∂L/∂f_{s,i}‖ + Σ λ_i ‖w_i‖²
+  ///     J = L + λ Σ_s Σ_i ‖∂L/∂f_{s,i}‖ + Σ λ_i ‖w_i‖² + μ Σ_o (1 − ‖w_o‖)²
   ///
   /// as far as the configuration has these terms. Leaves them in `gradients`; changes no parameter. `step` counts what is
   /// drawn at random.
@@ -78,7 +81,7 @@ package final class TrainingStep<E: Element> {
       gradients.reset(
         scale: scale, A.self, steps: magnitudes.map { $0.steps(network.layout, scale: scale) })
     }
-    let rows = try GlobalRows(labels, context.communicator)
+    let rows = try GlobalRows(labels, step: step, context.communicator)
     let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: rows.own.lowerBound))
     let passes = try timeline.measure(.phase, "forward") {
       let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
@@ -106,6 +109,10 @@ package final class TrainingStep<E: Element> {
     if let penalty {
       result.loss.add(
         adaptiveL2: penalty.adaptive.differentiate(parameters.values, scale: scale, into: gradients, context.workers))
+    }
+    if let normLoss {
+      result.loss.add(
+        normLoss: normLoss.differentiate(parameters.values, scale: scale, into: gradients, context.workers))
     }
     return result
   }

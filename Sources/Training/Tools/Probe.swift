@@ -75,6 +75,7 @@ package enum Probe {
       let loss = result.loss
       var tensors = outputs + [tensor("loss.total", [1], [loss.total]), tensor("loss.msgr", [1], [loss.msgr ?? 0])]
       tensors += loss.terms.map { tensor("loss.\($0.name)", [1], [$0.value]) }
+      if let norms = loss.normLoss { tensors.append(tensor("loss.normLoss", [1], [norms])) }
       if let penalty = step.penalty?.adaptive {
         tensors.append(tensor("loss.adaptiveL2", [1], [loss.adaptiveL2 ?? 0]))
         let strengths = Buffer<E.Accumulator>(count: penalty.layout.count)

@@ -1,0 +1,47 @@
+"""WeightAlign (Shi et al., 2020): convolutions whose filters are normalized where they are used, each times a trained gain."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from osnet import AggregationGate
+
+FLOOR = 1e-5
+
+
+class AlignedConvolution(nn.Conv2d):
+    """Filters g·(W − mean) / (√(variance + 1e-5)·√(n/2)) of n = I·k² weights each; what is trained is W and g."""
+
+    def __init__(self, plain: nn.Conv2d) -> None:
+        super().__init__(
+            plain.in_channels, plain.out_channels, plain.kernel_size, plain.stride, plain.padding,
+            bias=plain.bias is not None)
+        self.gain = nn.Parameter(torch.ones(plain.out_channels))
+
+    def aligned(self) -> Tensor:
+        """The filters as they are used (O, I, k, k)."""
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
+        scale = math.sqrt(self.weight[0].numel() / 2)
+        return self.gain[:, None, None, None] * (self.weight - mean) / ((variance + FLOOR).sqrt() * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.aligned(), self.bias)
+
+
+def align(module: nn.Module) -> None:
+    """Puts an aligned convolution in the place of every convolution of maps within, but for those of each channel by itself."""
+    if isinstance(module, AggregationGate):
+        return
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv2d) and child.groups == 1:
+            setattr(module, name, AlignedConvolution(child))
+        else:
+            align(child)
+
+
+def used(convolution: nn.Conv2d) -> Tensor:
+    """The weights that a convolution multiplies by."""
+    return convolution.aligned() if isinstance(convolution, AlignedConvolution) else convolution.weight

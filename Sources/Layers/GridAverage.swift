@@ -1,0 +1,126 @@
+import Tensors
+
+/// Means over the cells of a grid, as PyTorch's adaptive average pooling: n×h×w×c → n×g×g×c.
+///
+///     y[i, j] = the mean of x over the rows ⌊i·h/g⌋ to ⌈(i + 1)·h/g⌉ and the columns likewise
+///     x̄[r, q] = Σ of ȳ[i, j]/size[i, j] over the cells that have the pixel; neighbours share some where h is no multiple of g
+///
+/// Linear: its tangent passes are these two again. A grid of 1 is the mean over the pixels.
+///
+/// x as it is read, y stored. Precision: float64, rounded to an accumulator and stored. Collectives: none.
+package final class GridAverage<E: Element>: Layer {
+  private let cells: Int
+
+  /// `cells`: g, of either side.
+  package init(cells: Int) {
+    precondition(cells > 0)
+    self.cells = cells
+  }
+
+  package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
+    let grid = Grid(x.shape, cells: cells)
+    return GridPasses(grid, y: grid.means(x.value, adding: nil, run.context))
+  }
+}
+
+/// Which pixels the cells of a grid have.
+private struct Grid {
+  let input: Shape, output: Shape
+  /// Of each cell, from the first on.
+  private let rows: [Range<Int>], columns: [Range<Int>]
+
+  init(_ input: Shape, cells: Int) {
+    func ranges(_ length: Int) -> [Range<Int>] {
+      (0..<cells).map { $0 * length / cells..<(($0 + 1) * length + cells - 1) / cells }
+    }
+    (rows, columns) = (ranges(input.height), ranges(input.width))
+    (self.input, output) = (input, Shape(input.images, cells, cells, input.channels))
+  }
+
+  /// Stored, plus `addend`.
+  func means<E: Element>(_ x: Operand<E>, adding addend: Tensor<E>?, _ context: Context<E>) -> Tensor<E> {
+    var epilogue = Epilogue(out: context.tensor(output))
+    epilogue.addend = addend
+    let view = x.view(.exact), kernels = context.kernels, channels = input.channels, input = input
+    context.workers.work.move(.activations, x.bytes)
+    _ = RowStore.run(epilogue, lines: output.images * output.height, columns: output.width, context) { line, out in
+      let image = line / output.height, cellRows = rows[line % output.height]
+      withUnsafeTemporaryAllocation(of: E.Accumulator.self, capacity: input.width * channels) { pixels in
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: (output.width + 1) * channels) { scratch in
+          let sums = scratch.baseAddress!, values = sums + output.width * channels
+          sums.update(repeating: 0, count: output.width * channels)
+          for row in cellRows {
+            kernels.read(
+              view, image: image, pixel: image * input.area + row * input.width, input.width, channels: channels,
+              into: pixels.baseAddress!)
+            for (cell, range) in columns.enumerated() {
+              for column in range {
+                SumConversion.widen(pixels.baseAddress! + column * channels, count: channels, to: values)
+                for i in 0..<channels { sums[cell * channels + i] += values[i] }
+              }
+            }
+          }
+          for (cell, range) in columns.enumerated() {
+            let inverse = 1 / Double(cellRows.count * range.count)
+            for i in cell * channels..<(cell + 1) * channels { sums[i] *= inverse }
+          }
+          SumConversion.narrow(sums, count: output.width * channels, to: out)
+        }
+      }
+      return channels
+    }
+    withExtendedLifetime(x) {}
+    return epilogue.out
+  }
+
+  /// x̄ + `addend`, finished by `target`.
+  func spread<E: Element>(
+    _ yBar: Tensor<E>, adding addend: Tensor<E>?, _ target: GradientTarget<E>, _ context: Context<E>
+  ) -> Gradient<E> {
+    var epilogue = Epilogue(out: context.tensor(input))
+    epilogue.addend = addend
+    epilogue.target = target
+    let kernels = context.kernels, channels = input.channels, input = input, output = output
+    context.workers.work.move(.activations, yBar.bytes)
+    let sums = RowStore.run(epilogue, lines: input.images * input.height, columns: input.width, context) { line, out in
+      let image = line / input.height, row = line % input.height
+      withUnsafeTemporaryAllocation(of: Double.self, capacity: (input.width + output.width) * channels) { scratch in
+        let bars = scratch.baseAddress!, cells = bars + input.width * channels
+        bars.update(repeating: 0, count: input.width * channels)
+        for (cellRow, cellRows) in rows.enumerated() where cellRows.contains(row) {
+          kernels.widen(
+            yBar.pointer + (image * output.area + cellRow * output.width) * channels, output.width * channels,
+            into: cells)
+          for (cell, range) in columns.enumerated() {
+            let inverse = 1 / Double(cellRows.count * range.count)
+            for column in range {
+              for i in 0..<channels { bars[column * channels + i] += cells[cell * channels + i] * inverse }
+            }
+          }
+        }
+        SumConversion.narrow(bars, count: input.width * channels, to: out)
+      }
+      return channels
+    }
+    return Gradient(tensor: epilogue.out, sums: sums)
+  }
+}
+
+private final class GridPasses<E: Element>: Passes {
+  let y: Feature<E>
+  private let grid: Grid
+  private(set) var storedTangents: [Tensor<E>] = []
+
+  init(_ grid: Grid, y: Tensor<E>) { (self.grid, self.y) = (grid, .plain(y)) }
+
+  func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) -> Operand<E> {
+    storedTangents = [grid.means(xDot, adding: v, run.context)]
+    return .plain(storedTangents[0])
+  }
+
+  func backward(
+    _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
+  ) -> Gradient<E> {
+    grid.spread(yBar.tensor, adding: addend, target, run.context)
+  }
+}
