@@ -12,9 +12,24 @@ package struct ReIDLoss: Sendable {
     package let name: String
     package let label: RowLabels.Column
     package let terms: [any LossTerm]
+    /// Of each class of the label, the group that takes its place; empty: classes themselves.
+    package let groups: [Int]
 
-    package init(_ name: String, by label: RowLabels.Column = .identity, _ terms: [any LossTerm]) {
-      (self.name, self.label, self.terms) = (name, label, terms)
+    package init(
+      _ name: String, by label: RowLabels.Column = .identity, groups: [Int] = [], _ terms: [any LossTerm]
+    ) {
+      (self.name, self.label, self.groups, self.terms) = (name, label, groups, terms)
+    }
+
+    fileprivate func labels(_ rows: GlobalRows) -> [Int] {
+      groups.isEmpty ? rows.labels[label] : rows.labels[label].map { groups[$0] }
+    }
+
+    fileprivate func second(_ rows: GlobalRows) -> [SecondLabel?] {
+      guard !groups.isEmpty else { return rows.second(label) }
+      return rows.second(label).map { second in
+        second.map { SecondLabel(label: groups[$0.label], share: $0.share) }
+      }
     }
   }
 
@@ -111,12 +126,12 @@ package struct ReIDLoss: Sendable {
     _ head: HeadTerms, _ output: HeadValues<A>, _ rows: GlobalRows, _ embeddings: [S], _ logits: [S],
     _ parameters: [[Double]], _ communicator: any Communicator
   ) throws -> [LossGradient<S>?] {
-    let labels = rows.labels[head.label], length = output.embedding.shape.channels
+    let labels = head.labels(rows), length = output.embedding.shape.channels
     return try head.terms.enumerated().map { number, term in
       guard term.weight > 0 else { return nil }
       var batch = LossBatch(
         embeddings: embeddings, length: length, logits: logits, classes: output.logits.shape.channels, labels: labels,
-        own: rows.own, second: rows.second(head.label),
+        own: rows.own, second: head.second(rows),
         parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }, step: rows.step)
       batch.choices = try term.choices(batch.values).map { Array(try communicator.allgather($0).joined()) }
       return term.evaluate(batch)

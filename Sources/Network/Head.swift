@@ -28,7 +28,7 @@ package final class Head<E: Element> {
     sources = options.sources.isEmpty ? architecture.usualSources : options.sources
     let channels = sources.map { after("the choice of maps", maps[$0]) }, features = channels.reduce(0, +)
     let prefix = architecture.heads.isEmpty ? "" : "heads.\(options.name).",
-      classes = architecture.classes(options.label)
+      classes = options.count(of: architecture.classes(options.label))
     let sources = sources
     layers = sources.indices.map { index in
       let mask = options.mask.maskKind.map { RandomMask<E>($0, stream: stream + index) as any Layer<E> }

@@ -14,6 +14,8 @@ package struct HeadOptions: Options {
   package var neck = NeckChoice(.embedding)
   package var classifier = ClassifierChoice(.linear)
   package var label = RowLabels.Column.identity
+  /// Of each class of `label`, the group that takes its place; empty: classes themselves.
+  package var groups: [Int] = []
   package var losses: [LossChoice] = [LossChoice(.crossEntropy), LossChoice(.triplet)]
   /// Whether the evaluation's embedding has this head's descriptor in it.
   package var retrieve = true
@@ -44,12 +46,25 @@ package struct HeadOptions: Options {
         "From there to the logits of the classes."),
       .word("label", \.label, "What the classes are."),
       .value(
+        "groups", \.groups, type: "list of integers", "from 0 on, none left out, at most \(mostClasses) of them",
+        "The group of every class, in the order of identities (or cameras), which the head tells apart in place of the classes: "
+          + "`lineup groups` writes them (SSAL). An empty list: the classes themselves.", allows: areGroups),
+      .value(
         "losses", \.losses, type: "list of loss terms",
         "of 1 to 16 among \(LossKind.allCases.map(\.rawValue).joined(separator: ", "))",
         "The terms of the head's loss, each with its options.", allows: { (1...16).contains($0.count) }),
       .flag("retrieve", \.retrieve, "Whether it is retrieved by; descriptors of several heads are concatenated."),
     ]
   }
+
+  private static var mostClasses: Int { 1_000_000 }
+
+  @Sendable private static func areGroups(_ groups: [Int]) -> Bool {
+    groups.count <= mostClasses && Set(groups) == Set(0..<Set(groups).count)
+  }
+
+  /// How many the head tells apart among `classes`.
+  package func count(of classes: Int) -> Int { groups.isEmpty ? classes : groups.reduce(0) { max($0, $1 + 1) } }
 
   @Sendable private static func isName(_ name: String) -> Bool {
     (1...32).contains(name.utf8.count) && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }

@@ -80,6 +80,7 @@ import Training
     let slow = try NetworkTraits("100mbit,0.2ms,1.5s/GB")
     #expect(
       slow.bytesPerSecond == 1e8 / 8 && abs(slow.latency - 2e-4) < 1e-18 && abs(slow.secondsPerByte - 1.5e-9) < 1e-20)
+    #expect(try NetworkTraits("0.477gbit,14.8us,0s/GB").secondsPerByte == 0, "as doctor says where noise is more")
     let again = try NetworkTraits(slow.description)
     #expect(abs(again.bytesPerSecond / slow.bytesPerSecond - 1) < 0.01 && abs(again.latency / slow.latency - 1) < 0.01)
     for text in [

@@ -19,7 +19,10 @@ extension ReIDLoss {
   /// The terms of a configuration's heads.
   package init(_ configuration: Configuration) {
     guard configuration.model.heads.isEmpty else {
-      self.init(configuration.model.heads.map { ReIDLoss.HeadTerms($0.name, by: $0.label, $0.losses.map(\.term)) })
+      self.init(
+        configuration.model.heads.map {
+          ReIDLoss.HeadTerms($0.name, by: $0.label, groups: $0.groups, $0.losses.map(\.term))
+        })
       return
     }
     let losses = configuration.losses
@@ -71,5 +74,19 @@ extension AdaptiveL2 {
   convenience init(_ network: ParameterLayout, _ configuration: Configuration.AdaptiveL2) {
     let kinds = configuration.tensors.map { ParameterLayout.Kind(rawValue: $0.rawValue)! }
     self.init(network, kinds: Set(kinds), amplitude: configuration.amplitude, initial: configuration.initial)
+  }
+}
+
+extension Configuration.Model {
+  /// Heads that tell groups apart have one for every class.
+  /// - Throws: `Failure.usage` that names the key.
+  func requireGroups(identities: Int, cameras: Int) throws {
+    for (index, head) in heads.enumerated() where !head.groups.isEmpty {
+      let classes = head.label == .identity ? identities : cameras
+      guard head.groups.count == classes else {
+        throw Failure.usage(
+          "model.heads[\(index)].groups has \(head.groups.count) numbers; the training set has \(classes) classes of \(head.label.rawValue)")
+      }
+    }
   }
 }

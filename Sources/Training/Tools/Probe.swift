@@ -32,10 +32,9 @@ package enum Probe {
         throw Failure.data(weights.path, "the classifier has \(classes) identities, the images \(identities)")
       }
       let context = machine.context(E.self, configuration)
-      let network = ReIDNetwork<E>(
-        Architecture(
-          configuration.model, identities: classes,
-          cameras: checkpoint?.state.cameras?.count ?? Sample.cameraClasses(of: samples).count))
+      let cameras = checkpoint?.state.cameras?.count ?? Sample.cameraClasses(of: samples).count
+      try configuration.model.requireGroups(identities: classes, cameras: cameras)
+      let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes, cameras: cameras))
       let parameters = Parameters<E.Accumulator>(layout: network.layout, statistics: network.statistics)
       try WeightsFile.loadAll(weights, into: network, parameters)
       return (network, parameters, context)
