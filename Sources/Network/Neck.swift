@@ -27,7 +27,7 @@ package protocol NeckPasses<A>: AnyObject {
 package struct HeadOutputs<A: Element> {
   /// n × 1 × 1 × E: what metric losses see.
   package let embedding: Tensor<A>
-  /// n × 1 × 1 × D: what is retrieved by.
+  /// n × 1 × 1 × D: what the classifier reads, and what is retrieved by.
   package let descriptor: Tensor<A>
   /// n × 1 × 1 × classes; nil in evaluation.
   package let logits: Tensor<A>?

@@ -60,14 +60,26 @@ package final class ReIDNetwork<E: Element> {
     for map in accumulatorMaps { map.pack(parameters.values, backward: training, context.accumulating) }
     for head in heads {
       for map in head.neck.maps { map.pack(parameters.values, backward: training, context.accumulating) }
-      guard training else { continue }
-      var values = parameters.values
-      if let transform = head.classifier.transform {
-        values = Buffer(count: values.count)
-        transform.apply(parameters.values, to: values, context.workers)
-      }
-      head.classifier.map.pack(values, backward: true, context.accumulating)
+      if training { pack(head.classifier, parameters, backward: true, context) }
     }
+  }
+
+  private func pack(
+    _ classifier: any Classifier<E.Accumulator>, _ parameters: Parameters<E.Accumulator>, backward: Bool,
+    _ context: Context<E>
+  ) {
+    var values = parameters.values
+    if let transform = classifier.transform {
+      values = Buffer(count: values.count)
+      transform.apply(parameters.values, to: values, context.workers)
+    }
+    classifier.map.pack(values, backward: backward, context.accumulating)
+  }
+
+  /// Packs for `classify`: what evaluation needs, and the classifier of the first head.
+  package func packToClassify(_ parameters: Parameters<E.Accumulator>, _ context: Context<E>) {
+    pack(parameters, training: false, context)
+    pack(heads[0].classifier, parameters, backward: false, context)
   }
 
   /// The parameters of the heads' loss terms, by head and term; empty where a term has none.
@@ -140,6 +152,14 @@ package final class ReIDNetwork<E: Element> {
       first += length
     }
     return whole
+  }
+
+  /// Evaluation: running statistics; the logits of the first head, n × 1 × 1 × its classes. After `packToClassify`.
+  package func classify(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws
+    -> Tensor<E.Accumulator>
+  {
+    let run = Run(context, parameters, .evaluation), output = try forward(images, run).outputs[0]
+    return heads[0].classifier.classify(output.descriptor, run.accumulating).logits
   }
 
   /// Of what images are retrieved by.

@@ -14,6 +14,7 @@ struct Lineup: ParsableCommand {
     version: Version.current,
     subcommands: [
       Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
+      Sensitivity.self, Search.self,
       CheckpointCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
     ]
   )
@@ -21,7 +22,7 @@ struct Lineup: ParsableCommand {
   /// A command line that cannot be read is an error of its rank like any other: the others, which wait for it, hear of it.
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
-    if arguments.first == Train._commandName { StopSignal.install() }
+    if [Train._commandName, Search._commandName].contains(arguments.first) { StopSignal.install() }
     let parsed = Result { try parse(arguments) }
     Job.run { communicator, watchdog in
       let command = try communicator.agree { try parsed.get() }
