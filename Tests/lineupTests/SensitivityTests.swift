@@ -52,7 +52,7 @@ extension CommandTests {
         (["--images"], 64, command + ["--images", "1"]), (["--seeds"], 64, command + ["--seeds", "0"]),
         (["--of"], 64, command + ["--of", "features"]),
         (["no such checkpoint"], 65, ["sensitivity", "--checkpoint", scratch("none"), "--data", data]),
-        (["2 or more", "test images"], 65, Array(command.dropLast()) + [try scratch.list(data, count: 2)]),
+        (["0 test images", "two or more"], 65, Array(command.dropLast()) + [try scratch.list(data, count: 2)]),
       ] as [([String], Int32, [String])] {
         let outcome = try Command.run(arguments), complaint = outcome.complaints.first ?? ""
         #expect(outcome.code == code && outcome.complaints.count == 1, "\(arguments.suffix(2)): \(outcome)")

@@ -47,7 +47,6 @@ package struct SearchSpace: Options {
       guard let problem = SearchDimension.problem(key, range) else { continue }
       throw Failure.usage(source, "keys.\(Printable.line(key, limit: 80)): \(problem)")
     }
-    if space.keys.isEmpty { throw Failure.usage(source, "keys: expected one or more keys of the configuration") }
     return space
   }
 
