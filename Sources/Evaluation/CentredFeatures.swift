@@ -7,7 +7,7 @@ struct CentredFeatures: Sendable {
   /// 1 for the Euclidean distance, 1/‖x‖ for the cosine, and 0 for the cosine of a vector of zeros.
   private let scales: [Double]
   /// (columns)
-  private let centre: [Double]
+  let centre: [Double]
   /// ‖scale · x − centre‖², and 1 more for a vector of zeros under the cosine: half the squared distance to a unit
   /// vector is then 1, as the cosine with it is 0.
   let squaredNorms: [Double]
@@ -74,6 +74,11 @@ struct CentredFeatures: Sendable {
         }
       }
     }
+  }
+
+  /// scale · x of a row, not centred. (columns)
+  func vector(_ row: Int) -> [Double] {
+    matrix.values[row * matrix.columns..<(row + 1) * matrix.columns].map { Double($0) * scales[row] }
   }
 
   /// The squared distance of row `row` to row `otherRow` of `other`, and the sum of their squared norms.

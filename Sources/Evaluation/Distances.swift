@@ -1,4 +1,3 @@
-import Kernels
 import Tensors
 
 /// Distances of features, block-wise by ‖q − g‖² = ‖q‖² + ‖g‖² − 2 q·g with the products from a GEMM.
@@ -12,18 +11,16 @@ import Tensors
 ///   of it, so copies of one image get one distance, and one order: that of their indices. What the grid merges
 ///   wrongly differs thousands of times less than the float32 rounding of the features themselves.
 ///
-/// float64 multiplies at half the rate of float32, and the ranking of Market-1501 still takes about a second on one core.
-/// A panel of the gallery is widened anew for each block of queries, so that the gallery is never held in float64.
+/// float64 multiplies at half the rate of float32, and the ranking of Market-1501 still takes about a second on one core
+/// (`GalleryProducts`).
 package struct Distances: DistanceRows, Sendable {
-  /// Queries a block: the memory of one `forEachRow` is about 8 bytes · blockRows · galleryCount.
-  static let blockRows = 256
-  /// Gallery rows a panel, widened to float64 at a time.
-  static let panelRows = 128
+  static let blockRows = GalleryProducts.blockRows
+  static let panelRows = GalleryProducts.panelRows
 
   private let query: CentredFeatures
-  private let gallery: CentredFeatures
+  private let products: GalleryProducts
   private let metric: DistanceMetric
-  private let gemm = Kernels<Double>(path: KernelPath.available[0]).gemm
+  private var gallery: CentredFeatures { products.gallery }
 
   package var queryCount: Int { query.matrix.rows }
   package var galleryCount: Int { gallery.matrix.rows }
@@ -59,7 +56,7 @@ package struct Distances: DistanceRows, Sendable {
     precondition(query.columns == gallery.columns && gallery.rows > 0)
     let scales = CentredFeatures.scales(of: gallery, metric)
     let centre = CentredFeatures.mean(of: gallery, scales)
-    self.gallery = CentredFeatures(gallery, scales: scales, centre: centre)
+    products = GalleryProducts(CentredFeatures(gallery, scales: scales, centre: centre))
     self.query = CentredFeatures(query, scales: CentredFeatures.scales(of: query, metric), centre: centre)
     self.metric = metric
   }
@@ -93,45 +90,12 @@ package struct Distances: DistanceRows, Sendable {
     of queries: Range<Int>, _ body: (_ query: Int, _ row: UnsafeMutableBufferPointer<Double>) -> Void
   ) {
     precondition(queries.lowerBound >= 0 && queries.upperBound <= queryCount)
-    let width = columns, count = galleryCount, rows = min(Self.blockRows, queries.count)
-    guard rows > 0 else { return }
-    let panelRows = min(Self.panelRows, count), edge = count % Self.panelRows
-    // A GEMM writes whole panels, here behind the end of a row.
-    let ld = count - edge + gemm.padded(columns: edge)
-    let block = UnsafeMutableBufferPointer<Double>.allocate(capacity: rows * ld)
-    let left = UnsafeMutableBufferPointer<Double>.allocate(capacity: rows * width)
-    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: panelRows * width)
-    let panels = UnsafeMutableRawPointer.allocate(
-      byteCount: gemm.panelBytes(columns: panelRows, rows: width), alignment: 64)
-    let workspace = UnsafeMutableRawPointer.allocate(
-      byteCount: gemm.workspaceBytes(rows: rows, columns: panelRows, depth: width), alignment: 64)
-    defer {
-      block.deallocate()
-      left.deallocate()
-      right.deallocate()
-      panels.deallocate()
-      workspace.deallocate()
-    }
-    let pointers = (0..<rows).map { UnsafeRawPointer(left.baseAddress! + $0 * width) as UnsafeRawPointer? }
-    for part in blocks(of: queries, size: Self.blockRows) {
-      query.write(part, to: left.baseAddress!)
-      for index in 0..<part.count * width { left[index] *= -2 }
-      for panel in blocks(of: 0..<count, size: Self.panelRows) {
-        gallery.write(panel, to: right.baseAddress!)
-        gemm.pack(
-          right.baseAddress!, width, panel.count, rowStride: 1, columnStride: width,
-          width: gemm.panelWidth(columns: panel.count), panelRows: width, row: 0, into: panels)
-        pointers.withUnsafeBufferPointer { pointers in
-          gemm.multiply(
-            .init(pointers.baseAddress!, count: part.count, offset: 0, plane: 0), .init(panels, rows: width),
-            columns: panel.count, depth: width, accumulates: false, into: block.baseAddress! + panel.lowerBound, ld: ld,
-            workspace: workspace)
-        }
-      }
-      for (row, index) in part.enumerated() {
-        body(index, UnsafeMutableBufferPointer(rebasing: block[row * ld..<row * ld + count]))
-      }
-    }
+    products.forEachRow(
+      of: queries,
+      write: { part, left in
+        query.write(part, to: left)
+        for index in 0..<part.count * columns { left[index] *= -2 }
+      }, body)
   }
 
   /// −2 q·g → the distance on its grid, for the whole gallery.

@@ -10,24 +10,33 @@ package enum FeatureFiles {
     (path.hasSuffix(".npy") ? String(path.dropLast(4)) : path) + ".csv"
   }
 
-  /// Reads `path` (.npy) and the labels beside it. The columns of the CSV are found by the names in its first line;
-  /// others than `path`, `identity` and `camera` are ignored.
+  /// Reads `path` (.npy), without labels.
   ///
-  /// - Throws: `Failure.data` that names the file, and the line or row: a file that is missing or damaged, a number
-  ///   that is none, labels and rows of different number, a feature that is not finite.
-  package static func read(_ path: String) throws -> LabelledFeatures {
+  /// - Throws: `Failure.data` that names the file: it is missing or damaged, or a feature is not finite.
+  package static func matrix(_ path: String) throws -> FeatureMatrix {
     let matrix = try NPY.read(path)
     if let row = matrix.firstNonFiniteRow() {
       throw Failure.data(path, "row \(row) (counted from 0) holds an infinity or a NaN")
     }
+    return matrix
+  }
+
+  /// Reads `path` (.npy) and the labels beside it. The columns of the CSV are found by the names in its first line;
+  /// others than `path`, `identity` and `camera` are ignored.
+  ///
+  /// - Parameter identity: the column that has the identity; `group` where groups of people are to be found again.
+  /// - Throws: `Failure.data` that names the file, and the line or row: a file that is missing or damaged, a number
+  ///   that is none, labels and rows of different number, a feature that is not finite.
+  package static func read(_ path: String, identity: String = "identity") throws -> LabelledFeatures {
+    let matrix = try matrix(path)
     let labels: CSVTable
     do {
       labels = try CSVTable(path: labelPath(of: path))
     } catch let failure as Failure {
-      throw Failure(failure.kind, "\(failure.message) (the labels of \(path): path,identity,camera)")
+      throw Failure(failure.kind, "\(failure.message) (the labels of \(path): path,\(identity),camera)")
     }
     let column = try labels.column("path")
-    let identities = try labels.integers("identity"), cameras = try labels.integers("camera")
+    let identities = try labels.integers(identity), cameras = try labels.integers("camera")
     guard labels.count == matrix.rows else {
       throw Failure.data(labels.path, "labels \(labels.count) rows, but \(path) has \(matrix.rows)")
     }

@@ -79,6 +79,13 @@ package struct LabelledFeatures: Sendable {
       paths: rows.map { paths[$0] }, identities: rows.map { identities[$0] }, cameras: rows.map { cameras[$0] })
   }
 
+  /// The labels of `rows`, with vectors of no elements.
+  func labels(of rows: [Int]) -> LabelledFeatures {
+    LabelledFeatures(
+      checkedName: name, matrix: FeatureMatrix(rows: rows.count, columns: 0, values: []),
+      paths: rows.map { paths[$0] }, identities: rows.map { identities[$0] }, cameras: rows.map { cameras[$0] })
+  }
+
   /// The same images with other features of the same length. (rows · columns)
   func replacing(_ values: [Float]) -> LabelledFeatures {
     LabelledFeatures(

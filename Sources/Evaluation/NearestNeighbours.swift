@@ -41,7 +41,8 @@ struct NearestNeighbours: Sendable {
   }
 
   /// The indices of the `count` smallest elements, by (value, index).
-  private static func nearest(_ count: Int, in row: UnsafeBufferPointer<Double>) -> [Int32] {
+  static func nearest(_ count: Int, in row: UnsafeBufferPointer<Double>) -> [Int32] {
+    if count == 0 { return [] }
     var nearest: [Int32] = []
     nearest.reserveCapacity(count + 1)
     var bound = Double.infinity

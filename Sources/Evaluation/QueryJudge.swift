@@ -31,6 +31,13 @@ struct QueryJudge: Sendable {
   /// Of a part of the gallery.
   func limited(to rows: [Int]) -> QueryJudge { QueryJudge(self, rows: rows) }
 
+  /// Whether a gallery image is in no ranking of the query.
+  func isIgnored(_ index: Int, query: Int) -> Bool {
+    let identity = galleryIdentities[index]
+    return LabelledFeatures.isJunk(identity)
+      || identity == queryIdentities[query] && galleryCameras[index] == queryCameras[query]
+  }
+
   private struct Match {
     let distance: Double
     let index: Int

@@ -11,6 +11,7 @@ package struct ScoringOptions: Sendable, Equatable {
   package var singleShot = false
   package var verification = false
   package var cameraPairs = false
+  package var masks: SampleDependentDistance.Settings?
   package init() {}
 }
 
@@ -18,7 +19,7 @@ package struct ScoringOptions: Sendable, Equatable {
 package struct Scores: Sendable, Equatable {
   /// A way to rank, as a row of the table of results.
   package enum Row: String, CaseIterable, Sendable {
-    case euclidean, cosine, singleShot, multiQuery, expanded, reRanked
+    case euclidean, cosine, singleShot, multiQuery, expanded, masked, reRanked
   }
 
   /// By the metric that was asked for.
@@ -106,6 +107,12 @@ package enum Scoring {
       let (queries, images) = try expansion.expand(query, gallery, shares: shares, parallelFor: parallelFor)
       results[.expanded] = try totals(
         queries, images, try Distances(query: queries, gallery: images, metric: options.metric))
+    }
+    if let masks = options.masks {
+      results[.masked] = try totals(
+        query, gallery,
+        try SampleDependentDistance(
+          query: query, gallery: gallery, distances: distances, masks, shares: shares, parallelFor: parallelFor))
     }
     let verification =
       options.verification

@@ -48,7 +48,7 @@ package struct HeadOptions: Options {
       .value(
         "groups", \.groups, type: "list of integers", "from 0 on, none left out, at most \(mostClasses) of them",
         "The group of every class, in the order of identities (or cameras), which the head tells apart in place of the classes: "
-          + "`lineup groups` writes them (SSAL). An empty list: the classes themselves.", allows: areGroups),
+          + "`lineup confusions` writes them (SSAL). An empty list: the classes themselves.", allows: areGroups),
       .value(
         "losses", \.losses, type: "list of loss terms",
         "of 1 to 16 among \(LossKind.allCases.map(\.rawValue).joined(separator: ", "))",

@@ -13,16 +13,16 @@ struct Lineup: ParsableCommand {
       + "70 internal, 75 checkpointed and asked to stop, 76 diverged.",
     version: Version.current,
     subcommands: [
-      Train.self, Evaluate.self, Extract.self, Score.self, Describe.self, Synthesize.self, Probe.self, Robustness.self,
-      Sensitivity.self, Search.self,
-      CheckpointCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
+      Train.self, Tune.self, Evaluate.self, Extract.self, Score.self, FeedbackCommand.self, GroupsCommand.self,
+      Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, CheckpointCommand.self,
+      DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
     ]
   )
 
   /// A command line that cannot be read is an error of its rank like any other: the others, which wait for it, hear of it.
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
-    if [Train._commandName, Search._commandName].contains(arguments.first) { StopSignal.install() }
+    if [Train._commandName, Tune._commandName].contains(arguments.first) { StopSignal.install() }
     let parsed = Result { try parse(arguments) }
     Job.run { communicator, watchdog in
       let command = try communicator.agree { try parsed.get() }

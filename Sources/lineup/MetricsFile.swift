@@ -14,7 +14,7 @@ struct MetricsFile: Encodable {
   let plain: RankingResult?
   /// By each metric, and what else was asked for.
   let euclidean: RankingResult?, cosine: RankingResult?
-  let singleShot: RankingResult?, multiQuery: RankingResult?, expanded: RankingResult?
+  let singleShot: RankingResult?, multiQuery: RankingResult?, expanded: RankingResult?, masked: RankingResult?
   let verification: VerificationRates?, cameraPairs: [CameraPair]?
 
   /// - Parameter result: the figures that stand at the top.
@@ -28,7 +28,8 @@ struct MetricsFile: Encodable {
     (damagedQueries, damagedGallery) = (damaged?.queries, damaged?.gallery)
     (self.reRanked, self.plain) = (reRanked, plain)
     (euclidean, cosine) = (scores[.euclidean], scores[.cosine])
-    (singleShot, multiQuery, expanded) = (scores[.singleShot], scores[.multiQuery], scores[.expanded])
+    (singleShot, multiQuery) = (scores[.singleShot], scores[.multiQuery])
+    (expanded, masked) = (scores[.expanded], scores[.masked])
     (verification, cameraPairs) = (scores.verification, scores.cameraPairs)
   }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collectives
 import Evaluation
+import Tensors
 import Training
 
 /// The metrics of features from any tool.
@@ -9,8 +10,7 @@ struct Score: RankCommand {
     abstract:
       "CMC and mAP of features from any tool: Q.npy and G.npy, each with its .csv (path,identity,camera) beside it.")
 
-  @Option(name: .long, help: "Features of the queries (.npy).") var query: String
-  @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
+  @OptionGroup var features: FeatureOptions
   @Option(name: .long, help: "euclidean or cosine.") var metric: DistanceMetric = .euclidean
   @Flag(name: .long, help: "After k-reciprocal re-ranking; the file then has the metrics before it as `plain`.")
   var rerank = false
@@ -27,6 +27,20 @@ struct Score: RankCommand {
     name: .long, help: "Also the share of pairs of one person that pass where 1e-4, 1e-3 and 1e-2 of the others do.")
   var verification = false
   @Flag(name: .long, help: "Also mAP and rank-1 by the query's and the gallery's camera.") var cameraPairs = false
+  @Flag(
+    name: .long,
+    help: "Also with the first 100 of each ranking ordered by binary features under a mask a gallery image.")
+  var masks = false
+  @Option(name: .long, help: "With --masks, the neighbours that a gallery image's mask tells it from.")
+  var maskNeighbours = 20
+  @Option(name: .long, help: "With --masks, the bits of a mask (default: half of the features' elements).")
+  var maskBits: Int?
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "With --masks, features (.npy) whose medians make bits of features, those of the training images (default: --gallery).",
+      valueName: "file"))
+  var maskTraining: String?
   @Option(name: .long, help: "Write the metrics here too, as one JSON object.") var json: String?
 
   private func options() throws -> ScoringOptions {
@@ -36,6 +50,14 @@ struct Score: RankCommand {
     if expand { options.expansion = try .init(neighbours: expandNeighbours, alpha: expandAlpha) }
     (options.multiQuery, options.singleShot) = (multiQuery, singleShot)
     (options.verification, options.cameraPairs) = (verification, cameraPairs)
+    if masks {
+      let thresholds = try maskTraining.map { path in
+        let training = try FeatureFiles.matrix(path)
+        guard training.rows > 0 else { throw Failure.data(path, "holds no features") }
+        return training.medians()
+      }
+      options.masks = try .init(neighbours: maskNeighbours, bits: maskBits, thresholds: thresholds)
+    }
     return options
   }
 
@@ -44,17 +66,17 @@ struct Score: RankCommand {
     try communicator.onRank0 {
       let options = try options()
       if let json {
-        let inputs = [query, gallery].flatMap { [$0, FeatureFiles.labelPath(of: $0)] }
-        try Destination("--json", json).requireFile(besides: inputs)
+        try Destination("--json", json).requireFile(besides: features.paths + [maskTraining])
       }
       let machine = try Machine(SoloCommunicator(), threads: 0)
-      let parallelFor: ParallelFor = { count, body in machine.workers.parallelFor(count) { index, _ in body(index) } }
       // As `evaluate` has it: junk is not even a neighbour.
-      let queries = try FeatureFiles.read(query), images = try FeatureFiles.read(gallery).withoutJunk()
+      let queries = try FeatureFiles.read(features.query),
+        images = try FeatureFiles.read(features.gallery).withoutJunk()
       if metric == .cosine { try Ranking.requireDirections(queries, images) }
       try Scoring.check(queries, images)
+      try options.masks?.check(images)
       let scores = try Scoring.scores(
-        query: queries, gallery: images, options, threads: machine.workers.count, parallelFor: parallelFor,
+        query: queries, gallery: images, options, threads: machine.workers.count, parallelFor: machine.parallelFor,
         announce: log.announce)
       if let warning = scores.plain.warning { log.warning(warning) }
       log.result(scores)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Evaluation
 import Foundation
 import Storage
 import Tensors
@@ -71,6 +72,20 @@ struct DataOptions: ParsableArguments {
       throw ValidationError("\(option) \(paths[twice]): is given twice")
     }
   }
+}
+
+/// `--query` and `--gallery` of the commands that rank features.
+struct FeatureOptions: ParsableArguments {
+  @Option(name: .long, help: "Features of the queries (.npy).") var query: String
+  @Option(name: .long, help: "Features of the gallery (.npy).") var gallery: String
+
+  /// With the labels beside them.
+  var paths: [String] { [query, gallery].flatMap { [$0, FeatureFiles.labelPath(of: $0)] } }
+}
+
+extension Machine {
+  /// Loops over this machine's cores, as `Evaluation` asks for them.
+  var parallelFor: ParallelFor { { count, body in workers.parallelFor(count) { index, _ in body(index) } } }
 }
 
 /// What the commands that use a checkpoint begin with.

@@ -35,22 +35,31 @@ package enum ResultStyle: String, Choice {
   }
 }
 
+extension RankingResult {
+  fileprivate var ranks: [(rank: Int, value: Double)] { [(1, rank1), (5, rank5), (10, rank10), (20, rank20)] }
+
+  /// A line of headings and one for each result, in %.
+  package static func table(_ rows: [(name: String, result: RankingResult)]) -> [String] {
+    let width = 2 + (rows.map(\.name.count).max() ?? 0)
+    let heading =
+      String(repeating: " ", count: width) + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP  mAP by trapezoids, in %"
+    return [heading]
+      + rows.map { name, result in
+        let values = [result.mAP] + result.ranks.map(\.value) + [result.mINP]
+        return name.padding(toLength: width, withPad: " ", startingAt: 0)
+          + values.map { String(format: "%7.1f", 100 * $0) }.joined(separator: " ")
+          + String(format: "%19.1f", 100 * result.mAPTrapezoid)
+      }
+  }
+}
+
 extension Scores {
   /// The lines of a result: a block that scripts of the field read, by the metric that was asked for, and a table of all
   /// rankings. The block is there once, and no other line looks like its lines.
   /// - Parameter name: of the data set, where there are several.
   package func lines(of name: String? = nil, as style: ResultStyle = .torchreid) -> [String] {
     var lines = ["** Results\(name.map { " of \($0)" } ?? "") **"] + block(name, style)
-    let names = rows.map { Self.name($0.row, metric) }, width = 2 + names.map(\.count).max()!
-    lines.append(
-      String(repeating: " ", count: width) + "    mAP  Rank-1  Rank-5 Rank-10 Rank-20    mINP  mAP by trapezoids, in %")
-    for (name, (_, result)) in zip(names, rows) {
-      let values = [result.mAP] + Self.ranks(result).map(\.value) + [result.mINP]
-      lines.append(
-        name.padding(toLength: width, withPad: " ", startingAt: 0)
-          + values.map { String(format: "%7.1f", 100 * $0) }.joined(separator: " ")
-          + String(format: "%19.1f", 100 * result.mAPTrapezoid))
-    }
+    lines += RankingResult.table(rows.map { (Self.name($0.row, metric), $0.result) })
     return lines + (verification.map(Self.lines) ?? []) + (cameraPairs.map(Self.lines) ?? [])
   }
 
@@ -58,10 +67,10 @@ extension Scores {
     func padded(_ rank: Int) -> String { "\(rank)".padding(toLength: 3, withPad: " ", startingAt: 0) }
     let mean = "mAP: \(Self.percent(plain.mAP))"
     switch style {
-    case .torchreid: return [mean] + Self.ranks(plain).map { "Rank-\(padded($0.rank)): \(Self.percent($0.value))" }
+    case .torchreid: return [mean] + plain.ranks.map { "Rank-\(padded($0.rank)): \(Self.percent($0.value))" }
     case .transreid:
       return [mean]
-        + Self.ranks(plain).dropLast().map { "CMC curve, Rank-\(padded($0.rank)):\(Self.percent($0.value))" }
+        + plain.ranks.dropLast().map { "CMC curve, Rank-\(padded($0.rank)):\(Self.percent($0.value))" }
     case .fastreid:
       let values = [plain.rank1, plain.rank5, plain.rank10, plain.mAP, plain.mINP, (plain.rank1 + plain.mAP) / 2]
       let row = [name ?? "test"] + values.map { String(format: "%.2f", 100 * $0) }
@@ -90,10 +99,6 @@ extension Scores {
       }
   }
 
-  private static func ranks(_ result: RankingResult) -> [(rank: Int, value: Double)] {
-    [(1, result.rank1), (5, result.rank5), (10, result.rank10), (20, result.rank20)]
-  }
-
   private static func percent(_ value: Double) -> String { String(format: "%.1f%%", 100 * value) }
 
   private static func name(_ row: Scores.Row, _ metric: DistanceMetric) -> String {
@@ -102,6 +107,7 @@ extension Scores {
     case .singleShot: "\(metric), single gallery shot"
     case .multiQuery: "\(metric), multi-query"
     case .expanded: "\(metric), expanded"
+    case .masked: "\(metric), masked bits"
     case .reRanked: "\(metric), re-ranked"
     }
   }

@@ -7,7 +7,7 @@ import Tensors
 import Training
 
 /// Trains in stages, each of which looks for the settings that take the network furthest.
-struct Search: RankCommand {
+struct Tune: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train in stages of trials, settings by Bayesian optimization (PLA); under mpirun, on all ranks.",
     discussion:

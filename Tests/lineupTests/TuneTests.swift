@@ -3,8 +3,8 @@ import Testing
 import Training
 
 extension CommandTests {
-  /// `lineup search` as a user meets it.
-  @Suite(.serialized) struct SearchTests {
+  /// `lineup tune` as a user meets it.
+  @Suite(.serialized) struct TuneTests {
     private let scratch: Scratch, data: String
 
     init() throws {
@@ -23,7 +23,7 @@ extension CommandTests {
     }
 
     private func command(_ output: String, _ space: String, _ settings: String...) -> [String] {
-      ["search", "--data", data, "--output", scratch(output), "--space", space] + Tiny.training
+      ["tune", "--data", data, "--output", scratch(output), "--space", space] + Tiny.training
         + Tiny.settings("schedule.steps=[]", "checkpoint.keep=1") + settings.flatMap { ["--set", $0] }
     }
 
