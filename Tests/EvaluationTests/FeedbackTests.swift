@@ -66,20 +66,20 @@ import Testing
   /// More queries than a block, with copies and other constants.
   private static func features() throws -> (query: LabelledFeatures, gallery: LabelledFeatures) {
     (
-      try generatedFeatures(seed: 51, rows: 70, columns: 6, identities: 11),
-      try generatedFeatures(seed: 52, rows: 150, columns: 6, identities: 10, copies: 20)
+      try generatedFeatures(seed: 51, rows: 66, columns: 6, identities: 7),
+      try generatedFeatures(seed: 52, rows: 60, columns: 6, identities: 6, copies: 8)
     )
   }
 
   @Test(arguments: pairs) func agreesWithSortedLists(metric: DistanceMetric, method: FeedbackMethod) throws {
     let (query, gallery) = try Self.features()
-    let feedback = try Feedback(rounds: 3, labels: 7, beta: 0.5, gamma: 0.6, aggressiveness: 0.3)
+    let feedback = try Feedback(rounds: 2, labels: 6, beta: 0.5, gamma: 0.6, aggressiveness: 0.3)
     let results = try feedback.results(query: query, gallery: gallery, metric: metric, method: method)
     let expected = sortedFeedback(
-      query: query, gallery: gallery, metric: metric, method: method, rounds: 3, labels: 7, beta: 0.5, gamma: 0.6,
+      query: query, gallery: gallery, metric: metric, method: method, rounds: 2, labels: 6, beta: 0.5, gamma: 0.6,
       aggressiveness: 0.3)
     for (result, expected) in zip(results, expected) { expectEqual(result, expected, within: 1e-12) }
-    #expect(Set(results.map(\.mAP)).count == 4)
+    #expect(Set(results.map(\.mAP)).count == 3)
   }
 
   @Test(arguments: pairs) func withoutLabelsItIsThePlainRanking(metric: DistanceMetric, method: FeedbackMethod) throws {
@@ -96,13 +96,11 @@ import Testing
   @Test(arguments: pairs) func withAllLabelsEveryMatchIsFirst(metric: DistanceMetric, method: FeedbackMethod) throws {
     let (query, gallery) = try Self.features()
     for labels in [gallery.matrix.rows, Int.max] {
-      let results = try Feedback(rounds: 2, labels: labels).results(
+      let results = try Feedback(rounds: 1, labels: labels).results(
         query: query, gallery: gallery, metric: metric, method: method)
       #expect(results[0].mAP < 1)
-      for result in results.dropFirst() {
-        #expect((result.mAP, result.mINP, result.rank1) == (1, 1, 1))
-        #expect(result.queries == results[0].queries)
-      }
+      #expect((results[1].mAP, results[1].mINP, results[1].rank1) == (1, 1, 1))
+      #expect(results[1].queries == results[0].queries)
     }
   }
 

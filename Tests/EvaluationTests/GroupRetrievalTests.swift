@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test(arguments: [nil, 1, 0.5, 0, -1] as [Double?]) func distancesAgreeWithTryingAll(threshold: Double?) throws {
-    let query = try Self.persons(61, 30, groups: 9), gallery = try Self.persons(62, 60, groups: 9)
+    let query = try Self.persons(61, 30, groups: 9), gallery = try Self.persons(62, 45, groups: 9)
     let distances = try GroupDistances(
       query: PersonGroups(query), gallery: PersonGroups(gallery),
       removal: threshold.map { try AmbiguityRemoval(threshold: $0) })

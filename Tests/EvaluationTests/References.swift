@@ -132,7 +132,9 @@ func sortedFeedback(
     for round in 0...rounds {
       var order = all.sorted { (scores[$0], $0) < (scores[$1], $1) }.filter { !(relevant + others).contains($0) }
       order = relevant.sorted() + order + others.sorted()
-      places[round].append(all.map { Double(order.firstIndex(of: $0)!) })
+      var place = [Double](repeating: 0, count: images.count)
+      for (position, index) in order.enumerated() { place[index] = Double(position) }
+      places[round].append(place)
       let open = order.filter { index in
         gallery.identities[index] >= 0 && !relevant.contains(index) && !others.contains(index)
           && !(isRelevant(index) && gallery.cameras[index] == query.cameras[row])
@@ -168,21 +170,15 @@ func sortedFeedback(
   return places.map { sortedMetrics($0, query: query, gallery: gallery) }
 }
 
-/// The order of the first images of a ranking by masks of bits, from lists of bits, as distances of the gallery by place.
-///
-/// - Parameter order: the ranking, the whole gallery.
+/// A ranking of the whole gallery, `order`, with its first images ordered anew by masks of bits, from lists of bits.
 func maskedOrder(
   _ order: [Int], query: [Bool], gallery: [[Bool]], neighbours: Int, bits: Int, first: Int = 100
 ) -> [Int] {
   func differing(_ a: [Bool], _ b: [Bool], _ mask: [Int]) -> Int { mask.filter { a[$0] != b[$0] }.count }
   let every = Array(query.indices)
   let distances = order.prefix(first).map { image -> Int in
-    let others = gallery.indices.filter { $0 != image }.sorted { left, right in
-      let (a, b) = (
-        differing(gallery[left], gallery[image], every), differing(gallery[right], gallery[image], every)
-      )
-      return (a, left) < (b, right)
-    }
+    let distances = gallery.map { differing($0, gallery[image], every) }
+    let others = gallery.indices.filter { $0 != image }.sorted { (distances[$0], $0) < (distances[$1], $1) }
     let near = others.prefix(neighbours)
     let contrast = every.map { bit in
       // |g − mean| · k

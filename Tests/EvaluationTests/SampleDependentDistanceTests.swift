@@ -73,7 +73,7 @@ import Testing
     let medians = gallery.matrix.medians()
     let (asked, shown) = (bits(query.matrix, above: medians), bits(gallery.matrix, above: medians))
     let found = try rows(try .init(neighbours: neighbours, bits: count), distances)
-    for row in [0, 5, 23] {
+    for row in [5, 23] {
       let expected = maskedOrder(
         order(plain[row]), query: asked[row], gallery: shown, neighbours: neighbours, bits: count ?? 35)
       #expect(order(found[row]) == expected, "query \(row)")

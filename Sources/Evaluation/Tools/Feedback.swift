@@ -54,7 +54,7 @@ package struct Feedback: Sendable {
 
   /// The metrics before any label, as `Ranking.score` has them, and after each round. (1 + rounds)
   ///
-  /// Blocks of queries are independent jobs for `parallelFor`, each of which takes about 24 bytes · 64 · gallery rows.
+  /// Blocks of queries are independent jobs for `parallelFor`, each of which takes at most 4 KB for each gallery row.
   ///
   /// - Throws: `Failure.data` as `Ranking.score` does.
   package func results(
