@@ -49,6 +49,14 @@ struct FolderLayout: Sendable {
     return folders
   }
 
+  func folder(of split: ReIDDataset.Split) -> String {
+    switch split {
+    case .train: train
+    case .query: query
+    case .gallery: gallery
+    }
+  }
+
   private func samples(in folder: String) throws -> [Sample] {
     var samples: [Sample] = []
     for file in try ImageFolder.names(in: folder) {

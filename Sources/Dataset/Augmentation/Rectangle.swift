@@ -1,8 +1,12 @@
 import Tensors
 
 /// A part of an image, in pixels.
-struct Rectangle: Sendable, Equatable {
-  let top: Int, left: Int, height: Int, width: Int
+package struct Rectangle: Sendable, Hashable, Codable {
+  package let top: Int, left: Int, height: Int, width: Int
+
+  package init(top: Int, left: Int, height: Int, width: Int) {
+    (self.top, self.left, self.height, self.width) = (top, left, height, width)
+  }
 
   /// Height and width drawn by area and aspect, then the place: of a hundred attempts the first that is smaller than a frame of
   /// `rows` × `columns`; nil where none is.

@@ -6,6 +6,10 @@ struct Appearance {
   enum Legs: CaseIterable { case trousers, trousersAgain, shorts, skirt }
   enum Hair: CaseIterable { case short, long, bald, cap }
   enum Bag: CaseIterable { case none, backpack, shoulder }
+  /// What holds of a person or does not.
+  enum Attribute: CaseIterable {
+    case longSleeves, patterned, trousers, skirt, backpack, shoulderBag, longHair, bald, cap
+  }
 
   let skin: Color, hairColor: Color, hair: Hair
   let upper: Color, upperSecond: Color, pattern: Pattern, longSleeves: Bool
@@ -30,6 +34,23 @@ struct Appearance {
     bagColor = Self.pick(Self.cloths, jitter: 0.06, &random)
     build = Float(random.uniform(0.85, 1.2))
     stature = Float(random.uniform(0.92, 1.05))
+  }
+
+  /// A digit for each attribute, 1 where it holds.
+  var attributes: String { Attribute.allCases.map { has($0) ? "1" : "0" }.joined() }
+
+  private func has(_ attribute: Attribute) -> Bool {
+    switch attribute {
+    case .longSleeves: longSleeves
+    case .patterned: pattern != .plain && pattern != .plainAgain
+    case .trousers: legs == .trousers || legs == .trousersAgain
+    case .skirt: legs == .skirt
+    case .backpack: bag == .backpack
+    case .shoulderBag: bag == .shoulder
+    case .longHair: hair == .long
+    case .bald: hair == .bald
+    case .cap: hair == .cap
+    }
   }
 
   /// The colour of the upper cloth at `p`, in units of the person's height from the top of the head.

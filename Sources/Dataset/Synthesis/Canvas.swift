@@ -86,6 +86,16 @@ struct Canvas {
     }
   }
 
+  /// The pixels of the image that `shape` reaches; nil where it lies outside.
+  func frame(of shape: Shape) -> Rectangle? {
+    let (low, high) = shape.bounds
+    let first = (origin + scale * low).rounded(.down), last = (origin + scale * high).rounded(.up)
+    let left = max(Int(first.x), 0), right = min(Int(last.x), width)
+    let top = max(Int(first.y), 0), bottom = min(Int(last.y), height)
+    guard left < right, top < bottom else { return nil }
+    return Rectangle(top: top, left: left, height: bottom - top, width: right - left)
+  }
+
   /// Fills everything; `paint` gets the point in pixels of the image.
   mutating func fillAll(_ paint: (Point) -> Color) {
     let whole = Shape.box(low: Point(-1, -1), high: Point(Float(width) + 1, Float(height) + 1))

@@ -3,7 +3,7 @@ import Tensors
 
 /// How a person stands on one picture.
 struct Pose {
-  enum View: CaseIterable { case front, back, left, right }
+  enum View: String, CaseIterable { case front, back, left, right }
 
   let view: View
   /// The swing of the legs and of the arms, radians.
@@ -123,8 +123,13 @@ struct Figure {
     }
   }
 
+  private var headEllipse: (center: Point, radii: Point) { (Point(pose.lean, 0.075), Point(0.050, 0.066)) }
+
+  /// The ellipse of the head; nil where it is seen from behind.
+  var face: Shape? { pose.view == .back ? nil : .ellipse(center: headEllipse.center, radii: headEllipse.radii) }
+
   private func head(side: Bool, facing: Float, on canvas: inout Canvas) {
-    let center = Point(pose.lean, 0.075), radii = Point(0.050, 0.066)
+    let (center, radii) = headEllipse
     if person.hair == .long {
       let fall = Point(center.x - (side ? facing * 0.025 : 0), 0.115)
       canvas.fill(.ellipse(center: fall, radii: Point(0.058, 0.085))) { _ in person.hairColor }

@@ -28,12 +28,37 @@ struct Scene {
     blur = Float(random.uniform(0.0, 0.5))
   }
 
+  /// What a camera took, and what is known of it.
+  struct Picture {
+    let image: RGBImage
+    let view: Pose.View
+    /// Of the head; nil where no face is seen. What stands in front does not count.
+    let face: Rectangle?
+
+    /// The rows of a part of it.
+    func cropped(to part: BodyPart) -> Picture {
+      let rows = part.rows(of: image.height)
+      let seen = face.map {
+        (max($0.top, rows.lowerBound)..<max($0.top + $0.height, rows.lowerBound)).clamped(to: rows)
+      }
+      return Picture(
+        image: part.cropped(image), view: view,
+        face: seen.flatMap { seen in
+          seen.isEmpty
+            ? nil
+            : Rectangle(
+              top: seen.lowerBound - rows.lowerBound, left: face!.left, height: seen.count, width: face!.width)
+        })
+    }
+  }
+
   /// One picture of `person`, in 64×128 or any other size, everything about it drawn from `random`.
   ///
   /// `displaced` is a bad detection: most of the person is outside.
   func picture(
-    of person: Appearance, width: Int, height: Int, displaced: Bool = false, _ random: inout CounterRandom
-  ) -> RGBImage {
+    of person: Appearance, width: Int, height: Int, displaced: Bool = false, behind obstacle: Obstacle? = nil,
+    _ random: inout CounterRandom
+  ) -> Picture {
     var canvas = Canvas(width: width, height: height)
     let size = Point(Float(width), Float(height))
     paintBackground(on: &canvas, shift: Float(random.uniform(0, 60)), size: size)
@@ -44,9 +69,12 @@ struct Scene {
     let foot = Point(
       size.x * Float(0.5 + random.uniform(-reach, reach)), size.y * Float(random.uniform(0.95, 1.01)))
     canvas.origin = foot - Point(0, canvas.scale)
-    Figure(person: person, pose: pose).paint(on: &canvas)
+    let figure = Figure(person: person, pose: pose), face = figure.face.flatMap(canvas.frame)
+    figure.paint(on: &canvas)
     paintOccluder(on: &canvas, size: size, &random)
-    return develop(canvas.reduced(), width: width, height: height, &random)
+    obstacle?.paint(on: &canvas, size: size)
+    return Picture(
+      image: develop(canvas.reduced(), width: width, height: height, &random), view: pose.view, face: face)
   }
 
   private func paintBackground(on canvas: inout Canvas, shift: Float, size: Point) {

@@ -12,13 +12,20 @@ import Tensors
 /// a query and the rest are in the gallery, with distractors (identity 0000: other people) and junk (identity −1: bad
 /// detections of the test identities), a quarter as many of each as there are test identities, but two at least.
 ///
-/// The pictures depend on the seed alone, and those of an identity not on how many others there are.
+/// The pictures depend on the seed alone, and those of an identity not on how many others there are. `labels` adds a file and
+/// leaves every picture as it is; `occlusion` and `partial` change queries alone.
 package struct Synthesizer: Sendable {
   package var identities = 64
   /// Pictures of each identity by each camera.
   package var images = 4
   package var cameras = 4
   package var seed: UInt64 = 1
+  /// Whether what is known of each picture is written too (`SyntheticLabels`).
+  package var labels = false
+  /// How many of the queries have an `Obstacle` in front.
+  package var occlusion = 0.0
+  /// How many of the queries are cut to a `BodyPart` other than the whole.
+  package var partial = 0.0
   /// Of the pictures, pixels.
   package var width = 64, height = 128
 
@@ -31,40 +38,45 @@ package struct Synthesizer: Sendable {
 
   /// Writes the three folders below `root`, which is created where it is missing, and opens what was written.
   ///
-  /// Throws `Failure.usage` where the counts make no data set, `Failure.data` where one of the folders has files in
+  /// Throws `Failure.usage` where the counts make no data set or a share is none, `Failure.data` where one of the folders has files in
   /// it or cannot be written.
   package func write(to root: String) throws -> ReIDDataset {
     try validate()
-    let folders = try FolderLayout.market1501.makeFolders(at: root)
-
+    _ = try FolderLayout.market1501.makeFolders(at: root)
     let scenes = (1...cameras).map { camera in
       var random = self.random(.scene, camera)
       return Scene(&random)
     }
     let training = identities / 2
+    let groups = SyntheticLabels.groups(of: [1...training, training + 1...identities], random(.groups, 0))
+    var table = SyntheticLabels()
     for identity in 1...identities {
       let person = appearance(.person, identity)
       for camera in 1...cameras {
         for image in 0..<images {
-          let folder = identity <= training ? folders[0] : image == 0 ? folders[1] : folders[2]
-          let number = ((identity - 1) * cameras + camera - 1) * images + image
-          try write(
-            person, scenes[camera - 1], random(.picture(identity: identity), (camera - 1) << 16 | image),
-            to: joinPath(folder, name(identity, camera, number + 1)))
+          let number = ((identity - 1) * cameras + camera - 1) * images + image + 1
+          let place = SyntheticLabels.Place(
+            split: identity <= training ? .train : image == 0 ? .query : .gallery, identity: identity, camera: camera,
+            number: number)
+          let picture = try write(
+            person, scenes[camera - 1], random(.picture(identity: identity), (camera - 1) << 16 | image), place, root)
+          table.add(place, person, picture, group: groups[identity])
         }
       }
     }
     let extras = max((identities - training) / 4, 2)
     for extra in 0..<extras {
-      let camera = extra % cameras + 1
-      try write(
-        appearance(.distractor, extra), scenes[camera - 1], random(.distractorPicture, extra),
-        to: joinPath(folders[2], name(0, camera, extra + 1)))
-      let victim = training + 1 + extra % (identities - training)
-      try write(
-        appearance(.person, victim), scenes[camera - 1], random(.junkPicture, extra), displaced: true,
-        to: joinPath(folders[2], name(-1, camera, extra + 1)))
+      let camera = extra % cameras + 1, victim = training + 1 + extra % (identities - training)
+      let others = [
+        (0, appearance(.distractor, extra), random(.distractorPicture, extra)),
+        (-1, appearance(.person, victim), random(.junkPicture, extra)),
+      ]
+      for (identity, person, random) in others {
+        let place = SyntheticLabels.Place(split: .gallery, identity: identity, camera: camera, number: extra + 1)
+        table.add(place, person, try write(person, scenes[camera - 1], random, place, root))
+      }
     }
+    if labels { try AtomicFiles.write(table.text, to: joinPath(root, SyntheticLabels.file)) }
     return try ReIDDataset.open(at: root)
   }
 
@@ -72,6 +84,7 @@ package struct Synthesizer: Sendable {
   private enum Stream {
     case person, scene, distractor, distractorPicture, junkPicture
     case picture(identity: Int)
+    case groups, obstacle, part
 
     var number: Int {
       switch self {
@@ -81,6 +94,9 @@ package struct Synthesizer: Sendable {
       case .distractorPicture: 3
       case .junkPicture: 4
       case .picture(let identity): 4 + identity
+      case .groups: -1
+      case .obstacle: -2
+      case .part: -3
       }
     }
   }
@@ -95,25 +111,33 @@ package struct Synthesizer: Sendable {
   }
 
   private func write(
-    _ person: Appearance, _ scene: Scene, _ random: CounterRandom, displaced: Bool = false, to path: String
-  ) throws {
+    _ person: Appearance, _ scene: Scene, _ random: CounterRandom, _ place: SyntheticLabels.Place, _ root: String
+  ) throws -> Scene.Picture {
     var random = random
-    let picture = scene.picture(of: person, width: width, height: height, displaced: displaced, &random)
-    try ImageCodec.write(picture, quality: 75 + random.integer(below: 21), path: path)
+    var picture = scene.picture(
+      of: person, width: width, height: height, displaced: place.identity < 0, behind: obstacle(place), &random)
+    if let part = part(place) { picture = picture.cropped(to: part) }
+    try ImageCodec.write(picture.image, quality: 75 + random.integer(below: 21), path: joinPath(root, place.path))
+    return picture
   }
 
-  /// As Market-1501 has them, `0001_c1s1_000001_00.jpg`.
-  private func name(_ identity: Int, _ camera: Int, _ number: Int) -> String {
-    func padded(_ value: Int, _ width: Int) -> String {
-      String(repeating: "0", count: max(width - String(value).count, 0)) + String(value)
-    }
-    return "\(identity < 0 ? "-1" : padded(identity, 4))_c\(camera)s1_\(padded(number, 6))_00.jpg"
+  private func obstacle(_ place: SyntheticLabels.Place) -> Obstacle? {
+    var random = self.random(.obstacle, place.number)
+    return place.split == .query && random.uniform() < occlusion ? Obstacle(&random) : nil
+  }
+
+  private func part(_ place: SyntheticLabels.Place) -> BodyPart? {
+    var random = self.random(.part, place.number)
+    return place.split == .query && random.uniform() < partial ? BodyPart.drawn(&random) : nil
   }
 
   private func validate() throws {
     let counts = [("identities", identities, 4, 9999), ("images", images, 2, 9999), ("cameras", cameras, 2, 99)]
     for (name, value, low, high) in counts where value < low || value > high {
       throw Failure.usage("--\(name) is \(value), expected \(low) to \(high)")
+    }
+    for (name, share) in [("occlusion", occlusion), ("partial", partial)] where !(0...1).contains(share) {
+      throw Failure.usage("--\(name) is \(share), expected 0 to 1")
     }
   }
 }
