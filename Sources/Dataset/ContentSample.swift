@@ -27,4 +27,9 @@ extension Sample {
   package func path(below folder: String) -> String {
     path.hasPrefix(folder) ? String(path.dropFirst(folder.count)) : path
   }
+
+  /// What is said of it, for lists that are compared.
+  package var labels: String {
+    "identity \(identity), camera \(camera)" + (face.map { ", face \($0.words)" } ?? "")
+  }
 }

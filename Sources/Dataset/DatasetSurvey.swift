@@ -10,7 +10,7 @@ package struct DatasetSurvey: Sendable, Equatable {
     package let split: ReIDDataset.Split
     /// Images.
     package let count: Int
-    /// SHA-256 of path below the data set's folder, size of the file, identity, camera and track of each image, in order.
+    /// SHA-256 of path below the data set's folder, size of the file, identity, camera, track and face of each image, in order.
     package let digest: String
     /// SHA-256 of the lines of `ContentSample`.
     package let content: String
@@ -41,6 +41,7 @@ extension ReIDDataset {
         for number in [0, size, sample.identity, sample.camera, sample.track ?? -1] {
           withUnsafeBytes(of: Int64(number).littleEndian) { listed += $0 }
         }
+        if let face = sample.face { listed += face.words.utf8 }
       }
       let digest = try listed.withUnsafeBytes { try SHA256.digest(of: $0) }
       parts.append((split, digest))
@@ -69,7 +70,7 @@ extension ReIDDataset {
     return self[split].map { sample in
       let path = sample.path(below: base)
       let size = InputFile.size(sample.path).map { "\($0) bytes" } ?? "missing"
-      return "\(path) (identity \(sample.identity), camera \(sample.camera), \(size))"
+      return "\(path) (\(sample.labels), \(size))"
     }
   }
 

@@ -7,12 +7,14 @@ package enum ImageList {
   /// Reads the CSV file at `path`, rows in their order.
   ///
   /// With `resolvingPaths` a relative path counts from the folder of the CSV file, or, where no such file exists,
-  /// from the working folder; without it paths stay as they are written. Identities and cameras are integers.
+  /// from the working folder; without it paths stay as they are written. Identities and cameras are integers; a column `face`
+  /// may say where faces are (`FaceColumn`).
   /// - Throws: `Failure.data` with file and line, also where no image is listed.
   package static func read(path: String, resolvingPaths: Bool = true) throws -> [Sample] {
     let table = try CSVTable(path: path)
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
+    let faces = try FaceColumn(table)
     let folder = path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : ""
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
@@ -21,7 +23,7 @@ package enum ImageList {
       if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) {
         image = joinPath(folder, image)
       }
-      return Sample(path: image, identity: identities[row], camera: cameras[row])
+      return Sample(path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row))
     }
   }
 

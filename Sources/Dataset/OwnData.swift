@@ -10,7 +10,7 @@ import Tensors
 /// | `camera` | `camid`, `cam`, `camera_id`, `sequence` | may be missing: each image is then its own camera |
 /// | `split` | | `train`, `query`, `gallery` (`database`), or `test` (`val`); may be missing |
 /// | `is_query`, `is_gallery` | | true or false, in place of `split`, or of its rows for test |
-///
+/// | `face` | | where the face is, for `data.faces`: `x y width height` in pixels; may be missing or empty |
 /// | `track` | `tracklet`, `tracklet_id` | frames of one track are searched with, and for, by the mean of their features; may be missing or empty. Without cameras each track has one of its own |
 ///
 /// Where a row for test does not say whether it is a query, or there is no split at all, `RandomSplit` decides. Of names in
@@ -33,7 +33,7 @@ enum OwnData {
     let (identities, mixedIdentities) = try table.labels(at: table.requiredColumn(identities))
     let (cameras, mixedCameras) = try table.firstColumn(cameras).map { try table.labels(at: $0) } ?? (nil, nil)
     var tracks = try Tracks(table)
-    let roles = try OwnRoles(table)
+    let roles = try OwnRoles(table), faces = try FaceColumn(table)
     let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
     var listed: [(sample: Sample, row: Int, role: Role)] = []
     var places: [Image: [Int]] = [:], firstOfTrack: [Int: Int] = [:]
@@ -57,7 +57,9 @@ enum OwnData {
       let camera = cameras?[row] ?? alike.map { listed[$0].sample.camera } ?? listed.count + 1
       places[image, default: []].append(listed.count)
       if let track, firstOfTrack[track] == nil { firstOfTrack[track] = listed.count }
-      let sample = Sample(path: joinPath(folder, file), identity: identities[row], camera: camera, track: track)
+      let sample = Sample(
+        path: joinPath(folder, file), identity: identities[row], camera: camera, track: track,
+        face: try faces.face(of: row))
       listed.append((sample, row, role))
     }
     if listed.isEmpty { throw Failure.data(csv, "no image in it") }

@@ -32,7 +32,8 @@ package struct RunData: Sendable {
       let classes = Sample.classes(of: samples), places = Sample.cameraClasses(of: samples)
       all += samples.map {
         Sample(
-          path: $0.path, identity: identities + classes[$0.identity]!, camera: cameras + places[$0.camera]!)
+          path: $0.path, identity: identities + classes[$0.identity]!, camera: cameras + places[$0.camera]!,
+          face: $0.face)
       }
       (identities, cameras) = (identities + classes.count, cameras + places.count)
     }

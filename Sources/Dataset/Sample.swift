@@ -8,10 +8,12 @@ package struct Sample: Sendable, Equatable, Hashable, Codable {
   package let camera: Int
   /// The track that it is a frame of; nil for a single image. Frames of a track have one identity and one camera.
   package let track: Int?
+  /// Where its face is, in pixels of the upright image; nil where none is known.
+  package let face: Rectangle?
 
-  package init(path: String, identity: Int, camera: Int, track: Int? = nil) {
+  package init(path: String, identity: Int, camera: Int, track: Int? = nil, face: Rectangle? = nil) {
     self.path = path
-    self.track = track
+    (self.track, self.face) = (track, face)
     self.identity = identity
     self.camera = camera
   }

@@ -4,7 +4,8 @@ import Storage
 /// Any table: every field, and every column as numbers and as labels.
 struct CSVTarget: FuzzReader {
   static let words = [
-    "path,identity,camera\n", "path,identity,camera,split\n", "a.jpg", ",train\n", ",query\n", ",gallery\n", "\"",
+    "path,identity,camera\n", "path,identity,camera,split\n", "path,identity,camera,face\n", "1 2 30 40", "a.jpg",
+    ",train\n", ",query\n", ",gallery\n", "\"",
     "\"\"",
     "\r\n", "\u{FEFF}", "\u{2212}", "9223372036854775807", "9223372036854775808", "-1", "+7", "7.0", ",,,", "\u{200b}",
   ]

@@ -21,7 +21,7 @@ extension Agreement {
   /// A list of images: names below `folder`, identities and cameras, in order, and what is in a sample of them.
   package mutating func add(_ samples: [Sample], below folder: String) throws {
     func lines() -> [String] {
-      samples.map { "\($0.path(below: folder)) (identity \($0.identity), camera \($0.camera))" }
+      samples.map { "\($0.path(below: folder)) (\($0.labels))" }
     }
     add(
       "the images", digest: "\(samples.count), \(try SHA256.digest(of: lines().joined(separator: "\n")))", .data,

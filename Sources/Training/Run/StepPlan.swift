@@ -65,7 +65,7 @@ package struct AnnouncedBatch: Equatable, Sendable {
     self.init(epoch: Int(words[0]), firstPosition: Int(words[1]), samples: words[2...].map { Int($0) })
   }
 
-  /// FNV-1a over the sample numbers and what this rank's data set has there: file names and identities.
+  /// FNV-1a over the sample numbers and what this rank's data set has there: file names, identities and faces.
   package func digest(_ training: [Sample]) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
@@ -74,6 +74,7 @@ package struct AnnouncedBatch: Equatable, Sendable {
       let sample = training[index]
       (sample.path.split(separator: "/").last ?? "").utf8.forEach(mix)
       withUnsafeBytes(of: Int64(sample.identity).littleEndian) { $0.forEach(mix) }
+      sample.face?.words.utf8.forEach(mix)
     }
     return hash
   }
