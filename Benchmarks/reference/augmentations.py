@@ -60,6 +60,25 @@ def rotate(image: Image.Image, degrees: float) -> Image.Image:
     return Image.composite(turned, Image.new("RGBA", turned.size, (128,) * 4), turned).convert("RGB")
 
 
+def blur(image: Image.Image, side: int) -> Image.Image:
+    """A Gaussian blur within the box 5, 3, side, side + 3, kernels cut off at 4 sigma, by its definition: one sum over two
+    dimensions a pixel, pixels beyond the border those at it."""
+    pixels = np.asarray(image).astype(np.float64)
+    top, left, bottom, right = 3, 5, min(3 + side + 3, image.height), min(5 + side, image.width)
+    sigma = min(bottom - top, right - left) / 4
+    reach = int(4 * sigma + 0.5)
+    offsets = np.arange(-reach, reach + 1)
+    weights = np.exp(-(offsets[:, None] ** 2 + offsets[None, :] ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    result = np.array(image)
+    for y in range(top, bottom):
+        rows = np.clip(y + offsets, 0, image.height - 1)
+        for x in range(left, right):
+            window = pixels[rows][:, np.clip(x + offsets, 0, image.width - 1)]
+            result[y, x] = np.floor((weights[..., None] * window).sum(axis=(0, 1)) + 0.5)
+    return Image.fromarray(result)
+
+
 OPERATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "gray": lambda image: image.convert("L").convert("RGB"),
     "equalize": ImageOps.equalize,
@@ -75,6 +94,7 @@ OPERATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     **{f"shear {s}": lambda image, s=s: shear(image, s) for s in (-0.16666666666666666, 0.16666666666666666, 0.3)},
     **{f"rotate {d}": lambda image, d=d: rotate(image, d)
        for d in (*range(-10, 11), 26.666666666666668, 30.0) if d != 0},
+    **{f"blur {s}": lambda image, s=s: blur(image, s) for s in (5, 9, 40)},
 }
 
 

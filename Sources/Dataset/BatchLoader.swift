@@ -232,7 +232,7 @@ private final class LoaderQueue: @unchecked Sendable {
 
   private func decode(_ index: Int, of request: BatchRequest) -> Decoded {
     let transforms = request.transforms, position = request.positions[index], image: RGBImage
-    switch read(request.samples[index].path) {
+    switch read(request.samples[index], transforms.faces) {
     case .success(let whole): image = whole
     case .failure(let problem): return problem.decoded
     }
@@ -269,7 +269,7 @@ private final class LoaderQueue: @unchecked Sendable {
 
   /// Nil where it is damaged: it is counted as an image of the batch, and gives nothing to others.
   private func donor(_ index: Int, of request: BatchRequest) throws(Problem) -> RGBImage? {
-    switch read(request.donors[index].path) {
+    switch read(request.donors[index], request.transforms.faces) {
     case .success(let donor): return donor
     case .failure(.damaged): return nil
     case .failure(let problem): throw problem
@@ -287,7 +287,8 @@ private final class LoaderQueue: @unchecked Sendable {
     }
   }
 
-  private func read(_ path: String) -> Result<RGBImage, Problem> {
+  private func read(_ sample: Sample, _ faces: Faces) -> Result<RGBImage, Problem> {
+    let path = sample.path
     let bytes: [UInt8]
     do {
       bytes = try ImageCodec.read(path)
@@ -295,7 +296,9 @@ private final class LoaderQueue: @unchecked Sendable {
       return .failure(.unreadable(error))
     }
     do {
-      return .success(try ImageCodec.decode(bytes: bytes, path: path))
+      var image = try ImageCodec.decode(bytes: bytes, path: path)
+      try faces.apply(to: &image, sample)
+      return .success(image)
     } catch {
       return .failure(.damaged(error as? Failure ?? .internal("\(path): \(error)")))
     }

@@ -4,6 +4,8 @@ import Tensors
 package struct Transforms: Sendable, Equatable {
   /// The network's input.
   package let height: Int, width: Int
+  /// What becomes of faces, before all else.
+  package var faces = Faces.clear
   /// What a training image is cropped from, at random.
   package var crop = CropChoice(.enlarge)
   /// How often a training image is mirrored.
@@ -26,6 +28,15 @@ package struct Transforms: Sendable, Equatable {
     self.height = height
     self.width = width
     self.erasingProbability = erasingProbability
+  }
+
+  /// An image as its file has it, with what `faces` says done to it: what the others begin with.
+  ///
+  /// Throws `Failure.data` with the path where the image cannot be read or is damaged, or its face is outside of it.
+  package func source(_ sample: Sample) throws -> RGBImage {
+    var image = try ImageCodec.decode(path: sample.path)
+    try faces.apply(to: &image, sample)
+    return image
   }
 
   /// For evaluation, and for training without augmentation: resized, nothing else.

@@ -27,6 +27,7 @@ struct Evaluate: RankCommand {
         let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
         try destination?.requireOther(than: dataset.paths)
         try dataset.require(.query, .gallery)
+        try configuration.data.faces.requireTest(dataset)
         try agreement.add(dataset, [.query, .gallery], watchdog)
         return dataset
       }

@@ -25,9 +25,11 @@ struct Extract: RankCommand {
       }
       for file in files { try file.requireFile(besides: [images, options.config]) }
     }
-    let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { _, _, agreement in
+    let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+      configuration, _, agreement in
       let isList = images.lowercased().hasSuffix(".csv")
       let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+      try configuration.data.faces.test.require(in: samples, of: images, "data.faces.test")
       for file in files { try file.requireOther(than: samples.lazy.map(\.path)) }
       try agreement.add(
         samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)

@@ -54,6 +54,7 @@ struct Probe: RankCommand {
     var agreement = Agreement()
     let (file, samples) = try communicator.agree {
       let samples = try ImageList.read(path: images!), weights = weights ?? saved!.modelPath
+      try configuration.data.faces.train.require(in: samples, of: images!, "data.faces.train")
       try destination.requireOther(than: samples.lazy.map(\.path))
       try agreement.addProgram(machine, configuration)
       agreement.add("the weights (SHA-256)", try SHA256.digest(ofFile: weights).sha256, .data)

@@ -53,6 +53,7 @@ struct Robustness: RankCommand {
       let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
       for dataset in sets {
         try dataset.require(.train)
+        try configuration.data.faces.requireTraining(dataset)
         try destination?.requireOther(than: dataset.paths)
       }
       let samples = RunData(sets).train, classes = Sample.classes(of: samples)

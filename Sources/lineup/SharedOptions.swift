@@ -117,7 +117,7 @@ struct CheckpointedJob {
     try agreement.settle(communicator)
     if checkpoint.isAveraged { log.info("\(checkpoint.folder): the average of its weights") }
     // Other settings than those of the training may be wanted, but never unnoticed.
-    let sections = ["input.", "precision.", "evaluation."]
+    let sections = ["input.", "precision.", "evaluation.", "data.faces."]
     for (key, old, new) in try configuration.differences(from: checkpoint.state.configuration)
     where sections.contains(where: key.hasPrefix) {
       log.info("differs from the checkpoint: \(key) was \(old), now \(new)")

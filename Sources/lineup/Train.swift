@@ -91,11 +91,14 @@ struct Train: RankCommand {
     let trained = try data.map { path in
       let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
       try dataset.require(.train)
+      try configuration.data.faces.requireTraining(dataset)
+      try configuration.data.faces.requireTest(dataset)
       return dataset
     }
     let tested = try test.map { path in
       let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
       try dataset.require(.query, .gallery)
+      try configuration.data.faces.requireTest(dataset)
       return dataset
     }
     let remarks =

@@ -14,7 +14,7 @@ import Testing
     let images = [
       formulaImage(width: 31, height: 64), soft(width: 40, height: 22), formulaImage(width: 48, height: 24),
     ]
-    #expect(lines.count == 56)
+    #expect(lines.count == 59)
     for line in lines {
       let fields = line.split(separator: " ").map(String.init)
       let value = fields.count == 3 ? Double(fields[1])! : 0
@@ -43,6 +43,10 @@ import Testing
     case "solarize": image.solarize(from: value)
     case "shear": image.shear(value, fill: 128)
     case "rotate": image.rotate(degrees: value, fill: 128)
+    case "blur":
+      let side = Int(value)
+      image.blur(
+        Rectangle(top: 3, left: 5, height: min(side + 3, image.height - 3), width: min(side, image.width - 5)))
     default: Issue.record("no operation \(name)")
     }
   }

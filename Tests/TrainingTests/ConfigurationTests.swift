@@ -217,6 +217,8 @@ import Training
     ),
     ("data.autoAugment.reid.probability=2", "data.autoAugment.reid.probability is 2; expected number from 0 to 1"),
     ("data.autoAugment=cifar", "data.autoAugment is cifar; expected one of none, reid, imagenet"),
+    ("data.faces.train=none", "data.faces.train is none; expected one of clear, blurred"),
+    ("data.faces=blurred", "data.faces is blurred; expected a section with keys among train, test"),
     ("data.erasingFill=black", "data.erasingFill is black; expected one of mean, color, noise"),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
     ("evaluation.flip=1", "evaluation.flip is 1; expected true or false"),
@@ -377,7 +379,7 @@ import Training
         == "model.attention is nonLocal; it must be another where model.trunk is osnet: non-local blocks stand in a ResNet"
     )
     for allowed in [
-      ["precision.multiply=bfloat16"], ["precision.convolution=winograd"],
+      ["data.faces.test=blurred"], ["precision.multiply=bfloat16"], ["precision.convolution=winograd"],
       ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
       ["model.head=baseline", "model.stages=[]"], ["sampling.images=1", "losses.triplet.weight=0"],
       ["schedule.epochs=3"], ["schedule.steps=[]"], ["evaluation.everyEpochs=0", "checkpoint.everyEpochs=0"],

@@ -214,6 +214,12 @@ package struct Configuration: Codable, Sendable, Equatable {
 
   package struct Data: Codable, Sendable, Equatable {
     package enum Damaged: String, Choice { case skip, fail }
+    package struct Faces: Codable, Sendable, Equatable {
+      package var train = Dataset.Faces.clear
+      package var test = Dataset.Faces.clear
+      package init() {}
+    }
+    package var faces = Faces()
     package var augmentation = true
     package var crop = CropChoice(.enlarge)
     package var autoAugment = AutoAugment(.none)
@@ -276,3 +282,4 @@ extension IdentitySampler.Scheme: Choice {}
 extension SetSampler.Share: Choice {}
 extension DistanceMetric: Choice {}
 extension ErasingFill: Choice {}
+extension Dataset.Faces: Choice {}

@@ -39,9 +39,21 @@ extension Transforms {
   init(_ configuration: Configuration) {
     let data = configuration.data
     self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
-    crop = data.crop
+    (faces, crop) = (data.faces.train, data.crop)
     (autoAugment, colorJitter, erasingFill) = (data.autoAugment, data.colorJitter, data.erasingFill)
     (grayProbability, patchProbability, mixUp) = (data.grayscale, data.patch, data.mixUp)
+  }
+}
+
+extension Configuration.Data.Faces {
+  /// - Throws: `Failure.data` where they are to be blurred, and no training image of `dataset` says where its face is.
+  package func requireTraining(_ dataset: ReIDDataset) throws {
+    try train.require(in: dataset.train, of: dataset.root, "data.faces.train")
+  }
+
+  /// The same of its queries and gallery, if it has any.
+  package func requireTest(_ dataset: ReIDDataset) throws {
+    if dataset.hasTest { try test.require(in: dataset.query + dataset.gallery, of: dataset.root, "data.faces.test") }
   }
 }
 

@@ -139,6 +139,13 @@ extension ConfigurationSection {
     Self(
       "data", "How images are read and varied.",
       [
+        .choice(
+          "data.faces.train", Faces.self,
+          "Faces of training images, before all else: " + meanings(Faces.self, \.meaning)
+            + ". They are what the column `face` of own data says."),
+        .choice(
+          "data.faces.test", Faces.self,
+          "The same of the images that are searched for and among, and of those that features are extracted of."),
         .flag(
           "data.augmentation", "Random crop and mirroring of training images, and what the following keys add to them."),
         .part(

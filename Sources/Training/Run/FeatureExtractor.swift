@@ -118,7 +118,8 @@ package struct FeatureExtractor<E: Element> {
   }
 
   private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {
-    let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
+    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
+    transforms.faces = configuration.data.faces.test
     return BatchRequest(
       samples: Array(samples), transforms: transforms, flipAll: flip,
       onDamage: configuration.data.damaged == .skip ? .skip : .fail)

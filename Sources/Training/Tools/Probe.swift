@@ -99,8 +99,8 @@ package enum Probe {
 
   private static func evaluationPixels(_ samples: ArraySlice<Sample>, _ configuration: Configuration) throws -> [UInt8]
   {
-    let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    return try samples.flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
+    let transforms = Transforms(configuration)
+    return try samples.flatMap { transforms.evaluation(try transforms.source($0)) }
   }
 
   private static func tensor<A: Element>(_ name: String, _ shape: [Int], _ values: [A]) -> SafetensorsTensor {

@@ -57,14 +57,14 @@ package struct RobustnessProbe<E: Element> {
         samples: training, identities: sampling.identities, images: sampling.images, scheme: sampling.scheme,
         seed: configuration.seed)
     }
-    let transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
+    let transforms = Transforms(configuration)
     var total: [Double] = []
     let count = min(batches, sampler.batchesPerEpoch)
     for index in 0..<count {
       let batch = sampler.batch(epoch: 0, index: index), own = Share.batch(batch.count, communicator)
       let samples = batch[own].map { training[$0] }
       let pixels = try communicator.agree {
-        try samples.flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
+        try samples.flatMap { transforms.evaluation(try transforms.source($0)) }
       }
       let numbers = try measure(
         pixels, labels: samples.map { classes[$0.identity]! }, batch: index, firstRow: own.lowerBound)

@@ -1,0 +1,50 @@
+import Dataset
+import Foundation
+import Testing
+import Training
+
+extension CommandTests {
+  /// What a data set says of its images beside who they show, from `lineup synthesize` to a run.
+  @Suite(.serialized) struct LabelledDataTests {
+    private let scratch: Scratch
+
+    init() throws { scratch = try Scratch() }
+
+    private func labelled() throws -> String {
+      try Command.succeed([
+        "synthesize", "--output", scratch("data"), "--identities", "16", "--images", "2", "--cameras", "2", "--labels",
+      ])
+      return scratch("data/labels.csv")
+    }
+
+    /// Runs, evaluations and features are of blurred faces where they are to be, and refused where no face is known.
+    @Test func facesAreBlurred() throws {
+      let data = try labelled()
+      func run(_ name: String, _ settings: [String]) throws -> RunFiles {
+        try Command.succeed(
+          ["train", "--data", data, "--output", scratch(name)] + Tiny.training
+            + Tiny.settings("schedule.epochs=1", "evaluation.everyEpochs=1") + settings)
+        return RunFiles(path: scratch(name))
+      }
+      let clear = try run("clear", []), train = try run("train", Tiny.settings("data.faces.train=blurred"))
+      let test = try run("test", Tiny.settings("data.faces.test=blurred"))
+      func losses(_ run: RunFiles) throws -> [Double] { try run.metrics().compactMap { $0["loss"] } }
+      #expect(try losses(clear) != losses(train) && losses(clear) == losses(test))
+      for (name, settings) in [("c", []), ("b", Tiny.settings("data.faces.test=blurred"))] {
+        try Command.succeed(
+          ["extract", "--checkpoint", clear.path, "--images", data, "--output", scratch("\(name).npy")] + settings)
+      }
+      #expect(
+        try Data(contentsOf: URL(fileURLWithPath: scratch("c.npy")))
+          != Data(contentsOf: URL(fileURLWithPath: scratch("b.npy"))))
+      let folder = scratch("data")
+      for (command, key) in [
+        (["train", "--data", folder, "--output", scratch("x")], "data.faces.train"),
+        (["evaluate", "--data", folder, "--checkpoint", clear.path], "data.faces.test"),
+      ] {
+        let refused = try Command.run(command + Tiny.settings("\(key)=blurred"))
+        #expect(refused.code == 65 && refused.errors.contains("\(folder): \(key) is blurred, but none of the "))
+      }
+    }
+  }
+}
