@@ -95,6 +95,7 @@ OPERATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     **{f"rotate {d}": lambda image, d=d: rotate(image, d)
        for d in (*range(-10, 11), 26.666666666666668, 30.0) if d != 0},
     **{f"blur {s}": lambda image, s=s: blur(image, s) for s in (5, 9, 40)},
+    **{f"roll {n}": lambda image, n=n: Image.fromarray(np.roll(np.asarray(image), n, axis=1)) for n in (-70, -3, 0, 7)},
 }
 
 

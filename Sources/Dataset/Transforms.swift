@@ -10,12 +10,15 @@ package struct Transforms: Sendable, Equatable {
   package var crop = CropChoice(.enlarge)
   /// How often a training image is mirrored.
   package var flipProbability = 0.5
+  /// How often the columns of a training image are turned round its border.
+  package var rollProbability = 0.0
   package var autoAugment = AutoAugment(.none)
   package var colorJitter = ColorJitter(.none)
   /// How often a training image is made gray (Pillow's mode L).
   package var grayProbability = 0.0
   /// How often a part of another training image is put on a training image.
   package var patchProbability = 0.0
+  package var sectors = SectorDropout(.none)
   /// How often a rectangle of a training image is covered (Zhong et al., "Random erasing data augmentation", AAAI 2020:
   /// 2–40 % of the area, height to width 0.3–3.33).
   package var erasingProbability = 0.0
@@ -44,8 +47,8 @@ package struct Transforms: Sendable, Equatable {
     Resampling.resize(image, width: width, height: height).pixels
   }
 
-  /// For training: cropped, perhaps mirrored, then in this order perhaps each of a policy's operations, jittered colours, gray,
-  /// a patch and a rectangle erased.
+  /// For training: cropped, perhaps mirrored, then in this order perhaps turned round its border, each of a policy's operations,
+  /// jittered colours, gray, a patch, sectors and a rectangle erased.
   ///
   /// A function of the image, `patch` and (seed, epoch, position) alone, `position` being the image's place in the epoch's
   /// sequence of all ranks, so that it does not matter which rank or thread does it. Drawn in the order crop (where it
@@ -64,6 +67,10 @@ package struct Transforms: Sendable, Equatable {
     let flips = random.uniform() < flipProbability
     let erases = random.uniform() < erasingProbability
     if flips { Mirror.rows(&image.pixels, width: width) }
+    if rollProbability > 0 {
+      var random = stream(.rolling)
+      if random.uniform() < rollProbability { image.roll(by: random.integer(below: width)) }
+    }
     if autoAugment.kind != .none {
       var random = stream(.policy)
       autoAugment.apply(to: &image, &random)
@@ -78,6 +85,10 @@ package struct Transforms: Sendable, Equatable {
     }
     if let patch {
       patch.place.put(Resampling.resize(patch.donor, width: width, height: height), on: &image)
+    }
+    if sectors.kind != .none {
+      var random = stream(.sectors)
+      sectors.apply(to: &image, erasingFill, &random)
     }
     if erases, let hole = Rectangle.drawn(within: height, width, area: 0.02...0.4, aspect: 0.3, &random) {
       var random = stream(.erasure)

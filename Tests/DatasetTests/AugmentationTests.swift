@@ -14,7 +14,7 @@ import Testing
     let images = [
       formulaImage(width: 31, height: 64), soft(width: 40, height: 22), formulaImage(width: 48, height: 24),
     ]
-    #expect(lines.count == 59)
+    #expect(lines.count == 63)
     for line in lines {
       let fields = line.split(separator: " ").map(String.init)
       let value = fields.count == 3 ? Double(fields[1])! : 0
@@ -43,6 +43,7 @@ import Testing
     case "solarize": image.solarize(from: value)
     case "shear": image.shear(value, fill: 128)
     case "rotate": image.rotate(degrees: value, fill: 128)
+    case "roll": image.roll(by: Int(value))
     case "blur":
       let side = Int(value)
       image.blur(
@@ -262,6 +263,7 @@ import Testing
     transforms.autoAugment = .imagenet(policy)
     transforms.colorJitter = ColorJitter(.uniform)
     (transforms.grayProbability, transforms.patchProbability, transforms.erasingFill) = (0.3, 0.7, .noise)
+    (transforms.rollProbability, transforms.sectors) = (0.5, SectorDropout(.band))
     var mixes = MixOptions()
     (mixes.alpha, mixes.probability) = (0.6, 0.7)
     transforms.mixUp = .beta(mixes)

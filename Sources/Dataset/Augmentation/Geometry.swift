@@ -28,6 +28,17 @@ extension RGBImage {
     }
   }
 
+  /// Columns moved to the right by `columns`, or to the left by fewer than none; those that leave at one side come in at the
+  /// other: what a scan of the full circle is after a turn of the sensor.
+  package mutating func roll(by columns: Int) {
+    let shift = (columns % width + width) % width * 3, row = width * 3
+    if shift == 0 { return }
+    for start in stride(from: 0, to: pixels.count, by: row) {
+      let line = pixels[start..<start + row]
+      pixels.replaceSubrange(start..<start + row, with: line.suffix(shift) + line.prefix(row - shift))
+    }
+  }
+
   /// Turned counterclockwise about its middle by up to a right angle, each pixel the nearest one; `fill` where nothing is
   /// seen.
   package mutating func rotate(degrees: Double, fill: UInt8) {

@@ -222,10 +222,12 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var faces = Faces()
     package var augmentation = true
     package var crop = CropChoice(.enlarge)
+    package var roll = 0.0
     package var autoAugment = AutoAugment(.none)
     package var colorJitter = ColorJitter(.none)
     package var grayscale = 0.0
     package var patch = 0.0
+    package var sectors = SectorDropout(.none)
     package var erasing = 0.0
     package var erasingFill = ErasingFill.mean
     package var mixUp = MixUp(.none)

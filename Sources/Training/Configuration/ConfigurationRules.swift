@@ -115,6 +115,10 @@ extension Configuration {
         options.pixels <= most, "data.crop.pad.pixels", options.pixels,
         "\(most) or less where images are \(input.height)×\(input.width): a crop has to see some of them")
     }
+    if case .band(let options) = data.sectors {
+      try require(
+        options.least <= options.most, "data.sectors.band.least", options.least, "\(options.most) or less (most)")
+    }
     let pixels = input.height * input.width
     try require(
       identities * images * pixels <= Self.mostPixels, "input.height", input.height,

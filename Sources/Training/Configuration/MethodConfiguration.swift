@@ -41,6 +41,7 @@ extension Transforms {
     self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
     (faces, crop) = (data.faces.train, data.crop)
     (autoAugment, colorJitter, erasingFill) = (data.autoAugment, data.colorJitter, data.erasingFill)
+    (rollProbability, sectors) = (data.roll, data.sectors)
     (grayProbability, patchProbability, mixUp) = (data.grayscale, data.patch, data.mixUp)
   }
 }

@@ -32,6 +32,9 @@ enum PartReference {
     for kind in ColorJitter.Kind.allCases where !(ColorJitter(kind).options is NoOptions) {
       text += try section("Color jitter", kind.rawValue, ColorJitter(kind).options)
     }
+    for kind in SectorDropout.Kind.allCases where !(SectorDropout(kind).options is NoOptions) {
+      text += try section("Sectors", kind.rawValue, SectorDropout(kind).options)
+    }
     for kind in MixUp.Kind.allCases where !(MixUp(kind).options is NoOptions) {
       text += try section("Mixup", kind.rawValue, MixUp(kind).options)
     }

@@ -152,9 +152,13 @@ extension ConfigurationSection {
           "data.crop", CropChoice.self,
           "What of a training image is seen, with `data.augmentation`: " + meanings(CropChoice.Kind.self, \.meaning)
             + "."),
+        probability(
+          "data.roll", \.data.roll,
+          "Probability that the columns of a training image are then turned round its border by a random number of them: scans of the full circle."
+        ),
         .part(
           "data.autoAugment", AutoAugment.self,
-          "What a training image goes through after crop and mirror: " + meanings(AutoAugment.Kind.self, \.meaning)
+          "What a training image goes through after crop, mirror and roll: " + meanings(AutoAugment.Kind.self, \.meaning)
             + "."
         ),
         .part(
@@ -166,12 +170,15 @@ extension ConfigurationSection {
           "data.patch", \.data.patch,
           "Probability that a random part of another image of the batch is then put on a training image (torchreid's random patch)."
         ),
+        .part(
+          "data.sectors", SectorDropout.self,
+          "Sectors that a training image then loses: " + meanings(SectorDropout.Kind.self, \.meaning) + "."),
         probability(
           "data.erasing", \.data.erasing,
           "Probability that a random rectangle of a training image is covered (random erasing)."),
         .choice(
           "data.erasingFill", ErasingFill.self,
-          "What such a rectangle is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
+          "What such a rectangle, or a sector, is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
         .part(
           "data.mixUp", MixUp.self,
           "What a training image is mixed with at last: " + meanings(MixUp.Kind.self, \.meaning)
