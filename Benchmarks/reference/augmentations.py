@@ -60,6 +60,15 @@ def rotate(image: Image.Image, degrees: float) -> Image.Image:
     return Image.composite(turned, Image.new("RGBA", turned.size, (128,) * 4), turned).convert("RGB")
 
 
+def grid(image: Image.Image, spacing: int) -> Image.Image:
+    """Lines one pixel thick in two directions, turned by 31 degrees, of ImageNet's mean colour."""
+    angle = np.pi * 31 / 180
+    y, x = np.mgrid[: image.height, : image.width] + 0.5
+    across = np.mod(np.cos(angle) * x + np.sin(angle) * y + 3.25, spacing) < 1
+    along = np.mod(np.cos(angle) * y - np.sin(angle) * x + 7.5, spacing) < 1
+    return Image.fromarray(np.where((across | along)[..., None], np.uint8([124, 116, 104]), np.asarray(image)))
+
+
 def blur(image: Image.Image, side: int) -> Image.Image:
     """A Gaussian blur within the box 5, 3, side, side + 3, kernels cut off at 4 sigma, by its definition: one sum over two
     dimensions a pixel, pixels beyond the border those at it."""
@@ -93,7 +102,8 @@ OPERATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     **{f"solarize {t}": lambda image, t=t: ImageOps.solarize(image, t) for t in (56.88888888888889, 128.0, 170.5)},
     **{f"shear {s}": lambda image, s=s: shear(image, s) for s in (-0.16666666666666666, 0.16666666666666666, 0.3)},
     **{f"rotate {d}": lambda image, d=d: rotate(image, d)
-       for d in (*range(-10, 11), 26.666666666666668, 30.0) if d != 0},
+       for d in (*range(-10, 11), 26.666666666666668, 30.0, -4.25, 3.7) if d != 0},
+    **{f"grid {s}": lambda image, s=s: grid(image, s) for s in (5, 24)},
     **{f"blur {s}": lambda image, s=s: blur(image, s) for s in (5, 9, 40)},
     **{f"roll {n}": lambda image, n=n: Image.fromarray(np.roll(np.asarray(image), n, axis=1)) for n in (-70, -3, 0, 7)},
 }

@@ -69,17 +69,22 @@ package struct ImageBatch: Sendable, Equatable {
   package let damaged: [Damage]
   /// What each row is mixed with, and with which share; nil where it is one image.
   package let mixes: [Mixed?]
+  /// What of the person each row shows.
+  package let parts: [BodyPart]
 
   /// The other image of two.
   package struct Mixed: Sendable, Equatable {
     package let sample: Sample
+    package let part: BodyPart
     package let share: Double
   }
 
   package init(
-    pixels: [UInt8], height: Int, width: Int, samples: [Sample], rows: [Int], damaged: [Damage], mixes: [Mixed?]? = nil
+    pixels: [UInt8], height: Int, width: Int, samples: [Sample], rows: [Int], damaged: [Damage],
+    mixes: [Mixed?]? = nil, parts: [BodyPart]? = nil
   ) {
     self.mixes = mixes ?? samples.map { _ in nil }
+    self.parts = parts ?? samples.map { _ in .whole }
     self.pixels = pixels
     (self.height, self.width) = (height, width)
     (self.samples, self.rows, self.damaged) = (samples, rows, damaged)
@@ -246,7 +251,9 @@ private final class LoaderQueue: @unchecked Sendable {
         {
           let others = try augmented(other, at: request.firstDonor + mix.source, of: request)
           pixels = mix.mixed(pixels, with: others)
-          mixed = .init(sample: request.donors[mix.source], share: mix.share)
+          mixed = .init(
+            sample: request.donors[mix.source], part: part(at: request.firstDonor + mix.source, of: request),
+            share: mix.share)
         }
       } catch {
         return error.decoded
@@ -256,6 +263,10 @@ private final class LoaderQueue: @unchecked Sendable {
     }
     if request.flipAll { Mirror.rows(&pixels, width: transforms.width) }
     return .pixels(pixels, mixed)
+  }
+
+  private func part(at position: Int, of request: BatchRequest) -> BodyPart {
+    request.augment ? request.transforms.part(seed: seed, epoch: request.epoch, position: position) : .whole
   }
 
   private func augmented(_ image: RGBImage, at position: Int, of request: BatchRequest) throws(Problem) -> [UInt8] {
@@ -323,6 +334,7 @@ private final class LoaderQueue: @unchecked Sendable {
     }
     return ImageBatch(
       pixels: pixels, height: transforms.height, width: transforms.width, samples: rows.map { request.samples[$0] },
-      rows: rows, damaged: damaged, mixes: mixes)
+      rows: rows, damaged: damaged, mixes: mixes,
+      parts: rows.map { part(at: request.positions[$0], of: request) })
   }
 }

@@ -47,6 +47,24 @@ extension ReIDDataset {
       warnings: warnings, identitiesAreShared: identitiesAreShared)
   }
 
+  /// Without the training images of identities that have fewer than `images` of them; its name says how many that are.
+  ///
+  /// - Throws: `Failure.usage` that names `sampling.minimumImages` where no identity is left.
+  package func leavingOut(fewerThan images: Int) throws -> ReIDDataset {
+    let counts = Dictionary(grouping: train, by: \.identity).mapValues(\.count)
+    let kept = train.filter { counts[$0.identity]! >= images }, few = counts.values.count { $0 < images }
+    if few == 0 { return self }
+    if kept.isEmpty {
+      throw Failure.usage(
+        "sampling.minimumImages is \(images), but none of the \(counts.count) training identities of \(root) has so many"
+      )
+    }
+    let remark = "\(few) of \(counts.count) training identities left out, of fewer than \(images) images"
+    return ReIDDataset(
+      name: "\(name), \(remark)", root: root, train: kept, query: query, gallery: gallery, warnings: warnings,
+      identitiesAreShared: identitiesAreShared)
+  }
+
   private static func names(ofDistractors folder: String) throws -> [String] {
     do {
       return try ImageFolder.names(in: folder)

@@ -6,10 +6,13 @@ package struct Transforms: Sendable, Equatable {
   package let height: Int, width: Int
   /// What becomes of faces, before all else.
   package var faces = Faces.clear
+  /// How often a training image is cut to a part of the person before it is cropped.
+  package var partProbability = 0.0
   /// What a training image is cropped from, at random.
   package var crop = CropChoice(.enlarge)
   /// How often a training image is mirrored.
   package var flipProbability = 0.5
+  package var rotation = RandomRotation(.none)
   /// How often the columns of a training image are turned round its border.
   package var rollProbability = 0.0
   package var autoAugment = AutoAugment(.none)
@@ -18,6 +21,7 @@ package struct Transforms: Sendable, Equatable {
   package var grayProbability = 0.0
   /// How often a part of another training image is put on a training image.
   package var patchProbability = 0.0
+  package var grid = GridErasing(.none)
   package var sectors = SectorDropout(.none)
   /// How often a rectangle of a training image is covered (Zhong et al., "Random erasing data augmentation", AAAI 2020:
   /// 2–40 % of the area, height to width 0.3–3.33).
@@ -47,8 +51,8 @@ package struct Transforms: Sendable, Equatable {
     Resampling.resize(image, width: width, height: height).pixels
   }
 
-  /// For training: cropped, perhaps mirrored, then in this order perhaps turned round its border, each of a policy's operations,
-  /// jittered colours, gray, a patch, sectors and a rectangle erased.
+  /// For training: perhaps a part of the person, cropped, perhaps mirrored, then in this order perhaps rotated, turned round its
+  /// border, each of a policy's operations, jittered colours, gray, a patch, a grid, sectors and a rectangle erased.
   ///
   /// A function of the image, `patch` and (seed, epoch, position) alone, `position` being the image's place in the epoch's
   /// sequence of all ranks, so that it does not matter which rank or thread does it. Drawn in the order crop (where it
@@ -63,10 +67,15 @@ package struct Transforms: Sendable, Equatable {
       CounterRandom(seed: seed, epoch: epoch, position: position, purpose: purpose)
     }
     var random = stream(.augmentation)
-    var image = RGBImage(width: width, height: height, pixels: cropped(image, &random))
+    let source = part(seed: seed, epoch: epoch, position: position).cropped(image)
+    var image = RGBImage(width: width, height: height, pixels: cropped(source, &random))
     let flips = random.uniform() < flipProbability
     let erases = random.uniform() < erasingProbability
     if flips { Mirror.rows(&image.pixels, width: width) }
+    if rotation.kind != .none {
+      var random = stream(.rotation)
+      rotation.apply(to: &image, &random)
+    }
     if rollProbability > 0 {
       var random = stream(.rolling)
       if random.uniform() < rollProbability { image.roll(by: random.integer(below: width)) }
@@ -86,6 +95,10 @@ package struct Transforms: Sendable, Equatable {
     if let patch {
       patch.place.put(Resampling.resize(patch.donor, width: width, height: height), on: &image)
     }
+    if grid.kind != .none {
+      var random = stream(.grid)
+      grid.apply(to: &image, erasingFill, &random)
+    }
     if sectors.kind != .none {
       var random = stream(.sectors)
       sectors.apply(to: &image, erasingFill, &random)
@@ -95,6 +108,13 @@ package struct Transforms: Sendable, Equatable {
       erasingFill.cover(hole, of: &image, &random)
     }
     return image.pixels
+  }
+
+  /// What of the person the training image at `position` shows.
+  package func part(seed: UInt64, epoch: Int, position: Int) -> BodyPart {
+    guard partProbability > 0 else { return .whole }
+    var random = CounterRandom(seed: seed, epoch: epoch, position: position, purpose: .parts)
+    return random.uniform() < partProbability ? BodyPart.drawn(&random) : .whole
   }
 
   /// The patch that the image at `position` gets from one of `count` others; nil where it gets none.

@@ -4,34 +4,50 @@ import Layers
 /// Whose image a row is, as classes from 0 on.
 package struct RowLabels: Sendable, Equatable {
   /// What a head's classifier and losses go by.
-  package enum Column: String, CaseIterable, Sendable { case identity, camera }
+  package enum Column: String, CaseIterable, Sendable { case identity, camera, part }
 
   package let identities: [Int], cameras: [Int]
+  /// What of the person each image shows (`data.parts`); 0 is the whole.
+  package let parts: [Int]
   /// Of each row that is two images in one, whose the other is, and its share; empty where no row is.
   package let mixes: [Mix?]
 
   package struct Mix: Sendable, Equatable {
-    let identity: Int, camera: Int, share: Double
+    let identity: Int, camera: Int, part: Int, share: Double
 
-    package init(identity: Int, camera: Int, share: Double) {
-      (self.identity, self.camera, self.share) = (identity, camera, share)
+    package init(identity: Int, camera: Int, part: Int = 0, share: Double) {
+      (self.identity, self.camera, self.part, self.share) = (identity, camera, part, share)
+    }
+
+    fileprivate subscript(column: Column) -> Int {
+      switch column {
+      case .identity: identity
+      case .camera: camera
+      case .part: part
+      }
     }
   }
 
-  /// `cameras`: where no head goes by them, none.
-  package init(identities: [Int], cameras: [Int]? = nil, mixes: [Mix?] = []) {
+  /// `cameras` and `parts`: where no head goes by them, none.
+  package init(identities: [Int], cameras: [Int]? = nil, parts: [Int]? = nil, mixes: [Mix?] = []) {
     (self.identities, self.cameras) = (identities, cameras ?? identities.map { _ in 0 })
+    self.parts = parts ?? identities.map { _ in 0 }
     self.mixes = mixes.contains { $0 != nil } ? mixes : []
-    precondition(self.identities.count == self.cameras.count && (mixes.isEmpty || mixes.count == identities.count))
+    precondition([self.cameras.count, self.parts.count].allSatisfy { $0 == identities.count })
+    precondition(mixes.isEmpty || mixes.count == identities.count)
   }
 
-  package subscript(column: Column) -> [Int] { column == .identity ? identities : cameras }
+  package subscript(column: Column) -> [Int] {
+    switch column {
+    case .identity: identities
+    case .camera: cameras
+    case .part: parts
+    }
+  }
 
   /// The second labels of rows, with their shares.
   package func second(_ column: Column) -> [SecondLabel?] {
-    mixes.map { mix in
-      mix.map { SecondLabel(label: column == .identity ? $0.identity : $0.camera, share: $0.share) }
-    }
+    mixes.map { mix in mix.map { SecondLabel(label: $0[column], share: $0.share) } }
   }
 }
 
@@ -60,10 +76,14 @@ package struct GlobalRows: Sendable {
 
   package init(_ own: RowLabels, step: Int = 0, _ communicator: any Communicator) throws {
     (mixed, self.step) = (own, step)
-    let ranks = try communicator.allgather(own.identities + own.cameras)
-    let first = ranks[..<communicator.rank].reduce(0) { $0 + $1.count / 2 }
-    labels = RowLabels(
-      identities: ranks.flatMap { $0.prefix($0.count / 2) }, cameras: ranks.flatMap { $0.suffix($0.count / 2) })
+    let columns = RowLabels.Column.allCases
+    let ranks = try communicator.allgather(columns.flatMap { own[$0] }), counts = ranks.map { $0.count / columns.count }
+    func all(_ column: RowLabels.Column) -> [Int] {
+      let place = columns.firstIndex(of: column)!
+      return zip(ranks, counts).flatMap { $0[place * $1..<(place + 1) * $1] }
+    }
+    let first = counts[..<communicator.rank].reduce(0, +)
+    labels = RowLabels(identities: all(.identity), cameras: all(.camera), parts: all(.part))
     self.own = first..<first + own.identities.count
   }
 

@@ -27,8 +27,8 @@ package struct Architecture: Sendable, Equatable {
   package var branch = BranchChoice(.none)
   /// The heads; none: the paper's.
   package var heads: [HeadOptions] = []
-  /// Training identities and cameras: what classifiers tell apart.
-  package var identities: Int, cameras = 1
+  /// Training identities, cameras and parts of a person: what classifiers tell apart.
+  package var identities: Int, cameras = 1, parts = 1
 
   package init(
     head: PaperHead = .msfl, width: Double = 1, embedding: Int = 512, sharedPyramid: Bool = true,
@@ -64,7 +64,13 @@ package struct Architecture: Sendable, Equatable {
   /// The heads, the paper's where none are given.
   package var headOptions: [HeadOptions] { heads.isEmpty ? [HeadOptions()] : heads }
 
-  package func classes(_ label: RowLabels.Column) -> Int { label == .identity ? identities : cameras }
+  package func classes(_ label: RowLabels.Column) -> Int {
+    switch label {
+    case .identity: identities
+    case .camera: cameras
+    case .part: parts
+    }
+  }
 }
 
 /// `model.head`: what the paper's own head reads.

@@ -9,7 +9,7 @@ package struct CounterRandom: RandomNumberGenerator, Sendable {
   /// What the bits are for; one stream each.
   package enum Purpose: UInt32, Sendable {
     case initialization, sampling, augmentation, synthesis, probing, masking, policy, color, gray, patch, erasure,
-      evaluation, splitting, mixing, rolling, sectors, searching
+      evaluation, splitting, mixing, rolling, sectors, rotation, grid, parts, searching
   }
 
   private let key: (UInt32, UInt32)

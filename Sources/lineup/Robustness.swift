@@ -50,7 +50,10 @@ struct Robustness: RankCommand {
     try communicator.onRank0 { try destination?.requireFile(besides: data + [options.config]) }
     let (job, (samples, classes, warnings)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, saved, agreement in
-      let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
+      let sets = try data.map {
+        try ReIDDataset.open(at: $0, configuration.data.reading)
+          .leavingOut(fewerThan: configuration.sampling.minimumImages)
+      }
       for dataset in sets {
         try dataset.require(.train)
         try configuration.data.faces.requireTraining(dataset)

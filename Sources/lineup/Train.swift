@@ -90,6 +90,7 @@ struct Train: RankCommand {
   private func openData(_ configuration: Configuration) throws -> ([ReIDDataset], [ReIDDataset], [String]) {
     let trained = try data.map { path in
       let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
+        .leavingOut(fewerThan: configuration.sampling.minimumImages)
       try dataset.require(.train)
       try configuration.data.faces.requireTraining(dataset)
       try configuration.data.faces.requireTest(dataset)

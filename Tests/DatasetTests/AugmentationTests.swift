@@ -14,7 +14,7 @@ import Testing
     let images = [
       formulaImage(width: 31, height: 64), soft(width: 40, height: 22), formulaImage(width: 48, height: 24),
     ]
-    #expect(lines.count == 63)
+    #expect(lines.count == 67)
     for line in lines {
       let fields = line.split(separator: " ").map(String.init)
       let value = fields.count == 3 ? Double(fields[1])! : 0
@@ -43,6 +43,9 @@ import Testing
     case "solarize": image.solarize(from: value)
     case "shear": image.shear(value, fill: 128)
     case "rotate": image.rotate(degrees: value, fill: 128)
+    case "grid":
+      var random = CounterRandom(seed: 1, purpose: .grid)
+      LineGrid(spacing: Int(value), thickness: 1, degrees: 31, across: 3.25, along: 7.5).cover(&image, .mean, &random)
     case "roll": image.roll(by: Int(value))
     case "blur":
       let side = Int(value)
@@ -264,6 +267,9 @@ import Testing
     transforms.colorJitter = ColorJitter(.uniform)
     (transforms.grayProbability, transforms.patchProbability, transforms.erasingFill) = (0.3, 0.7, .noise)
     (transforms.rollProbability, transforms.sectors) = (0.5, SectorDropout(.band))
+    var lines = GridOptions()
+    (lines.probability, lines.least, lines.most) = (0.5, 4, 9)
+    (transforms.rotation, transforms.grid, transforms.partProbability) = (RandomRotation(.uniform), .lines(lines), 0.5)
     var mixes = MixOptions()
     (mixes.alpha, mixes.probability) = (0.6, 0.7)
     transforms.mixUp = .beta(mixes)
@@ -275,7 +281,7 @@ import Testing
     try withFolder { folder in
       let samples = try pictures(folder, 12, width: 20, height: 40)
       let transforms = everything()
-      struct Row: Equatable { let pixels: [UInt8], mixed: ImageBatch.Mixed? }
+      struct Row: Equatable { let pixels: [UInt8], part: BodyPart, mixed: ImageBatch.Mixed? }
       func rows(ranks: Int, threads: Int) throws -> [Row] {
         try (0..<ranks).flatMap { rank in
           let own = (rank * 12 / ranks)..<((rank + 1) * 12 / ranks)
@@ -287,7 +293,8 @@ import Testing
           loader.submit(request)
           let batch = try loader.next(), size = batch.height * batch.width * 3
           return batch.mixes.enumerated().map { row, mixed in
-            Row(pixels: Array(batch.pixels[row * size..<(row + 1) * size]), mixed: mixed)
+            Row(
+              pixels: Array(batch.pixels[row * size..<(row + 1) * size]), part: batch.parts[row], mixed: mixed)
           }
         }
       }

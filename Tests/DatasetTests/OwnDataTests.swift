@@ -290,4 +290,29 @@ import Testing
         found("two") == "data.distractors, \(folder)/two/z.jpg: is \(folder)/b.jpg, which is there already")
     }
   }
+
+  /// Identities of too few training images are left out of training alone, and the name says how many.
+  @Test func identitiesOfFewImagesCanBeLeftOut() throws {
+    try withFolder { folder in
+      var rows: [String] = []
+      for (identity, count) in [(1, 3), (2, 1), (3, 2), (4, 1)] {
+        for image in 0..<count {
+          try touch(folder, "\(identity)-\(image).jpg")
+          rows.append("\(identity)-\(image).jpg,\(identity),\(identity == 4 ? "query" : "train")")
+        }
+      }
+      let data = try open(folder, ["path,identity,split"] + rows)
+      #expect(try data.leavingOut(fewerThan: 1).name == "own data")
+      let fewer = try data.leavingOut(fewerThan: 2)
+      #expect(fewer.train.map(\.identity) == [1, 1, 1, 3, 3] && fewer.query.count == 1)
+      #expect(fewer.name == "own data, 1 of 3 training identities left out, of fewer than 2 images")
+      #expect(fewer.summary.contains(fewer.name))
+      #expect(try data.leavingOut(fewerThan: 3).train.map(\.identity) == [1, 1, 1])
+      let none = failure { _ = try data.leavingOut(fewerThan: 4) }
+      #expect(none.kind == .usage)
+      #expect(
+        none.message
+          == "sampling.minimumImages is 4, but none of the 3 training identities of \(folder)/own.csv has so many")
+    }
+  }
 }

@@ -133,4 +133,24 @@ import Testing
     let bars = share.tangentBars
     #expect(bars[0].allSatisfy { $0 == 0 } && bars[1] != share.logitsBar)
   }
+
+  /// Every rank has all labels, each column in the order of ranks, also where ranks have different numbers of rows or none.
+  @Test func labelsOfAllRanksAreGathered() throws {
+    let identities = [4, 4, 1, 0, 2], cameras = [0, 1, 2, 1, 0], parts = [6, 0, 3, 5, 1], counts = [3, 0, 2]
+    let gathered = try ThreadCommunicator.run(3) { communicator in
+      let first = counts[..<communicator.rank].reduce(0, +), own = first..<first + counts[communicator.rank]
+      let rows = try GlobalRows(
+        RowLabels(identities: Array(identities[own]), cameras: Array(cameras[own]), parts: Array(parts[own])),
+        communicator)
+      #expect(rows.own == own && rows.count == 5)
+      return rows.labels
+    }
+    for labels in gathered {
+      #expect(labels[.identity] == identities && labels[.camera] == cameras && labels[.part] == parts)
+    }
+    let mixed = RowLabels(
+      identities: [0, 1], parts: [2, 3], mixes: [.init(identity: 1, camera: 4, part: 5, share: 0.25), nil])
+    #expect(mixed.second(.part) == [SecondLabel(label: 5, share: 0.25), nil])
+    #expect(mixed.second(.identity)[0]?.label == 1 && mixed.second(.camera)[0]?.label == 4)
+  }
 }

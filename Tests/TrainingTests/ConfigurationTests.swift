@@ -219,6 +219,8 @@ import Training
     ("data.autoAugment=cifar", "data.autoAugment is cifar; expected one of none, reid, imagenet"),
     ("data.faces.train=none", "data.faces.train is none; expected one of clear, blurred"),
     ("data.faces=blurred", "data.faces is blurred; expected a section with keys among train, test"),
+    ("data.rotation.uniform.degrees=91", "data.rotation.uniform.degrees is 91; expected number from 0 to 90"),
+    ("data.grid=squares", "data.grid is squares; expected one of none, lines"),
     ("data.sectors=bands", "data.sectors is bands; expected one of none, band; did you mean band?"),
     ("data.erasingFill=black", "data.erasingFill is black; expected one of mean, color, noise"),
     ("schedule.steps=[40, x]", "schedule.steps[1] is x; expected an integer"),
@@ -310,8 +312,9 @@ import Training
     ("optimizer.factors.trunk.learningRate=1001", "from 0 to 1000"), ("schedule.frozenEpochs=-1", "from 0"),
     ("schedule.frozenSteps=-1", "from 0"),
     ("data.mixUp=beta", "none with the triplet loss"), ("data.vehicles=700", "800, 1600 or 2400"),
-    ("data.roll=2", "probability from 0 to 1"),
-    ("data.split=-1", "from 0 to 1000000"), ("data.distractors=[\"\"]", "a list of at most 64 folders"),
+    ("data.roll=2", "probability from 0 to 1"), ("data.parts=1.5", "probability from 0 to 1"),
+    ("sampling.minimumImages=0", "from 1 to 16384"), ("data.split=-1", "from 0 to 1000000"),
+    ("data.distractors=[\"\"]", "a list of at most 64 folders"),
     ("model.weights=\"a\\0b\"", "the path of a safetensors file"),
   ])
   func outOfRange(setting: String, part: String) {
@@ -380,10 +383,20 @@ import Training
       refusal("model.attention=nonLocal", "model.trunk=osnet")
         == "model.attention is nonLocal; it must be another where model.trunk is osnet: non-local blocks stand in a ResNet"
     )
+    let parts = "model.heads=[{name: a}, {name: b, label: part, losses: [crossEntropy]}]"
+    #expect(
+      refusal(parts)
+        == "model.heads[1].label is part; it must be another without data.parts and data.augmentation, with which every image is whole"
+    )
+    #expect(refusal(parts, "data.parts=0.5", "data.augmentation=false")?.contains("label is part") == true)
+    #expect(
+      refusal("data.grid={lines: {least: 9, most: 8}}")
+        == "data.grid.lines.least is 9; it must be 8 or less (most)")
     #expect(
       refusal("data.sectors={band: {least: 0.5}}") == "data.sectors.band.least is 0.5; it must be 0.25 or less (most)")
     for allowed in [
-      ["data.faces.test=blurred"], ["data.sectors=band"], ["precision.multiply=bfloat16"], ["precision.convolution=winograd"],
+      ["data.faces.test=blurred"], [parts, "data.parts=0.5"], ["data.grid=lines", "data.sectors=band"],
+      ["precision.multiply=bfloat16"], ["precision.convolution=winograd"],
       ["model.stages=[2, 4]", "model.topDown=false"], ["model.width=0.0625"],
       ["model.head=baseline", "model.stages=[]"], ["sampling.images=1", "losses.triplet.weight=0"],
       ["schedule.epochs=3"], ["schedule.steps=[]"], ["evaluation.everyEpochs=0", "checkpoint.everyEpochs=0"],

@@ -78,6 +78,12 @@ import Training
     Case(
       "model.trunk=resnet18",
       "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, sources: [stage3, level1], neck: bnneck, pool: gem}]"),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline", "data.parts=0.5",
+      "model.heads=[{name: who}, {name: part, label: part, losses: [crossEntropy], retrieve: false}]"),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      "model.heads=[{name: who}, {name: where, label: camera, losses: [crossEntropy], retrieve: false}]"),
     Case("model.trunk=resnet18", "model.stages=[2,4]", "model.heads=[{sources: [stage1, level2, stage3, level4]}]"),
   ]
 
@@ -136,6 +142,7 @@ import Training
     expectAll(heads.map(\.pool))
     expectAll(heads.map(\.neck.kind))
     expectAll(heads.map(\.classifier.kind))
+    expectAll(heads.map(\.label))
     expectAll(heads.flatMap { $0.losses.map(\.kind) })
     expectAll(
       heads.flatMap { $0.losses.compactMap { ($0.term as? Margin)?.kind } })

@@ -13,14 +13,17 @@ package enum ErasingFill: String, CaseIterable, Sendable {
     }
   }
 
-  /// Colours have the mean and deviation of ImageNet's channels, rounded to 8 bits and so cut off at black and white. 64 bits
-  /// are drawn for each.
-  func cover(_ hole: Rectangle, of image: inout RGBImage, _ random: inout CounterRandom) {
+  /// Covers `hole`, or what of it `isCovered` says. Colours have the mean and deviation of ImageNet's channels, rounded to 8 bits
+  /// and so cut off at black and white. 64 bits are drawn for each.
+  func cover(
+    _ hole: Rectangle, of image: inout RGBImage, where isCovered: (_ x: Int, _ y: Int) -> Bool = { _, _ in true },
+    _ random: inout CounterRandom
+  ) {
     let width = image.width, mean = ImageNet.meanColor, once = self == .color ? random.next() : 0
     image.pixels.withUnsafeMutableBufferPointer { pixels in
       Self.levels.withUnsafeBufferPointer { levels in
         for y in hole.top..<(hole.top + hole.height) {
-          for x in hole.left..<(hole.left + hole.width) {
+          for x in hole.left..<(hole.left + hole.width) where isCovered(x, y) {
             let bits = self == .noise ? random.next() : once
             for channel in 0..<3 {
               pixels[(y * width + x) * 3 + channel] =

@@ -117,6 +117,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Sampling: Codable, Sendable, Equatable {
     package var identities = 8
     package var images = 4
+    package var minimumImages = 1
     package var scheme = IdentitySampler.Scheme.paper
     package var sets = SetSampler.Share.bySize
     package init() {}
@@ -221,12 +222,15 @@ package struct Configuration: Codable, Sendable, Equatable {
     }
     package var faces = Faces()
     package var augmentation = true
+    package var parts = 0.0
     package var crop = CropChoice(.enlarge)
+    package var rotation = RandomRotation(.none)
     package var roll = 0.0
     package var autoAugment = AutoAugment(.none)
     package var colorJitter = ColorJitter(.none)
     package var grayscale = 0.0
     package var patch = 0.0
+    package var grid = GridErasing(.none)
     package var sectors = SectorDropout(.none)
     package var erasing = 0.0
     package var erasingFill = ErasingFill.mean

@@ -55,6 +55,9 @@ extension Configuration {
     for (index, head) in model.heads.enumerated() {
       let path = "model.heads[\(index)]", terms = head.losses.map(\.term)
       let names = terms.map(\.name)
+      try require(
+        head.label != .part || data.parts > 0 && data.augmentation, "\(path).label", head.label.rawValue,
+        "another without data.parts and data.augmentation, with which every image is whole")
       try require(head.band <= head.bands, "\(path).band", head.band, "\(head.bands) or less (bands)")
       try require(Set(names).count == names.count, "\(path).losses", names.joined(separator: ", "), "each term once")
       if head.sources.contains(.branch) {
@@ -114,6 +117,10 @@ extension Configuration {
       try require(
         options.pixels <= most, "data.crop.pad.pixels", options.pixels,
         "\(most) or less where images are \(input.height)×\(input.width): a crop has to see some of them")
+    }
+    if case .lines(let options) = data.grid {
+      try require(
+        options.least <= options.most, "data.grid.lines.least", options.least, "\(options.most) or less (most)")
     }
     if case .band(let options) = data.sectors {
       try require(

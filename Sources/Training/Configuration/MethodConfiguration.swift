@@ -11,7 +11,7 @@ extension Architecture {
       stages: model.stages, lateral: model.lateral, topDown: model.topDown, fusion: model.fusion,
       lastStride: model.lastStride, identities: identities)
     (trunk, norm, filters, attention) = (model.trunk, model.norm, model.filters, model.attention)
-    (branch, heads, self.cameras) = (model.branch, model.heads, cameras)
+    (branch, heads, self.cameras, parts) = (model.branch, model.heads, cameras, BodyPart.allCases.count)
   }
 }
 
@@ -41,6 +41,7 @@ extension Transforms {
     self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
     (faces, crop) = (data.faces.train, data.crop)
     (autoAugment, colorJitter, erasingFill) = (data.autoAugment, data.colorJitter, data.erasingFill)
+    (partProbability, rotation, grid) = (data.parts, data.rotation, data.grid)
     (rollProbability, sectors) = (data.roll, data.sectors)
     (grayProbability, patchProbability, mixUp) = (data.grayscale, data.patch, data.mixUp)
   }
@@ -95,7 +96,7 @@ extension Configuration.Model {
   /// - Throws: `Failure.usage` that names the key.
   func requireGroups(identities: Int, cameras: Int) throws {
     for (index, head) in heads.enumerated() where !head.groups.isEmpty {
-      let classes = head.label == .identity ? identities : cameras
+      let classes = Architecture(self, identities: identities, cameras: cameras).classes(head.label)
       guard head.groups.count == classes else {
         throw Failure.usage(
           "model.heads[\(index)].groups has \(head.groups.count) numbers; the training set has \(classes) classes of \(head.label.rawValue)")

@@ -157,7 +157,8 @@ extension ConfigurationSection {
         .choice(
           "precision.convolution", ConvolutionAlgorithm.self,
           "How convolutions of 3×3 taps and stride 1 are computed: `direct`, or by Winograd's minimal filtering in float32, "
-            + "with a quarter of the multiply-adds and four times the memory for their working weights. `direct` where `precision.storage` is not float16."),
+            + "with a quarter of the multiply-adds and four times the memory for their working weights. `direct` where `precision.storage` is not float16."
+        ),
       ])
   }
 
@@ -229,6 +230,9 @@ extension ConfigurationSection {
         .integer(
           "sampling.images", \.sampling.images, 1...Configuration.mostImages,
           "K, images of each identity; 2 or more with the triplet loss. An identity that has fewer gives some twice."),
+        .integer(
+          "sampling.minimumImages", \.sampling.minimumImages, 1...Configuration.mostImages,
+          "Identities with fewer training images are left out."),
         .choice(
           "sampling.scheme", IdentitySampler.Scheme.self,
           "Which identities come together. " + meanings(IdentitySampler.Scheme.self, \.meaning) + "."),

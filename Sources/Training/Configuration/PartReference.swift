@@ -26,11 +26,17 @@ enum PartReference {
     for kind in CropChoice.Kind.allCases where !(CropChoice(kind).options is NoOptions) {
       text += try section("Crop", kind.rawValue, CropChoice(kind).options)
     }
+    for kind in RandomRotation.Kind.allCases where !(RandomRotation(kind).options is NoOptions) {
+      text += try section("Rotation", kind.rawValue, RandomRotation(kind).options)
+    }
     for kind in AutoAugment.Kind.allCases where !(AutoAugment(kind).options is NoOptions) {
       text += try section("AutoAugment", kind.rawValue, AutoAugment(kind).options)
     }
     for kind in ColorJitter.Kind.allCases where !(ColorJitter(kind).options is NoOptions) {
       text += try section("Color jitter", kind.rawValue, ColorJitter(kind).options)
+    }
+    for kind in GridErasing.Kind.allCases where !(GridErasing(kind).options is NoOptions) {
+      text += try section("Grid", kind.rawValue, GridErasing(kind).options)
     }
     for kind in SectorDropout.Kind.allCases where !(SectorDropout(kind).options is NoOptions) {
       text += try section("Sectors", kind.rawValue, SectorDropout(kind).options)

@@ -148,17 +148,25 @@ extension ConfigurationSection {
           "The same of the images that are searched for and among, and of those that features are extracted of."),
         .flag(
           "data.augmentation", "Random crop and mirroring of training images, and what the following keys add to them."),
+        probability(
+          "data.parts", \.data.parts,
+          "Probability that of a training image a part alone is seen, resized: its upper or lower three quarters, half or third. "
+            + "A head of `label: part` tells these and the whole apart."),
         .part(
           "data.crop", CropChoice.self,
           "What of a training image is seen, with `data.augmentation`: " + meanings(CropChoice.Kind.self, \.meaning)
             + "."),
+        .part(
+          "data.rotation", RandomRotation.self,
+          "How a training image is turned after crop and mirror: " + meanings(RandomRotation.Kind.self, \.meaning) + "."
+        ),
         probability(
           "data.roll", \.data.roll,
           "Probability that the columns of a training image are then turned round its border by a random number of them: scans of the full circle."
         ),
         .part(
           "data.autoAugment", AutoAugment.self,
-          "What a training image goes through after crop, mirror and roll: " + meanings(AutoAugment.Kind.self, \.meaning)
+          "What a training image goes through after that: " + meanings(AutoAugment.Kind.self, \.meaning)
             + "."
         ),
         .part(
@@ -171,6 +179,9 @@ extension ConfigurationSection {
           "Probability that a random part of another image of the batch is then put on a training image (torchreid's random patch)."
         ),
         .part(
+          "data.grid", GridErasing.self,
+          "What lies over a training image then: " + meanings(GridErasing.Kind.self, \.meaning) + "."),
+        .part(
           "data.sectors", SectorDropout.self,
           "Sectors that a training image then loses: " + meanings(SectorDropout.Kind.self, \.meaning) + "."),
         probability(
@@ -178,7 +189,8 @@ extension ConfigurationSection {
           "Probability that a random rectangle of a training image is covered (random erasing)."),
         .choice(
           "data.erasingFill", ErasingFill.self,
-          "What such a rectangle, or a sector, is covered with: " + meanings(ErasingFill.self, \.meaning) + "."),
+          "What such a rectangle, a sector or the lines of a grid are covered with: "
+            + meanings(ErasingFill.self, \.meaning) + "."),
         .part(
           "data.mixUp", MixUp.self,
           "What a training image is mixed with at last: " + meanings(MixUp.Kind.self, \.meaning)

@@ -15,13 +15,16 @@ extension BatchRequest {
 }
 
 extension RowLabels {
-  /// Of the rows of a batch, by the classes of identities and cameras.
+  /// Of the rows of a batch, by the classes of identities and cameras, and what of a person each shows.
   init(_ batch: ImageBatch, _ classes: [Int: Int], _ cameras: [Int: Int]) {
     self.init(
       identities: batch.samples.map { classes[$0.identity]! }, cameras: batch.samples.map { cameras[$0.camera]! },
+      parts: batch.parts.map(\.rawValue),
       mixes: batch.mixes.map { mixed in
         mixed.map {
-          Mix(identity: classes[$0.sample.identity]!, camera: cameras[$0.sample.camera]!, share: $0.share)
+          Mix(
+            identity: classes[$0.sample.identity]!, camera: cameras[$0.sample.camera]!, part: $0.part.rawValue,
+            share: $0.share)
         }
       })
   }
