@@ -139,7 +139,7 @@ HEADS = {
             "name: a, pool: max", "name: b, bands: 2, band: 2, sources: [stage2, stage4], mask: {topRows: {height: 0.5}}",
             "name: c, bands: 3, band: 2, mask: {topRows: {height: 0.25}}, pool: max")],
     "topRows of levels, pool attention": [
-        *SHALLOW, *heads("mask: {topRows: {height: 0.2}}, sources: [level1, stage2, level4], pool: attention")],
+        *TWO_LEVELS, *heads("mask: {topRows: {height: 0.2}}, sources: [level2, stage2, level4], pool: attention")],
     "embedding of 48": [*SHALLOW, *heads("neck: {embedding: {length: 48}}")],
     "bnneck": [*ALONE, *heads("neck: bnneck, classifier: {linear: {bias: false}}, " + PLAIN_TERMS)],
     "bnneck with shift": [*ALONE, *heads("neck: {bnneck: {shift: true}}, " + PLAIN_TERMS)],

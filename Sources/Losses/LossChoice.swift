@@ -30,5 +30,8 @@ package struct LossChoice: PartChoice {
     term = try made(kind.type)
   }
 
+  package init(_ term: CrossEntropy) { (kind, self.term) = (.crossEntropy, term) }
+  package init(_ term: BatchHardTriplet) { (kind, self.term) = (.triplet, term) }
+
   package var part: (kind: LossKind, options: any Options) { (kind, term) }
 }

@@ -102,7 +102,7 @@ struct Sensitivity: RankCommand {
     let head = saved.state.configuration.model.heads.first ?? HeadOptions()
     let isShared = on == .train || sets.count == 1 && sets[0].identitiesAreShared
     let classes = Sample.classes(of: RunData(sets).train)
-    guard of == .logits, head.label == .identity, head.classifier.kind == .linear, isShared,
+    guard of == .logits, head.label == .identity, head.groups.isEmpty, head.classifier.kind == .linear, isShared,
       classes.keys.sorted() == saved.state.identities
     else { return nil }
     let known = samples.compactMap { classes[$0.identity] }
