@@ -83,10 +83,12 @@ import Training
   }
 
   @Test func recipesAndOlderRunsResolve() throws {
-    let recipes = try FileManager.default.contentsOfDirectory(atPath: root + "/configs").filter {
-      $0.hasSuffix(".yaml")
+    let recipes = try ["", "systems/"].flatMap { part in
+      try FileManager.default.contentsOfDirectory(atPath: "\(root)/configs/\(part)").filter { $0.hasSuffix(".yaml") }.map {
+        part + $0
+      }
     }
-    #expect(recipes.count > 20)
+    #expect(recipes.count > 35)
     for recipe in recipes {
       #expect(throws: Never.self) { try Configuration.resolve(file: "\(root)/configs/\(recipe)") }
     }
