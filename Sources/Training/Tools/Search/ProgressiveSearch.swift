@@ -92,12 +92,13 @@ package struct ProgressiveSearch: Sendable {
     }
   }
 
-  /// The mAP that the run in `folder` ended with.
+  /// The mAP that the run in `folder` ended with, to 10⁻⁹: ranks add up queries in another order, and trials that are equal must
+  /// stay so.
   /// - Throws: `Failure.data` where it was not evaluated after `steps`.
   package static func mAP(of folder: String, after steps: Int) throws -> Double {
     guard let last = try RunFolder(path: folder).evaluations(upTo: steps).last(where: { $0.step == steps }) else {
       throw Failure.data("\(folder)/metrics.jsonl", "tells of no evaluation after step \(steps)")
     }
-    return last.mAP
+    return (last.mAP * 1e9).rounded() / 1e9
   }
 }
