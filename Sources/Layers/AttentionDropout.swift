@@ -43,7 +43,8 @@ package final class AttentionDropout<E: Element>: Layer {
         for (channel, isKept) in kept.enumerated() {
           factors[image * shape.channels + channel] = isKept ? 1 : 0
         }
-        let mode = erases ? erased(values, kept, shape).map { $0 ? 0.0 : 1 } : [Double](repeating: -1, count: shape.area)
+        let mode =
+          erases ? erased(values, kept, shape).map { $0 ? 0.0 : 1 } : [Double](repeating: -1, count: shape.area)
         for (pixel, value) in mode.enumerated() { modes.pointer[image * shape.area + pixel] = E(value) }
       }
     }
@@ -199,6 +200,10 @@ package struct AttentionDropoutOptions: Options {
   package var threshold = 0.75
 
   package init() {}
+
+  /// Whether no channel and no pixel can go, and none is gated: nothing is above all of the largest attention.
+  package var leavesAll: Bool { channelRate == 0 && erasing == 1 && threshold == 1 }
+
   package static var fields: [OptionField<Self>] {
     [
       .number(

@@ -79,7 +79,8 @@ private final class AttentivePasses<E: Element>: PoolPasses {
     _ run: Run<E>
   ) throws -> Gradient<E> {
     let context = run.context, shape = x.shape, channels = channels, mean = mean
-    let bars = context.workers.isRehearsal ? Buffer<Double>(count: shape.images * channels) : yBar.columns(first, channels)
+    let bars =
+      context.workers.isRehearsal ? Buffer<Double>(count: shape.images * channels) : yBar.columns(first, channels)
     let xBar = context.tensor(shape), gateBar = context.tensor(shape.with(channels: 1))
     let exponentBars = Buffer<Double>(count: shape.images)
     var moved: (recorded: Buffer<Double>, x: Operand<E>, gate: Operand<E>)?
@@ -142,7 +143,8 @@ private struct WeightedMean {
   /// Of each channel Σa x^p, with the powers of all pixels.
   private func powers<S: RealNumber>(_ x: [S], _ a: [S]) -> (logs: [S], powers: [S], sums: [S]) {
     let floor = AttentivePool<Double>.floor
-    let logs = x.map { ($0.value <= floor ? S(floor) : $0).logarithm() }, powers = logs.map { (S(p) * $0).exponential() }
+    let logs = x.map { ($0.value <= floor ? S(floor) : $0).logarithm() },
+      powers = logs.map { (S(p) * $0).exponential() }
     var sums = [S](repeating: S(0), count: channels)
     for (i, power) in powers.enumerated() { sums[i % channels] += a[i / channels] * power }
     return (logs, powers, sums)

@@ -52,9 +52,11 @@ package final class RandomMask<E: Element>: Layer {
       let count = Int((height * Double(x.shape.height)).rounded())
       var random = random(-1)
       let first = random.integer(below: x.shape.height - count + 1)
-      mask = Mask(erased: Set((0..<x.shape.images).flatMap { image in
-        (first..<first + count).map { image * x.shape.height + $0 }
-      }))
+      mask = Mask(
+        erased: Set(
+          (0..<x.shape.images).flatMap { image in
+            (first..<first + count).map { image * x.shape.height + $0 }
+          }))
     case .channels(let rate):
       let channels = x.shape.channels, factors = Buffer<E.Accumulator>(count: x.shape.images * channels)
       let kept = E.Accumulator(1 / (1 - rate))

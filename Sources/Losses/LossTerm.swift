@@ -36,7 +36,8 @@ package struct LossBatch<S: RealNumber>: Sendable {
   /// The same without tangents.
   package var values: LossBatch<Double> {
     LossBatch<Double>(
-      embeddings: embeddings.map(\.value), length: length, logits: logits.map(\.value), classes: classes, labels: labels,
+      embeddings: embeddings.map(\.value), length: length, logits: logits.map(\.value), classes: classes,
+      labels: labels,
       own: own, second: second, parameters: parameters.map(\.value), choices: choices, step: step)
   }
 

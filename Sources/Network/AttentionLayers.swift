@@ -29,7 +29,8 @@ extension NetworkBuilder {
     case .gsam: groupAttention(gate, channels)
     case .scan: isLate ? selfAndChannelAttention(gate, channels) : nil
     case .decoupled(let options): isLate ? decoupledAttention(gate, channels, options) : nil
-    case .dgdm(let options): isLate ? AttentionDropout<E>(options, stream: Self.dropoutStream + stage) : nil
+    case .dgdm(let options):
+      isLate && !options.leavesAll ? AttentionDropout<E>(options, stream: Self.dropoutStream + stage) : nil
     }
   }
 

@@ -79,7 +79,8 @@ package final class Head<E: Element> {
     }
   }
 
-  private static func attentivePool(_ name: String, _ channels: Int, _ builder: inout NetworkBuilder<E>) -> any Pool<E> {
+  private static func attentivePool(_ name: String, _ channels: Int, _ builder: inout NetworkBuilder<E>) -> any Pool<E>
+  {
     let gate = builder.surroundings(name + ".gate", channels)
     return builder.accumulating { layout, _ in AttentivePool(&layout, name, gate: gate) }
   }

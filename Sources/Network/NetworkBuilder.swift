@@ -66,7 +66,8 @@ package struct NetworkBuilder<E: Element> {
 
   /// A non-local block.
   package mutating func nonLocal(_ name: String, _ channels: Int, inner: Int) -> NonLocal<E> {
-    let layer = NonLocal<E>(&parameters, &statistics, name, channels: channels, inner: inner,
+    let layer = NonLocal<E>(
+      &parameters, &statistics, name, channels: channels, inner: inner,
       isAligned: alignsFilters)
     maps += layer.maps.map { ($0, false) }
     return layer

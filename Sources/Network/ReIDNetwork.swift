@@ -189,7 +189,9 @@ package final class NetworkPasses<E: Element> {
   /// The feature at a stage, from 1 on.
   package func feature(_ stage: Int) -> Tensor<E> { trunk.outputs[stage - 1].value.tensor }
   /// What `forwardTangent` has stored.
-  package var storedTangents: [Tensor<E>] { trunk.storedTangents + (pyramid?.storedTangents ?? []) + (branch?.storedTangents ?? []) }
+  package var storedTangents: [Tensor<E>] {
+    trunk.storedTangents + (pyramid?.storedTangents ?? []) + (branch?.storedTangents ?? [])
+  }
 
   /// From v at the places (0: the images; s: the output of stage s), times τ, to the tangents of this rank's rows of each
   /// head's outputs. After a backward pass that recorded the gradients at these places.

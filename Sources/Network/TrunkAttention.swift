@@ -19,7 +19,8 @@ package enum TrunkAttention: PartChoice {
       case .bam: "bottleneck attention (Park et al., 2018) at the end of stages 1 to 3"
       case .apm: "the attention pyramid module at the end of every stage: gates of channels from grids of 1, 2 and 4"
       case .gsam: "group spatial attention (E-RFB) at the end of every stage: a gate a pixel from ever fewer channels"
-      case .atac: "attentional activations (Dai et al., 2020) in place of ReLUs in the blocks of a ResNet's stages 3 and 4"
+      case .atac:
+        "attentional activations (Dai et al., 2020) in place of ReLUs in the blocks of a ResNet's stages 3 and 4"
       case .scan: "self and channel attention (SCAN) at the end of stages 3 and 4"
       case .decoupled: "decoupled self-attention at the end of stages 3 and 4"
       case .dgdm: "dual-attention guided dropout (DGDM) at the end of stages 3 and 4, in training"

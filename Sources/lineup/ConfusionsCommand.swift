@@ -42,7 +42,7 @@ struct ConfusionsCommand: RankCommand {
     try communicator.onRank0 { try destination.requireFile(besides: data + [options.config]) }
     let (job, (samples, labels)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       _, saved, agreement in
-      let configuration = saved.state.configuration, head = configuration.model.headOptions[0]
+      let configuration = saved.state.configuration, head = configuration.model.heads.first ?? HeadOptions()
       let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
       for dataset in sets {
         try destination.requireOther(than: dataset.paths)
@@ -114,7 +114,9 @@ struct ConfusionsCommand: RankCommand {
       let losses = configuration.losses
       var head = HeadOptions(), crossEntropy = CrossEntropy(), triplet = BatchHardTriplet()
       (crossEntropy.weight, crossEntropy.smoothing) = (losses.crossEntropy.weight, losses.crossEntropy.smoothing)
-      (triplet.weight, triplet.margin, triplet.soft) = (losses.triplet.weight, losses.triplet.margin, losses.triplet.soft)
+      (triplet.weight, triplet.margin, triplet.soft) = (
+        losses.triplet.weight, losses.triplet.margin, losses.triplet.soft
+      )
       (head.name, head.losses) = ("global", [LossChoice(crossEntropy), LossChoice(triplet)])
       heads = [head]
     }
@@ -127,7 +129,8 @@ struct ConfusionsCommand: RankCommand {
       heads.append(head)
     }
     next.model.heads = heads
-    return "# Written by lineup confusions: heads that tell groups of identities apart, for the data that it looked at.\n"
+    return
+      "# Written by lineup confusions: heads that tell groups of identities apart, for the data that it looked at.\n"
       + (try next.yaml())
   }
 }

@@ -14,7 +14,8 @@ struct Lineup: ParsableCommand {
     version: Version.current,
     subcommands: [
       Train.self, Tune.self, Evaluate.self, Extract.self, Score.self, FeedbackCommand.self, GroupsCommand.self,
-      Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self, CheckpointCommand.self,
+      Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self,
+      CheckpointCommand.self,
       DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
     ]
   )

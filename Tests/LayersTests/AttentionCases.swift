@@ -25,9 +25,10 @@ struct ComposedCase: LayerCase {
       switch kind {
       case .grid: GridAverage<E>(cells: cells)
       case .gridGate:
-        Gated([1, cells].map { cells in
-          Sequential([GridAverage(cells: cells), parts.unit("g\(cells)", c, 3), parts.linear("h\(cells)", 3, c)])
-        })
+        Gated(
+          [1, cells].map { cells in
+            Sequential([GridAverage(cells: cells), parts.unit("g\(cells)", c, 3), parts.linear("h\(cells)", 3, c)])
+          })
       case .pixelGate: Gated([Sequential([parts.unit("g", c, 3, kernel: 3), parts.linear("h", 3, 1)])])
       case .addingGate:
         Gated(

@@ -53,7 +53,9 @@ import Testing
     let labels = (0..<50).map { $0 * 7 % 12 }, x = normals(labels.count * length, seed: 5), loss = BatchHardTriplet()
     let all = try #require(loss.choices(LossBatch(embeddings: x, length: length, labels: labels)))
     for cuts in [[0, 50], [0, 1, 50], [0, 16, 17, 40, 50], [0, 0, 33, 50]] {
-      let parts = zip(cuts, cuts.dropFirst()).map { loss.choices(LossBatch(embeddings: x, length: length, labels: labels, own: $0..<$1))! }
+      let parts = zip(cuts, cuts.dropFirst()).map {
+        loss.choices(LossBatch(embeddings: x, length: length, labels: labels, own: $0..<$1))!
+      }
       #expect(Array(parts.joined()) == all)
     }
     for a in labels.indices {
@@ -64,9 +66,10 @@ import Testing
       #expect(all[2 * a + 1] == negatives.min { distance(x, length, a, $0) < distance(x, length, a, $1) })
     }
     #expect(
-      loss.choices(LossBatch(embeddings: x, length: length, labels: labels.map { _ in 1 }, own: 3..<5))!.enumerated().allSatisfy {
-        $0 % 2 == 0 || $1 == -1
-      })
+      loss.choices(LossBatch(embeddings: x, length: length, labels: labels.map { _ in 1 }, own: 3..<5))!.enumerated()
+        .allSatisfy {
+          $0 % 2 == 0 || $1 == -1
+        })
   }
 
   /// Where all hinges are met there is neither loss nor gradient; a larger margin opens them.

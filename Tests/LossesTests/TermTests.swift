@@ -123,7 +123,9 @@ import Testing
         formula: { _, embeddings, _ in
           let d = unitDistances(embeddings)
           return labels.indices.reduce(0) { sum, a in
-            let far = labels.indices.filter { $0 != a && labels[$0] == labels[a] && d[a][$0] > 0.8 }.map { d[a][$0] - 0.8 }
+            let far = labels.indices.filter { $0 != a && labels[$0] == labels[a] && d[a][$0] > 0.8 }.map {
+              d[a][$0] - 0.8
+            }
             let near = labels.indices.filter { labels[$0] != labels[a] && d[a][$0] < 1.2 }.map { 1.2 - d[a][$0] }
             let total = near.reduce(0) { $0 + exp(10 * $1) }
             let pulled = far.isEmpty ? 0 : far.reduce(0, +) / Double(far.count)

@@ -50,7 +50,10 @@ import Testing
     let length = output.descriptor.shape.channels
     let slot = try #require(network.layout.slots.first { $0.name.hasSuffix("classifier.weight") })
     let weight = ParameterLayout.toFile(slot, parameters.values.pointer)
-    let bias = network.layout[slot.name.replacing(".weight", with: ".bias")].map { $0.range.map { parameters.values[$0] } } ?? [0, 0, 0]
+    let bias =
+      network.layout[slot.name.replacing(".weight", with: ".bias")].map { $0.range.map { parameters.values[$0] } } ?? [
+        0, 0, 0,
+      ]
     let isCosine = network.heads[0].classifier.transform != nil
     for image in 0..<8 {
       let e = (0..<length).map { output.descriptor.pointer[image * length + $0] }

@@ -84,9 +84,10 @@ import Training
 
   @Test func recipesAndOlderRunsResolve() throws {
     let recipes = try ["", "systems/"].flatMap { part in
-      try FileManager.default.contentsOfDirectory(atPath: "\(root)/configs/\(part)").filter { $0.hasSuffix(".yaml") }.map {
-        part + $0
-      }
+      try FileManager.default.contentsOfDirectory(atPath: "\(root)/configs/\(part)").filter { $0.hasSuffix(".yaml") }
+        .map {
+          part + $0
+        }
     }
     #expect(recipes.count > 35)
     for recipe in recipes {

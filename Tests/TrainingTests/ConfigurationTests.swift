@@ -191,7 +191,10 @@ import Training
       "model.heads=[{losses: [{focal: {exponent: -1}}]}]",
       "model.heads[0].losses[0].focal.exponent is -1; expected number from 0 to 16"
     ),
-    ("model.attention=[se]", "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel, nonLocal, bam, apm, gsam, atac, scan, decoupled, dgdm"),
+    (
+      "model.attention=[se]",
+      "model.attention is [se]; expected one of none, se, eca, pixel, pixelChannel, nonLocal, bam, apm, gsam, atac, scan, decoupled, dgdm"
+    ),
     (
       "model.attention=sa",
       "model.attention is sa; expected one of none, se, eca, pixel, pixelChannel, nonLocal, bam, apm, gsam, atac, scan, decoupled, dgdm; did you mean se?"

@@ -63,7 +63,9 @@ import Training
   ]
 
   /// Five steps on twelve images of noise, of which each rank has its share.
-  static func digest<E: Element>(_: E.Type, _ one: Case, _ path: KernelPath, _ counts: [Int]) throws -> [String] {
+  static func digest<E: Element>(
+    _: E.Type, _ one: Case, _ path: KernelPath, _ counts: [Int], steps: Int = 5
+  ) throws -> [String] {
     let size = 64 * 32 * 3
     return try ThreadCommunicator.run(counts.count) { communicator in
       let configuration = try Configuration.resolve(
@@ -79,7 +81,7 @@ import Training
         network, network.initialized(seed: 1, context.workers), configuration, context)
       let first = counts[..<communicator.rank].reduce(0, +), images = first..<first + counts[communicator.rank]
       let samples = images.map { Sample(path: "", identity: $0 / 4, camera: 0) }
-      for number in 0..<5 {
+      for number in 0..<steps {
         var random = CounterRandom(seed: 5, epoch: 0, position: number, purpose: .synthesis)
         let pixels = (0..<12 * size).map { _ in UInt8(random.integer(below: 256)) }
         let batch = ImageBatch(

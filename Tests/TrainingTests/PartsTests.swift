@@ -59,16 +59,23 @@ import Training
     Case(
       "model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, {contrastive: {margin: 6}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, topRank]")),
-    Case("model.trunk=resnet18", "model.head=baseline", head("losses: [{topRank: {asymmetry: 2, shape: 0.5, steps: 100}}]")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline", head("losses: [{topRank: {asymmetry: 2, shape: 0.5, steps: 100}}]")
+    ),
     Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.1, entropy: 0.9}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", "model.lastStride=1", head("pool: attention")),
     Case(
       "model.trunk=resnet18", "model.head=baseline", "model.branch=bottlenecks",
-      "model.heads=[{name: a, sources: [branch], mask: {topRows: {height: 0.5}}, pool: max}, {name: b, sources: [branch, stage4]}]"),
-    Case("model.trunk=resnet18", "model.branch={bottlenecks: {count: 1}}", "model.heads=[{sources: [branch, level1, level2, level3, level4]}]"),
-    Case("model.trunk=resnet18", "model.head=baseline", "model.lastStride=1", head("mask: {topRows: {height: 0.5}}, pool: max")),
+      "model.heads=[{name: a, sources: [branch], mask: {topRows: {height: 0.5}}, pool: max}, {name: b, sources: [branch, stage4]}]"
+    ),
+    Case(
+      "model.trunk=resnet18", "model.branch={bottlenecks: {count: 1}}",
+      "model.heads=[{sources: [branch, level1, level2, level3, level4]}]"),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline", "model.lastStride=1",
+      head("mask: {topRows: {height: 0.5}}, pool: max")),
     Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.3}}]")),
@@ -96,7 +103,7 @@ import Training
     Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, rankedList]")),
   ]
 
-  /// In float64, the derivative of J along random directions of all parameters, by central differences. Gates and winners
+  /// In float64, the derivative of J along a random direction of all parameters, by central differences. Gates and winners
   /// stay where they are for steps this small.
   @Test(arguments: cases, [0, 0.02]) func theGradientIsThatOfTheLoss(_ one: Case, _ lambda: Double) throws {
     let training = try TinyTraining(
@@ -109,20 +116,18 @@ import Training
     _ = try training.differentiate()
     let gradient = training.step.gradients.values.array
     #expect(gradient.allSatisfy(\.isFinite) && gradient.contains { $0 != 0 })
-    for _ in 0..<2 {
-      var direction = [Double](repeating: 0, count: gradient.count)
-      for slot in layout.slots {
-        for i in slot.range { direction[i] = random.normal() / Double(slot.count).squareRoot() }
-      }
-      func loss(_ step: Double) throws -> Double {
-        for i in direction.indices { parameters[i] += step * direction[i] }
-        defer { for i in direction.indices { parameters[i] -= step * direction[i] } }
-        return try training.differentiate().total
-      }
-      let h = 1e-8, difference = try (loss(h) - loss(-h)) / (2 * h)
-      let analytic = zip(gradient, direction).reduce(0) { $0 + $1.0 * $1.1 }
-      #expect(abs(difference - analytic) < 1e-4 * max(1, abs(analytic)), "\(difference) and \(analytic)")
+    var direction = [Double](repeating: 0, count: gradient.count)
+    for slot in layout.slots {
+      for i in slot.range { direction[i] = random.normal() / Double(slot.count).squareRoot() }
     }
+    func loss(_ step: Double) throws -> Double {
+      for i in direction.indices { parameters[i] += step * direction[i] }
+      defer { for i in direction.indices { parameters[i] -= step * direction[i] } }
+      return try training.differentiate().total
+    }
+    let h = 1e-8, difference = try (loss(h) - loss(-h)) / (2 * h)
+    let analytic = zip(gradient, direction).reduce(0) { $0 + $1.0 * $1.1 }
+    #expect(abs(difference - analytic) < 1e-4 * max(1, abs(analytic)), "\(difference) and \(analytic)")
   }
 
   /// Every word that can be chosen is chosen in some case: a part that is not tried is not checked.
@@ -153,7 +158,7 @@ import Training
     var found: [String: String] = [:]
     for one in [Case()] + Self.cases + Self.detached {
       let settings = DigestTests.Case(one.testDescription, one.settings)
-      let digest = try DigestTests.digest(Float.self, settings, .blas, [12])[0]
+      let digest = try DigestTests.digest(Float.self, settings, .blas, [12], steps: 2)[0]
       if let same = found.updateValue(one.testDescription, forKey: digest) {
         Issue.record("\(one.testDescription) does what \(same.isEmpty ? "the defaults do" : same + " does")")
       }
@@ -173,9 +178,9 @@ import Training
   @Test(arguments: cases + detached) func anyNumberOfRanksTakesTheSameCourse(_ one: Case) throws {
     for lambda in ["0", "0.02"] {
       let settings = DigestTests.Case(one.testDescription, one.settings + ["msgr.lambda=\(lambda)"])
-      let alone = try DigestTests.digest(Float16.self, settings, .blas, [12])[0]
+      let alone = try DigestTests.digest(Float16.self, settings, .blas, [12], steps: 3)[0]
       for counts in [[8, 4], [4, 4, 4]] {
-        let found = try DigestTests.digest(Float16.self, settings, .blas, counts)
+        let found = try DigestTests.digest(Float16.self, settings, .blas, counts, steps: 3)
         #expect(found.allSatisfy { $0 == alone }, "\(counts), λ \(lambda)")
       }
     }

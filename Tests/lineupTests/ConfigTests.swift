@@ -22,8 +22,12 @@ extension UntimedCommandTests {
       let list = try Command.succeed(["config", "--recipes"]).output.split(separator: "\n")
       let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../configs")
         .path
-      let files = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".yaml") }
-      #expect(list.count == files.count && list.count > 20)
+      let files = try ["", "systems/"].flatMap { part in
+        try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(part)").filter { $0.hasSuffix(".yaml") }.map {
+          part + $0
+        }
+      }
+      #expect(list.count == files.count && list.count > 35)
       for line in list {
         let words = line.split(separator: " ", maxSplits: 1).map(String.init)
         #expect(words.count == 2 && files.contains(words[0] + ".yaml"), "\(line)")

@@ -16,7 +16,8 @@ extension CommandTests {
 
     private func write(_ name: String, ranks: Int? = nil, _ options: String...) throws -> Command.Outcome {
       try Command.run(
-        ["confusions", "--checkpoint", scratch("run"), "--data", data, "--output", scratch(name)] + options, ranks: ranks)
+        ["confusions", "--checkpoint", scratch("run"), "--data", data, "--output", scratch(name)] + options,
+        ranks: ranks)
     }
 
     /// The same file from any number of ranks, and a run from it.
@@ -31,7 +32,10 @@ extension CommandTests {
       #expect(try write("three.yaml", ranks: 3).code == 0)
       #expect(try scratch.text("three.yaml") == scratch.text("one.yaml"))
       try Command.succeed(
-        ["train", "--data", data, "--output", scratch("second"), "--config", scratch("one.yaml"), "--set", "schedule.epochs=1"])
+        [
+          "train", "--data", data, "--output", scratch("second"), "--config", scratch("one.yaml"), "--set",
+          "schedule.epochs=1",
+        ])
     }
 
     @Test func wrongInputIsNamed() throws {
@@ -45,7 +49,8 @@ extension CommandTests {
       }
       let outcome = try Command.run(
         ["confusions", "--checkpoint", scratch("run"), "--data", other, "--output", scratch("no.yaml")])
-      #expect(outcome.code == 65 && outcome.errors.contains("its training identities are not those"), "\(outcome.errors)")
+      #expect(
+        outcome.code == 65 && outcome.errors.contains("its training identities are not those"), "\(outcome.errors)")
       // Groups of other data are refused before the first step.
       #expect(try write("groups.yaml").code == 0)
       let train = try Command.run(

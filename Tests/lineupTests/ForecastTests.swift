@@ -39,7 +39,7 @@ extension UntimedCommandTests {
       #expect(abs(profile.seconds - step) < 0.2 * step, "\(profile.seconds) of \(step)")
       let rows = try JSONDecoder().decode(Report.self, from: Data(contentsOf: URL(fileURLWithPath: json))).forecasts
       #expect(rows.map(\.hosts) == [1, 2, 64] && rows.map(\.ranks) == [2, 4, 128])
-      #expect(rows[0].efficiency == 1 && rows[1].seconds < rows[2].seconds && rows[2].efficiency < 0.9)
+      #expect(rows[0].efficiency == 1 && rows[1].seconds < rows[2].seconds && rows[2].efficiency < rows[1].efficiency)
       let spread = try Command.succeed([
         "forecast", "--trace", path, "--hosts", "2", "--ranks", "1", "--network", "1gbit,0.1ms,2s/GB",
       ])
@@ -52,7 +52,9 @@ extension UntimedCommandTests {
       let backward = try #require(
         sound.split(separator: "\n").first { $0.contains("\"backward\"") && $0.contains("\"pid\": 0") })
       let bucket = try #require(sound.firstMatch(of: /[0-9]+ gradients as float64/)).output
-      func length(_ value: String) -> String { String(backward).replacing(/"dur": [0-9.e+-]+/, with: "\"dur\": \(value)") }
+      func length(_ value: String) -> String {
+        String(backward).replacing(/"dur": [0-9.e+-]+/, with: "\"dur\": \(value)")
+      }
       for (words, damaged) in [
         (["backward"], sound.replacing(backward, with: length("-1e9"))),
         (["backward"], sound.replacing(backward, with: length("1e300"))),

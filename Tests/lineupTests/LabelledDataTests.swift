@@ -30,7 +30,7 @@ extension CommandTests {
         return RunFiles(path: scratch(name))
       }
       let alone = try run("alone", ranks: nil)
-      try run("two", ranks: 2).expectSameEnd(as: alone, steps: 8)
+      try run("two", ranks: 2).expectSameCheckpoint(as: alone, step: 8)
       let losses = try alone.metrics().compactMap { $0["part.crossEntropy"] }
       // ln 7 of a classifier that knows nothing.
       #expect(losses.count == 8 && losses.allSatisfy { (0.5...4).contains($0) })

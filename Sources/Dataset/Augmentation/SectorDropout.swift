@@ -9,7 +9,8 @@ package enum SectorDropout: PartChoice {
     package var meaning: String {
       switch self {
       case .none: "all of them are seen"
-      case .band: "a random band of columns, all rows of it, is covered as `data.erasingFill` says; it may go round the border"
+      case .band:
+        "a random band of columns, all rows of it, is covered as `data.erasingFill` says; it may go round the border"
       }
     }
   }

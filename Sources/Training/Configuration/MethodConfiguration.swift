@@ -99,7 +99,8 @@ extension Configuration.Model {
       let classes = Architecture(self, identities: identities, cameras: cameras).classes(head.label)
       guard head.groups.count == classes else {
         throw Failure.usage(
-          "model.heads[\(index)].groups has \(head.groups.count) numbers; the training set has \(classes) classes of \(head.label.rawValue)")
+          "model.heads[\(index)].groups has \(head.groups.count) numbers; the training set has \(classes) classes of \(head.label.rawValue)"
+        )
       }
     }
   }

@@ -61,7 +61,9 @@ package struct ConfusionGroups: Sendable {
 
   /// The first of the strongest classes without a group.
   private func best(_ strengths: [Double], _ groups: [Int]) -> Int? {
-    groups.indices.filter { groups[$0] < 0 }.max { strengths[$0] != strengths[$1] ? strengths[$0] < strengths[$1] : $0 > $1 }
+    groups.indices.filter { groups[$0] < 0 }.max {
+      strengths[$0] != strengths[$1] ? strengths[$0] < strengths[$1] : $0 > $1
+    }
   }
 
   /// The share of what is confused at all that stays within groups.
