@@ -111,3 +111,13 @@ package struct AlignedFilters: Sendable {
     }
   }
 }
+
+extension Convolution {
+  package func pullBack(
+    _ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers
+  ) {
+    alignment?.pullBack(gradients, values, workers)
+  }
+
+  package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) { alignment?.fit(values, workers) }
+}

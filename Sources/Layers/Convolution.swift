@@ -18,7 +18,7 @@ package final class Convolution<E: Element>: LinearMap {
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
   /// What the weights go through before they are used, if anything.
-  private let alignment: AlignedFilters?
+  let alignment: AlignedFilters?
   /// What its tensors begin with.
   package let name: String
 
@@ -92,14 +92,6 @@ package final class Convolution<E: Element>: LinearMap {
     }
     if backward { packBackward(w, context) }
   }
-
-  package func pullBack(
-    _ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers
-  ) {
-    alignment?.pullBack(gradients, values, workers)
-  }
-
-  package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) { alignment?.fit(values, workers) }
 
   /// Masters read, panels written.
   private func countPacking(_ panels: Buffer<UInt8>, _ context: Context<E>) {

@@ -386,6 +386,24 @@ import Training
       refusal("model.attention=nonLocal", "model.trunk=osnet")
         == "model.attention is nonLocal; it must be another where model.trunk is osnet: non-local blocks stand in a ResNet"
     )
+    #expect(
+      refusal("model.attention=atac", "model.trunk=osnet")
+        == "model.attention is atac; it must be another where model.trunk is osnet: its activations stand in the blocks of a ResNet"
+    )
+    #expect(
+      refusal("model.attention=scan", "input.height=1024", "input.width=512")
+        == "model.attention is scan; it must be another where images are 1024×512: it compares every two of 2048 pixels of stage 3, of which there may be 1024"
+    )
+    #expect(refusal("model.attention=decoupled", "input.height=512", "input.width=512") == nil)
+    #expect(
+      refusal("model.branch=bottlenecks")
+        == "model.branch is bottlenecks; it must be none without model.heads to read it")
+    #expect(
+      refusal("model.branch=bottlenecks", "model.head=baseline", "model.heads=[{sources: [stage4]}]")
+        == "model.branch is bottlenecks; it must be none where no head reads it")
+    #expect(
+      refusal("model.head=baseline", "model.heads=[{sources: [branch]}]")
+        == "model.heads[0].sources is branch; it must be another without model.branch")
     let parts = "model.heads=[{name: a}, {name: b, label: part, losses: [crossEntropy]}]"
     #expect(
       refusal(parts)

@@ -6,6 +6,8 @@ import Tensors
 extension Configuration {
   /// The images of a global batch, at most.
   package static var mostImages: Int { 16384 }
+  /// The pixels of a map whose every two are compared, at most.
+  private static var mostComparedPixels: Int { 1024 }
   /// The pixels of a batch, at most.
   private static var mostPixels: Int { 1 << 33 }
 
@@ -36,6 +38,13 @@ extension Configuration {
     try require(
       model.attention.kind != .atac || model.trunk.isResNet, "model.attention", model.attention.kind.rawValue,
       "another where model.trunk is \(model.trunk.rawValue): its activations stand in the blocks of a ResNet")
+    // Stages 3 have a sixteenth of the height and of the width.
+    let pixels = input.height / 16 * (input.width / 16)
+    try require(
+      ![.scan, .decoupled].contains(model.attention.kind) || pixels <= Self.mostComparedPixels, "model.attention",
+      model.attention.kind.rawValue,
+      "another where images are \(input.height)×\(input.width): it compares every two of \(pixels) pixels of stage 3, of which there may be \(Self.mostComparedPixels)"
+    )
     try require(
       model.lastStride == 2 || model.trunk.isResNet, "model.lastStride", model.lastStride,
       "2 where model.trunk is \(model.trunk.rawValue): its stages 3 and 4 have one size as it is")

@@ -57,13 +57,11 @@ package final class Trainer<E: Element> {
     cameras = Sample.cameraClasses(of: data.train)
     loader = BatchLoader(
       threads: configuration.data.loaderThreads, seed: configuration.seed, timeline: machine.workers.timeline)
-    try machine.communicator.agree { [classes, cameras] in
+    coordinator = try machine.communicator.agree { [classes, cameras] in
       try configuration.model.requireGroups(identities: classes.count, cameras: cameras.count)
+      return try Coordinator(data.train, sizes: data.sizes, configuration, machine.communicator)
     }
     let network = ReIDNetwork<E>(Architecture(configuration.model, identities: classes.count, cameras: cameras.count))
-    coordinator = try machine.communicator.agree {
-      try Coordinator(data.train, sizes: data.sizes, configuration, machine.communicator)
-    }
     milestones = Milestones(
       configuration, totalSteps: coordinator.totalSteps, stepsPerEpoch: coordinator.stepsPerEpoch,
       hasTest: !data.tests.isEmpty)
