@@ -9,30 +9,23 @@ import Tensors
 /// So the filters' mean is 0 and n·variance is 2γ² (He initialization at γ = 1): normalization without a look at
 /// activations, whatever the batch. Precision: float64, working weights rounded to an accumulator. Collectives: none; every rank
 /// does the same arithmetic on the same numbers.
-package struct AlignedFilters: Sendable {
-  private let weight: ParameterLayout.Slot
+struct AlignedFilters: WeightTransform {
+  private let blocks: FilterBlocks
   /// γ.
-  package let gain: ParameterLayout.Slot
+  private let gain: ParameterLayout.Slot
   private static var epsilon: Double { 1e-5 }
 
   /// Tensor `<name>.gain`, beside the weight that is already in the layout; 1 at first.
   init(_ layout: inout ParameterLayout, _ name: String, of weight: ParameterLayout.Slot) {
-    self.weight = weight
+    blocks = FilterBlocks(weight: weight)
     gain = layout.add(name + ".gain", .normScale, shape: [weight.shape[0]])
   }
 
-  private var filters: Int { weight.shape[0] }
-  private var length: Int { weight.count / filters }
+  var parameters: [ParameterLayout.Slot] { [gain] }
+  private var weight: ParameterLayout.Slot { blocks.weight }
+  private var filters: Int { blocks.filters }
+  private var length: Int { blocks.length }
   private var inverseRoot: Double { 1 / (Double(length) / 2).squareRoot() }
-
-  /// Filters of a block: in memory an element of all filters stands side by side.
-  private static var block: Int { 64 }
-
-  private func forEachBlock(_ workers: Workers, _ body: (Range<Int>) -> Void) {
-    workers.parallelFor((filters + Self.block - 1) / Self.block) { block, _ in
-      body(block * Self.block..<min(filters, (block + 1) * Self.block))
-    }
-  }
 
   /// m and 1/s of each filter of a block.
   private func statistics<A: Element>(_ block: Range<Int>, _ values: Buffer<A>) -> (mean: [Double], inverse: [Double]) {
@@ -56,7 +49,7 @@ package struct AlignedFilters: Sendable {
   @_specialize(where A == Double)
   func apply<A: Element>(_ values: Buffer<A>, _ workers: Workers) -> Buffer<A> {
     let working = Buffer<A>(count: weight.count), start = weight.range.lowerBound
-    forEachBlock(workers) { block in
+    blocks.forEach(workers) { block in
       let (mean, inverse) = statistics(block, values)
       let factors = block.enumerated().map { at, filter in
         Double(values[gain.range.lowerBound + filter]) * inverse[at] * inverseRoot
@@ -76,7 +69,7 @@ package struct AlignedFilters: Sendable {
   @_specialize(where A == Double)
   func pullBack<A: Element>(_ gradients: ParameterGradients, _ values: Buffer<A>, _ workers: Workers) {
     let start = weight.range.lowerBound, inverseLength = 1 / Double(length)
-    forEachBlock(workers) { block in
+    blocks.forEach(workers) { block in
       let (mean, inverse) = statistics(block, values)
       var sum = [Double](repeating: 0, count: block.count), product = sum
       for i in 0..<length {
@@ -103,21 +96,11 @@ package struct AlignedFilters: Sendable {
 
   /// γ = √(n/2)·s, with which ŵ is w but for its mean: what weights from elsewhere begin with.
   func fit<A: Element>(_ values: Buffer<A>, _ workers: Workers) {
-    forEachBlock(workers) { block in
+    blocks.forEach(workers) { block in
       let inverse = statistics(block, values).inverse
       for (at, filter) in block.enumerated() {
         values[gain.range.lowerBound + filter] = A(1 / (inverse[at] * inverseRoot))
       }
     }
   }
-}
-
-extension Convolution {
-  package func pullBack(
-    _ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers
-  ) {
-    alignment?.pullBack(gradients, values, workers)
-  }
-
-  package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) { alignment?.fit(values, workers) }
 }

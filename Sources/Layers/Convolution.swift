@@ -18,7 +18,7 @@ package final class Convolution<E: Element>: LinearMap {
   package let weight: ParameterLayout.Slot
   package let bias: ParameterLayout.Slot?
   /// What the weights go through before they are used, if anything.
-  let alignment: AlignedFilters?
+  let transform: (any WeightTransform)?
   /// What its tensors begin with.
   package let name: String
 
@@ -30,7 +30,7 @@ package final class Convolution<E: Element>: LinearMap {
 
   package init(
     _ layout: inout ParameterLayout, _ name: String, inputs: Int, outputs: Int, kernel: Int = 1, stride: Int = 1,
-    padding: Int = 0, bias: Bool = false, linear: Bool = false, isAligned: Bool = false,
+    padding: Int = 0, bias: Bool = false, linear: Bool = false, transform: FilterTransform = .none,
     start: ParameterLayout.Start = .usual
   ) {
     geometry = Geometry(inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: padding)
@@ -39,10 +39,15 @@ package final class Convolution<E: Element>: LinearMap {
       name + ".weight", linear ? .linear : .convolution,
       shape: linear ? [outputs, inputs] : [outputs, inputs, kernel, kernel], start: start)
     self.bias = bias ? layout.add(name + ".bias", .bias, shape: [outputs]) : nil
-    alignment = isAligned ? AlignedFilters(&layout, name, of: weight) : nil
+    self.transform =
+      switch transform {
+      case .none: nil
+      case .aligned: AlignedFilters(&layout, name, of: weight)
+      case .unitLength: UnitFilters(weight)
+      }
   }
 
-  package var slots: [ParameterLayout.Slot] { [weight] + [bias, alignment?.gain].compactMap { $0 } }
+  package var slots: [ParameterLayout.Slot] { [weight] + (bias.map { [$0] } ?? []) + (transform?.parameters ?? []) }
 
   private var inputChannels: Int { geometry.inputs }
   private var outputChannels: Int { geometry.outputs }
@@ -68,9 +73,9 @@ package final class Convolution<E: Element>: LinearMap {
   /// what `backwardData` needs.
   package func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>) {
     let gemm = context.kernels.gemm, window = window
-    let aligned = alignment?.apply(values, context.workers)
-    defer { withExtendedLifetime(aligned) {} }
-    let w = aligned?.pointer ?? values.pointer + weight.range.lowerBound
+    let working = transform?.apply(values, context.workers)
+    defer { withExtendedLifetime(working) {} }
+    let w = working?.pointer ?? values.pointer + weight.range.lowerBound
     if let winograd = winograd(context) {
       forwardTiles = transformed(w, winograd, isFlipped: false, into: forwardTiles, context)
       if backward { backwardTiles = transformed(w, winograd, isFlipped: true, into: backwardTiles, context) }

@@ -16,16 +16,16 @@ package final class NonLocal<E: Element>: Layer {
   /// do, which the authors' code leaves them at: wider ones, three of them multiplied, would leave float16.
   package init(
     _ layout: inout ParameterLayout, _ statistics: inout ParameterLayout, _ name: String, channels: Int, inner: Int,
-    isAligned: Bool = false
+    transform: FilterTransform = .none
   ) {
     func convolution(_ part: String) -> Convolution<E> {
       Convolution(
-        &layout, "\(name).\(part)", inputs: channels, outputs: inner, bias: true, isAligned: isAligned, start: .fanIn)
+        &layout, "\(name).\(part)", inputs: channels, outputs: inner, bias: true, transform: transform, start: .fanIn)
     }
     (gamma, theta, phi) = (convolution("g"), convolution("theta"), convolution("phi"))
     output = NormalizedConvolution(
       Convolution<E>(
-        &layout, name + ".W.0", inputs: inner, outputs: channels, isAligned: isAligned, start: .fanIn),
+        &layout, name + ".W.0", inputs: inner, outputs: channels, transform: transform, start: .fanIn),
       Norm(&layout, &statistics, name + ".W.1", channels: channels, start: .constant(0)), isActivated: false)
   }
 

@@ -6,8 +6,8 @@ import Tensors
 ///     c = ê·ŵ,  ê = e/‖e‖,  ŵ = w/‖w‖
 ///     ē = (g − ê(ê·g))/‖e‖ for the gradient g of ê
 ///
-/// ê and its gradients are written once for float64 and dual numbers, which give the tangents. Working weights are packed
-/// with unit rows; their gradient goes back through that once it is summed over ranks (`UnitRows`).
+/// ê and its gradients are written once for float64 and dual numbers, which give the tangents. Weights are used at unit
+/// length (`UnitFilters`).
 ///
 /// Precision: rows in float64. Collectives: none.
 package final class CosineClassifier<A: Element>: Classifier where A.Accumulator == A {
@@ -15,11 +15,11 @@ package final class CosineClassifier<A: Element>: Classifier where A.Accumulator
 
   /// The tensor `<name>classifier.weight`.
   init(_ layout: inout ParameterLayout, _ name: String, inputs: Int, classes: Int) {
-    convolution = Convolution(&layout, name + "classifier", inputs: inputs, outputs: classes, linear: true)
+    convolution = Convolution(
+      &layout, name + "classifier", inputs: inputs, outputs: classes, linear: true, transform: .unitLength)
   }
 
   package var map: any LinearMap<A> { convolution }
-  package var transform: UnitRows? { UnitRows(convolution.weight) }
 
   package func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A> {
     let unit = UnitVectors.forward(embedding, run)

@@ -12,7 +12,6 @@ package final class LinearClassifier<A: Element>: Classifier where A.Accumulator
   }
 
   package var map: any LinearMap<A> { convolution }
-  package var transform: UnitRows? { nil }
 
   package func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A> {
     LinearClassifierPasses(

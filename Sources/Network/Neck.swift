@@ -41,8 +41,6 @@ package struct HeadOutputs<A: Element> {
 package protocol Classifier<A>: AnyObject {
   associatedtype A: Element where A.Accumulator == A
   var map: any LinearMap<A> { get }
-  /// What the weights go through before they are used, if anything.
-  var transform: UnitRows? { get }
   func classify(_ embedding: Tensor<A>, _ run: Run<A>) -> any ClassifierPasses<A>
 }
 

@@ -10,15 +10,15 @@ package struct NetworkBuilder<E: Element> {
   /// Those inside layers of E that compute in the accumulator.
   package private(set) var accumulatorMaps: [any LinearMap<E.Accumulator>] = []
 
-  /// Whether convolutions that are made now have aligned filters: those of the trunk, where `model.filters` says so.
-  private var alignsFilters = false
+  /// What filters of convolutions that are made now go through: those of the trunk, where `model.filters` says so.
+  private var transform = FilterTransform.none
 
   package init(_ architecture: Architecture) { self.architecture = architecture }
 
   /// What `make` makes is the trunk.
   package mutating func trunk<T>(_ make: (inout NetworkBuilder) -> T) -> T {
-    alignsFilters = architecture.filters == .aligned
-    defer { alignsFilters = false }
+    transform = architecture.filters == .aligned ? .aligned : .none
+    defer { transform = .none }
     return make(&self)
   }
 
@@ -37,7 +37,7 @@ package struct NetworkBuilder<E: Element> {
   ) -> Convolution<E> {
     let layer = Convolution<E>(
       &parameters, name, inputs: inputs, outputs: outputs, kernel: kernel, stride: stride, padding: kernel / 2,
-      bias: bias, isAligned: alignsFilters, start: start)
+      bias: bias, transform: transform, start: start)
     maps.append((layer, readsImages))
     return layer
   }
@@ -68,7 +68,7 @@ package struct NetworkBuilder<E: Element> {
   package mutating func nonLocal(_ name: String, _ channels: Int, inner: Int) -> NonLocal<E> {
     let layer = NonLocal<E>(
       &parameters, &statistics, name, channels: channels, inner: inner,
-      isAligned: alignsFilters)
+      transform: transform)
     maps += layer.maps.map { ($0, false) }
     return layer
   }

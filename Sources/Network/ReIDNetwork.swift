@@ -60,26 +60,14 @@ package final class ReIDNetwork<E: Element> {
     for map in accumulatorMaps { map.pack(parameters.values, backward: training, context.accumulating) }
     for head in heads {
       for map in head.neck.maps { map.pack(parameters.values, backward: training, context.accumulating) }
-      if training { pack(head.classifier, parameters, backward: true, context) }
+      if training { head.classifier.map.pack(parameters.values, backward: true, context.accumulating) }
     }
-  }
-
-  private func pack(
-    _ classifier: any Classifier<E.Accumulator>, _ parameters: Parameters<E.Accumulator>, backward: Bool,
-    _ context: Context<E>
-  ) {
-    var values = parameters.values
-    if let transform = classifier.transform {
-      values = Buffer(count: values.count)
-      transform.apply(parameters.values, to: values, context.workers)
-    }
-    classifier.map.pack(values, backward: backward, context.accumulating)
   }
 
   /// Packs for `classify`: what evaluation needs, and the classifier of the first head.
   package func packToClassify(_ parameters: Parameters<E.Accumulator>, _ context: Context<E>) {
     pack(parameters, training: false, context)
-    pack(heads[0].classifier, parameters, backward: false, context)
+    heads[0].classifier.map.pack(parameters.values, backward: false, context.accumulating)
   }
 
   /// The parameters of the heads' loss terms, by head and term; empty where a term has none.
@@ -102,7 +90,7 @@ package final class ReIDNetwork<E: Element> {
   package func pullBack(_ gradients: ParameterGradients, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>)
   {
     for (map, _) in maps { map.pullBack(gradients, parameters.values, context.workers) }
-    for head in heads { head.classifier.transform?.pullBack(gradients, parameters.values, context.workers) }
+    for head in heads { head.classifier.map.pullBack(gradients, parameters.values, context.workers) }
   }
 
   /// After weights were put into the masters: what stands beside them is such that these are what is used.

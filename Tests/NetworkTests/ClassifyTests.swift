@@ -54,7 +54,7 @@ import Testing
       network.layout[slot.name.replacing(".weight", with: ".bias")].map { $0.range.map { parameters.values[$0] } } ?? [
         0, 0, 0,
       ]
-    let isCosine = network.heads[0].classifier.transform != nil
+    let isCosine = network.heads[0].classifier is CosineClassifier<Double>
     for image in 0..<8 {
       let e = (0..<length).map { output.descriptor.pointer[image * length + $0] }
       for c in 0..<3 {
