@@ -8,7 +8,7 @@ package final class Head<E: Element> {
   package let sources: [MapSource]
   fileprivate let pools: [any Pool<E>]
   /// What a source's map passes on its way to the pool.
-  fileprivate let layers: [[any Layer<E>]]
+  fileprivate let layers: [Sequential<E>?]
   /// The parameters of the pools, and of the neck and all behind it.
   fileprivate let poolRange: Range<Int>, range: Range<Int>
   package let neck: any Neck<A>
@@ -33,7 +33,8 @@ package final class Head<E: Element> {
     layers = sources.indices.map { index in
       let mask = options.mask.maskKind.map { RandomMask<E>($0, stream: stream + index) as any Layer<E> }
       let band: (any Layer<E>)? = options.bands > 1 ? Band(options.band - 1, of: options.bands) : nil
-      return [mask, band].compactMap { $0 }
+      let layers = [mask, band].compactMap { $0 }
+      return layers.isEmpty ? nil : Sequential(layers)
     }
     (pools, poolRange) = builder.recorded { builder in
       zip(sources, channels).map { Self.pool(options.pool, prefix + "pool.\($0.rawValue)", $1, &builder) }
@@ -92,15 +93,10 @@ package final class Head<E: Element> {
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
     let feature = feature(images, run)
-    var passed: [[any Passes<E>]] = [], pooled: [any PoolPasses<E>] = [], first = 0
+    var passed: [(any Passes<E>)?] = [], pooled: [any PoolPasses<E>] = [], first = 0
     for (index, source) in sources.enumerated() {
-      var map = maps(source)
-      passed.append(
-        try layers[index].map { layer in
-          let passes = try layer.forward(map, run)
-          map = passes.y
-          return passes
-        })
+      passed.append(try layers[index]?.forward(maps(source), run))
+      let map = passed[index]?.y ?? maps(source)
       pooled.append(try pools[index].forward(map.value, into: feature, first: first, run))
       first += map.shape.channels
     }
@@ -112,13 +108,13 @@ package final class Head<E: Element> {
 package final class HeadPasses<E: Element> {
   package typealias A = E.Accumulator
   private let head: Head<E>, neck: any NeckPasses<A>, images: Int
-  /// Of each source: of its layers in their order, and of its pool.
-  private let passed: [[any Passes<E>]], pooled: [any PoolPasses<E>]
+  /// Of each source: of its layers, if it has any, and of its pool.
+  private let passed: [(any Passes<E>)?], pooled: [any PoolPasses<E>]
   /// In a backward pass, behind the neck's.
   private var arrived: (featureBar: Tensor<A>, pass: BackwardPass)?
 
   fileprivate init(
-    _ head: Head<E>, _ neck: any NeckPasses<A>, _ images: Int, _ passed: [[any Passes<E>]],
+    _ head: Head<E>, _ neck: any NeckPasses<A>, _ images: Int, _ passed: [(any Passes<E>)?],
     _ pooled: [any PoolPasses<E>]
   ) {
     (self.head, self.neck, self.images, self.passed, self.pooled) = (head, neck, images, passed, pooled)
@@ -132,7 +128,7 @@ package final class HeadPasses<E: Element> {
     feature.zero()
     for (index, source) in head.sources.enumerated() {
       guard var dot = dots(source) else { continue }
-      for passes in passed[index] { dot = try passes.forwardTangent(dot, adding: nil, run) }
+      if let passes = passed[index] { dot = try passes.forwardTangent(dot, adding: nil, run) }
       try pooled[index].forwardTangent(dot, into: feature, run)
     }
     return try neck.forwardTangent(feature, run.accumulating)
@@ -153,17 +149,10 @@ package final class HeadPasses<E: Element> {
   ) throws -> Gradient<E>? {
     guard let index = head.sources.firstIndex(of: source) else { return nil }
     let (featureBar, pass) = after("the backward pass of the neck", arrived)
-    let layers = passed[index]
-    /// What finishes the gradient of the map that layer `place` reads: the first one reads the source itself.
-    func ending(_ place: Int) -> (addend: Tensor<E>?, target: GradientTarget<E>) {
-      place == 0 ? (addend, target) : (nil, layers[place - 1].y.target)
+    guard let passes = passed[index] else {
+      return try pooled[index].backward(featureBar, adding: addend, target: target, pass, run)
     }
-    let top = ending(layers.count)
-    var bar = try pooled[index].backward(featureBar, adding: top.addend, target: top.target, pass, run)
-    for (place, passes) in layers.enumerated().reversed() {
-      let end = ending(place)
-      bar = try passes.backward(bar, adding: end.addend, target: end.target, pass, run)
-    }
-    return bar
+    let bar = try pooled[index].backward(featureBar, adding: nil, target: passes.y.target, pass, run)
+    return try passes.backward(bar, adding: addend, target: target, pass, run)
   }
 }

@@ -8,40 +8,28 @@ import Tensors
 ///
 /// x: n×h×w×c as it is read, y: n×h×w×c, stored. Collectives: those of the norms.
 package final class OmniScaleStreams<E: Element>: Layer {
-  private let streams: [[LightConvolution<E>]], gate: UnifiedGate<E>
+  private let streams: [Sequential<E>], gate: UnifiedGate<E>
 
   package init(_ streams: [[LightConvolution<E>]], _ gate: UnifiedGate<E>) {
-    precondition(!streams.isEmpty && streams.allSatisfy { !$0.isEmpty })
-    (self.streams, self.gate) = (streams, gate)
+    precondition(!streams.isEmpty)
+    (self.streams, self.gate) = (streams.map { Sequential($0) }, gate)
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    let streams = try self.streams.map { stream in
-      var passes: [any Passes<E>] = [], current = x
-      for layer in stream {
-        let next = try layer.forward(current, run)
-        passes.append(next)
-        current = next.y
-      }
-      return passes
-    }
-    return OmniScalePasses(streams, gate.forward(streams.map { $0[$0.count - 1].y }, run))
+    let streams = try self.streams.map { try $0.forward(x, run) }
+    return OmniScalePasses(streams, gate.forward(streams.map { $0.y }, run))
   }
 }
 
 private final class OmniScalePasses<E: Element>: Passes {
-  private let streams: [[any Passes<E>]], gate: UnifiedGatePasses<E>
+  private let streams: [any Passes<E>], gate: UnifiedGatePasses<E>
 
-  init(_ streams: [[any Passes<E>]], _ gate: UnifiedGatePasses<E>) { (self.streams, self.gate) = (streams, gate) }
+  init(_ streams: [any Passes<E>], _ gate: UnifiedGatePasses<E>) { (self.streams, self.gate) = (streams, gate) }
 
   var y: Feature<E> { gate.y }
 
   func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) throws -> Operand<E> {
-    let tangents = try streams.map { stream in
-      var current = xDot
-      for passes in stream { current = try passes.forwardTangent(current, adding: nil, run) }
-      return current
-    }
+    let tangents = try streams.map { try $0.forwardTangent(xDot, adding: nil, run) }
     return gate.forwardTangent(tangents, adding: v, run)
   }
 
@@ -53,15 +41,11 @@ private final class OmniScalePasses<E: Element>: Passes {
     for (t, stream) in streams.enumerated() {
       // The last stream finishes the gradient that all of them write.
       let target = t == streams.count - 1 ? target : .plain
-      sum = bars[t]
-      for index in stream.indices.reversed() {
-        sum = try stream[index].backward(
-          sum, adding: index == 0 ? below : nil, target: index == 0 ? target : stream[index - 1].y.target, pass, run)
-      }
+      sum = try stream.backward(bars[t], adding: below, target: target, pass, run)
       below = sum.tensor
     }
     return sum
   }
 
-  var storedTangents: [Tensor<E>] { streams.joined().flatMap { $0.storedTangents } + gate.storedTangents }
+  var storedTangents: [Tensor<E>] { streams.flatMap { $0.storedTangents } + gate.storedTangents }
 }

@@ -9,7 +9,7 @@ import Tensors
 /// the gradients of the normalizations, a tangent pass ẋ and every ż. What stands between the first and the last unit may be
 /// other layers.
 package final class ResidualBlock<E: Element>: Layer {
-  private let first: NormalizedConvolution<E>, inner: [any Layer<E>], last: NormalizedConvolution<E>
+  private let first: NormalizedConvolution<E>, inner: Sequential<E>?, last: NormalizedConvolution<E>
   private let downsample: NormalizedConvolution<E>?
 
   package init(
@@ -17,7 +17,8 @@ package final class ResidualBlock<E: Element>: Layer {
     downsample: NormalizedConvolution<E>? = nil
   ) {
     precondition(!last.isActivated && downsample?.isActivated != true)
-    (self.first, self.inner, self.last, self.downsample) = (first, inner, last, downsample)
+    (self.first, self.last, self.downsample) = (first, last, downsample)
+    self.inner = inner.isEmpty ? nil : Sequential(inner)
   }
 
   /// Two units or more.
@@ -28,14 +29,8 @@ package final class ResidualBlock<E: Element>: Layer {
 
   /// x has to be stored as it is.
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    let first = try self.first.pass(x, run)
-    var inner: [any Passes<E>] = [], current = first.y
-    for layer in self.inner {
-      let passes = try layer.forward(current, run)
-      inner.append(passes)
-      current = passes.y
-    }
-    let last = try self.last.pass(current, run), side = try downsample?.pass(x, run)
+    let first = try self.first.pass(x, run), inner = try self.inner?.forward(first.y, run)
+    let last = try self.last.pass(inner?.y ?? first.y, run), side = try downsample?.pass(x, run)
     let shortcut: ResidualJoin<E>.Shortcut = side.map { .normalized($0.normalized) } ?? .identity(x.value.tensor)
     let y = ResidualJoin.forward(last.normalized, shortcut, run.context)
     let target = ResidualJoin.target(y: y, last.normalized, shortcut)
@@ -45,17 +40,17 @@ package final class ResidualBlock<E: Element>: Layer {
 
 private final class ResidualPasses<E: Element>: Passes {
   let y: Feature<E>
-  private let first: UnitPasses<E>, inner: [any Passes<E>], last: UnitPasses<E>, downsample: UnitPasses<E>?
+  private let first: UnitPasses<E>, inner: (any Passes<E>)?, last: UnitPasses<E>, downsample: UnitPasses<E>?
 
   init(
-    _ first: UnitPasses<E>, _ inner: [any Passes<E>], _ last: UnitPasses<E>, downsample: UnitPasses<E>?, y: Feature<E>
+    _ first: UnitPasses<E>, _ inner: (any Passes<E>)?, _ last: UnitPasses<E>, downsample: UnitPasses<E>?, y: Feature<E>
   ) {
     (self.first, self.inner, self.last, self.downsample, self.y) = (first, inner, last, downsample, y)
   }
 
   func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) throws -> Operand<E> {
     var current = try first.forwardTangent(xDot, run)
-    for layer in inner { current = try layer.forwardTangent(current, adding: nil, run) }
+    if let inner { current = try inner.forwardTangent(current, adding: nil, run) }
     current = try last.forwardTangent(current, run)
     let side = try downsample?.forwardTangent(xDot, run)
     return .plain(
@@ -66,11 +61,8 @@ private final class ResidualPasses<E: Element>: Passes {
   func backward(
     _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
   ) throws -> Gradient<E> {
-    let below = [first.y.target] + inner.map { $0.y.target }
-    var gradient = try last.backward(yBar, target: below[inner.count], pass, run)
-    for index in inner.indices.reversed() {
-      gradient = try inner[index].backward(gradient, adding: nil, target: below[index], pass, run)
-    }
+    var gradient = try last.backward(yBar, target: inner?.y.target ?? first.y.target, pass, run)
+    if let inner { gradient = try inner.backward(gradient, adding: nil, target: first.y.target, pass, run) }
     let zBar = try first.backward(gradient, pass, run)
     let shortcutBar: Tensor<E>
     if let downsample {
@@ -84,7 +76,7 @@ private final class ResidualPasses<E: Element>: Passes {
   }
 
   var storedTangents: [Tensor<E>] {
-    first.storedTangents + inner.flatMap { $0.storedTangents } + last.storedTangents
+    first.storedTangents + (inner?.storedTangents ?? []) + last.storedTangents
       + (downsample?.storedTangents ?? [])
   }
 }
