@@ -25,7 +25,7 @@ package final class AttentionDropout<E: Element>: Layer {
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     guard case .training(let seed, let step, let firstRow) = run.mode else {
-      return UndroppedPasses(y: x)
+      return IdentityPasses(y: x)
     }
     let shape = x.shape, factors = Buffer<E.Accumulator>(count: shape.images * shape.channels)
     /// 1 and 0: m; −1: the gate.
@@ -77,24 +77,6 @@ package final class AttentionDropout<E: Element>: Layer {
       }
       return false
     }
-  }
-}
-
-/// Of evaluation, where y is x.
-private final class UndroppedPasses<E: Element>: Passes {
-  let y: Feature<E>
-  var storedTangents: [Tensor<E>] { [] }
-
-  init(y: Feature<E>) { self.y = y }
-
-  func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) -> Operand<E> {
-    xDot.adding(v, run.context)
-  }
-
-  func backward(
-    _ yBar: Gradient<E>, adding addend: Tensor<E>?, target: GradientTarget<E>, _ pass: BackwardPass, _ run: Run<E>
-  ) -> Gradient<E> {
-    target.finish(Operand.plain(yBar.tensor).adding(addend, run.context).tensor, run.context)
   }
 }
 

@@ -2,28 +2,21 @@ import Tensors
 
 /// Attention over matrices of an image, by the names of its tensors.
 extension MatrixAttention {
-  /// What of the norms a pixel's likeness to another is made of.
-  package enum Likeness: Sendable { case product, decoupled(norms: Bool) }
-
   /// `PixelAttention`. Numbers `<name>.gamma`, 0 at first, `<name>.angle`, `<name>.norm`.
   package convenience init(
     query: any LinearMap<E>, key: any LinearMap<E>, value: any LinearMap<E>, _ layout: inout ParameterLayout,
-    _ name: String, _ likeness: Likeness
+    _ name: String, _ likeness: PixelLikeness
   ) {
     func scalar(_ part: String, _ start: Double) -> ParameterLayout.Slot {
       layout.add("\(name).\(part)", .normScale, shape: [1], start: .constant(start))
     }
     var scalars = [scalar("gamma", 0)]
-    let scores: PixelAttention.Scores
-    switch likeness {
-    case .product: scores = .product
-    case .decoupled(let norms):
-      scores = .decoupled(norms: norms)
+    if case .decoupled(let norms) = likeness {
       scalars.append(scalar("angle", 10))
       if norms { scalars.append(scalar("norm", 1)) }
     }
     self.init(
-      [query, key, value], outputs: value.geometry.outputs, scalars: scalars, PixelAttention(scores: scores))
+      [query, key, value], outputs: value.geometry.outputs, scalars: scalars, PixelAttention(likeness: likeness))
   }
 
   /// `ChannelAttention` of a map of `channels`. Number `<name>.beta`, 0 at first.

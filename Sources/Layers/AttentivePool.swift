@@ -54,8 +54,8 @@ private final class AttentivePasses<E: Element>: PoolPasses {
 
   func forward(into y: Tensor<E.Accumulator>, _ run: Run<E>) {
     let values = Buffer<Double>(count: x.shape.images * channels), mean = mean, channels = channels
-    forEachImage(run) { image, read in
-      for (c, value) in mean.forward(read(self.x), read(self.gate.y.value)).enumerated() {
+    ImageMatrices.forEachImage([x, gate.y.value], writing: [], run.context) { image, read in
+      for (c, value) in mean.forward(read(self.x).array, read(self.gate.y.value).array).enumerated() {
         values[image * channels + c] = value
       }
     }
@@ -65,9 +65,9 @@ private final class AttentivePasses<E: Element>: PoolPasses {
   func forwardTangent(_ xDot: Operand<E>, into yDot: Tensor<E.Accumulator>, _ run: Run<E>) throws {
     let gateDot = try gate.forwardTangent(xDot, adding: nil, run)
     let values = Buffer<Double>(count: x.shape.images * channels), mean = mean, channels = channels
-    forEachImage(run) { image, read in
-      let x = zip(read(self.x), read(xDot)).map { Dual($0, $1) }
-      let gate = zip(read(self.gate.y.value), read(gateDot)).map { Dual($0, $1) }
+    ImageMatrices.forEachImage([x, gate.y.value, xDot, gateDot], writing: [], run.context) { image, read in
+      let x = zip(read(self.x).array, read(xDot).array).map { Dual($0, $1) }
+      let gate = zip(read(self.gate.y.value).array, read(gateDot).array).map { Dual($0, $1) }
       for (c, value) in mean.forward(x, gate).enumerated() { values[image * channels + c] = value.tangent }
     }
     yDot.setColumns(first, channels, from: values)
@@ -86,21 +86,23 @@ private final class AttentivePasses<E: Element>: PoolPasses {
     var moved: (recorded: Buffer<Double>, x: Operand<E>, gate: Operand<E>)?
     if case .regularized = pass, let recorded, let tangent { moved = (recorded, tangent.x, tangent.gate) }
     let weight = pass.tangentWeight, second = moved
-    forEachImage(run) { image, read in
+    let operands = [x, gate.y.value] + (second.map { [$0.x, $0.gate] } ?? [])
+    ImageMatrices.forEachImage(operands, writing: [xBar, gateBar], context) { image, read in
+      let x = read(self.x).array, gate = read(self.gate.y.value).array
       let own = image * channels..<(image + 1) * channels
       let found: (x: [Double], gate: [Double], exponent: Double)
       if let second {
         // At (x, λẋ) and (ȳ, h − ȳ): value and derivative together.
         let dual = mean.backward(
-          zip(read(self.x), read(second.x)).map { Dual($0, weight * $1) },
-          zip(read(self.gate.y.value), read(second.gate)).map { Dual($0, weight * $1) },
+          zip(x, read(second.x).array).map { Dual($0, weight * $1) },
+          zip(gate, read(second.gate).array).map { Dual($0, weight * $1) },
           own.map { Dual(second.recorded[$0], bars[$0] - second.recorded[$0]) })
         found = (
           dual.x.map { $0.value + $0.tangent }, dual.gate.map { $0.value + $0.tangent },
           dual.exponent.value + dual.exponent.tangent
         )
       } else {
-        found = mean.backward(read(self.x), read(self.gate.y.value), own.map { bars[$0] })
+        found = mean.backward(x, gate, own.map { bars[$0] })
       }
       context.kernels.narrow(found.x, found.x.count, into: xBar.pointer + image * shape.area * channels)
       context.kernels.narrow(found.gate, found.gate.count, into: gateBar.pointer + image * shape.area)
@@ -115,24 +117,6 @@ private final class AttentivePasses<E: Element>: PoolPasses {
     }
     let direct = addend.map { Addition.forward(.plain(xBar), $0, context) } ?? xBar
     return try gate.backward(gate.y.target.finish(gateBar, context), adding: direct, target: target, pass, run)
-  }
-
-  /// body(image, what reads an operand's values of it), on all threads.
-  private func forEachImage(_ run: Run<E>, _ body: (_ image: Int, _ read: (Operand<E>) -> [Double]) -> Void) {
-    let kernels = run.context.kernels
-    run.context.workers.work.move(.activations, x.bytes)
-    run.context.workers.parallelFor(x.shape.images) { image, _ in
-      body(image) { operand in
-        let shape = operand.shape, count = shape.area * shape.channels
-        let pixels = Buffer<E.Accumulator>(count: count), values = Buffer<Double>(count: count)
-        kernels.read(
-          operand.view(.exact), image: image, pixel: image * shape.area, shape.area, channels: shape.channels,
-          into: pixels.pointer)
-        SumConversion.widen(pixels.pointer, count: count, to: values.pointer)
-        withExtendedLifetime(operand) {}
-        return values.array
-      }
-    }
   }
 }
 

@@ -69,25 +69,10 @@ package final class ChannelNarrowing<E: Element>: LinearMap {
     _ operand: Operand<E>, _ epilogue: Epilogue<E>, _ context: Context<E>,
     _ body: (_ pixel: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>) -> Void
   ) -> Sums {
-    let shape = operand.shape, out = epilogue.out.shape, view = operand.view(.exact), kernels = context.kernels
-    context.workers.work.move(.activations, operand.bytes)
-    let sums = RowStore.run(epilogue, lines: out.images * out.height, columns: out.width, context) { line, rows in
-      let count = shape.width * shape.channels
-      withUnsafeTemporaryAllocation(of: E.Accumulator.self, capacity: count) { pixels in
-        withUnsafeTemporaryAllocation(of: Double.self, capacity: count + out.width * out.channels) { scratch in
-          let values = scratch.baseAddress!, results = values + count
-          kernels.read(
-            view, image: line / shape.height, pixel: line * shape.width, shape.width, channels: shape.channels,
-            into: pixels.baseAddress!)
-          SumConversion.widen(pixels.baseAddress!, count: count, to: values)
-          for column in 0..<out.width { body(values + column * shape.channels, results + column * out.channels) }
-          SumConversion.narrow(results, count: out.width * out.channels, to: rows)
-        }
-      }
-      return out.channels
+    let shape = operand.shape, outputs = epilogue.out.shape.channels
+    return OperandLines([operand], context).run(epilogue, context) { line, out in
+      for column in 0..<shape.width { body(line[0] + column * shape.channels, out + column * outputs) }
     }
-    withExtendedLifetime(operand) {}
-    return sums
   }
 
   package func backwardWeights(

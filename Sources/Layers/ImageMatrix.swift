@@ -35,6 +35,9 @@ struct ImageMatrix {
     self.init(values, rows: rows.count, columns: columns, rowStride: columns)
   }
 
+  /// Row after row.
+  var array: [Double] { (0..<rows).flatMap(row) }
+
   func row(_ index: Int) -> [Double] {
     (0..<columns).map { values[index * rowStride + $0 * columnStride] }
   }

@@ -57,9 +57,8 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
     (self.x, self.linear, self.attention, self.values, self.slots) = (x, linear, attention, values, slots)
     let y = run.context.tensor(x.shape.with(channels: outputs)), maps = Self.maps(x, linear)
     self.y = .plain(y)
-    Images(run).forEach(maps, writing: [y]) { images, image in
-      let o = attention.forward(maps.map { DualMatrix(images.read($0, image)) }, values, by: images.gemm)
-      images.store(o.value, y, image)
+    ImageMatrices.forEachImage(maps, writing: [y], run.context) { _, read in
+      read.store(attention.forward(maps.map { DualMatrix(read($0)) }, values, by: read.gemm).value, y)
     }
   }
 
@@ -70,9 +69,9 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
   func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) -> Operand<E> {
     let maps = Self.maps(x, linear), dots = linear.isEmpty ? [xDot] : linear.map { $0.forwardTangent(xDot, run) }
     let yDot = run.context.tensor(y.shape), attention = attention, values = values
-    Images(run).forEach(maps + dots, writing: [yDot]) { images, image in
-      let u = zip(maps, dots).map { DualMatrix(images.read($0, image), tangent: images.read($1, image)) }
-      images.store(after("tangents", attention.forward(u, values, by: images.gemm).tangent), yDot, image)
+    ImageMatrices.forEachImage(maps + dots, writing: [yDot], run.context) { _, read in
+      let u = zip(maps, dots).map { DualMatrix(read($0), tangent: read($1)) }
+      read.store(after("tangents", attention.forward(u, values, by: read.gemm).tangent), yDot)
     }
     (tangents, storedTangents) = (dots, [yDot])
     return Operand.plain(yDot).adding(v, run.context)
@@ -83,26 +82,23 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
   ) throws -> Gradient<E> {
     let maps = Self.maps(x, linear), bars = maps.map { run.context.tensor($0.shape) }
     let scalarBars = Buffer<Double>(count: x.shape.images * values.count), attention = attention, values = values
-    let h = Operand.plain(yBar.tensor)
-    if case .regularized(_, let weight) = pass, let recorded, let tangents {
-      let first = Operand.plain(recorded)
-      Images(run).forEach(maps + tangents + [h, first], writing: bars) { images, image in
-        let u = zip(maps, tangents).map {
-          DualMatrix(images.read($0, image), tangent: images.read($1, image, times: weight))
-        }
-        let bar = images.read(first, image), rest = ImageMatrix.sum(images.read(h, image), bar.scaled(by: -1))
-        let found = attention.backward(u, values, DualMatrix(bar, tangent: rest), by: images.gemm)
-        for (map, bar) in zip(found.maps, bars) { images.store(map.whole, bar, image) }
-        for (i, scalar) in found.scalars.enumerated() {
-          scalarBars[image * values.count + i] = scalar.value + scalar.tangent
-        }
+    let h = Operand.plain(yBar.tensor), weight = pass.tangentWeight
+    var moved: (first: Operand<E>, tangents: [Operand<E>])?
+    if case .regularized = pass, let recorded, let tangents { moved = (.plain(recorded), tangents) }
+    let operands = maps + [h] + (moved.map { [$0.first] + $0.tangents } ?? []), second = moved
+    ImageMatrices.forEachImage(operands, writing: bars, run.context) { image, read in
+      let u = maps.enumerated().map { index, map in
+        DualMatrix(read(map), tangent: second.map { read($0.tangents[index], times: weight) })
       }
-    } else {
-      Images(run).forEach(maps + [h], writing: bars) { images, image in
-        let u = maps.map { DualMatrix(images.read($0, image)) }
-        let found = attention.backward(u, values, DualMatrix(images.read(h, image)), by: images.gemm)
-        for (map, bar) in zip(found.maps, bars) { images.store(map.value, bar, image) }
-        for (i, scalar) in found.scalars.enumerated() { scalarBars[image * values.count + i] = scalar.value }
+      var bar = DualMatrix(read(h))
+      if let second {
+        let first = read(second.first)
+        bar = DualMatrix(first, tangent: .sum(bar.value, first.scaled(by: -1)))
+      }
+      let found = attention.backward(u, values, bar, by: read.gemm)
+      for (map, bar) in zip(found.maps, bars) { read.store(map.whole, bar) }
+      for (i, scalar) in found.scalars.enumerated() {
+        scalarBars[image * values.count + i] = scalar.value + scalar.tangent
       }
     }
     if let gradients = pass.gradients {
@@ -132,32 +128,5 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
       below = gradient.tensor
     }
     return gradient
-  }
-}
-
-/// Reads and writes the matrices of images, on all threads.
-private struct Images<E: Element> {
-  let gemm: Gemm
-  private let context: Context<E>
-
-  init(_ run: Run<E>) {
-    context = run.context
-    gemm = Kernels<Double>(path: run.context.kernels.path).gemm
-  }
-
-  func read(_ operand: Operand<E>, _ image: Int, times factor: Double = 1) -> ImageMatrix {
-    ImageMatrix(operand, image: image, times: factor, context.kernels)
-  }
-
-  func store(_ matrix: ImageMatrix, _ tensor: Tensor<E>, _ image: Int) {
-    matrix.store(to: tensor, image: image, context.kernels)
-  }
-
-  func forEach(_ operands: [Operand<E>], writing outputs: [Tensor<E>], _ body: (_ images: Images, _ image: Int) -> Void)
-  {
-    context.workers.work.move(
-      .activations, operands.reduce(0) { $0 + $1.bytes } + outputs.reduce(0) { $0 + $1.bytes })
-    context.workers.parallelFor(outputs[0].shape.images) { image, _ in body(self, image) }
-    withExtendedLifetime((operands, outputs)) {}
   }
 }

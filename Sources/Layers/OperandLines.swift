@@ -33,14 +33,25 @@ package struct OperandLines<E: Element> {
     _ output: Shape, adding addend: Tensor<E>? = nil, _ context: Context<E>,
     _ body: (_ line: Line, _ out: UnsafeMutablePointer<Double>) -> Void
   ) -> Tensor<E> {
-    precondition(output.with(channels: 1) == shape.with(channels: 1))
     var epilogue = Epilogue(out: context.tensor(output))
     epilogue.addend = addend
+    run(epilogue, context, body)
+    return epilogue.out
+  }
+
+  /// What `body` writes for each line, finished by `epilogue`, whose sums over this rank are returned.
+  @discardableResult
+  func run(
+    _ epilogue: Epilogue<E>, _ context: Context<E>,
+    _ body: (_ line: Line, _ out: UnsafeMutablePointer<Double>) -> Void
+  ) -> Sums {
+    let output = epilogue.out.shape
+    precondition(output.with(channels: 1) == shape.with(channels: 1))
     let width = shape.width, kernels = context.kernels
     let counts = operands.map { width * $0.shape.channels }
     let most = operands.reduce(width * output.channels) { max($0, max(width, $1.shape.width) * $1.shape.channels) }
     context.workers.work.move(.activations, operands.reduce(0) { $0 + $1.bytes })
-    _ = RowStore.run(epilogue, lines: shape.images * shape.height, columns: width, context) { line, rows in
+    let sums = RowStore.run(epilogue, lines: shape.images * shape.height, columns: width, context) { line, rows in
       // A line of each operand, of the result, and of accumulators.
       withUnsafeTemporaryAllocation(of: Double.self, capacity: (operands.count + 2) * most) { scratch in
         let out = scratch.baseAddress!,
@@ -62,7 +73,7 @@ package struct OperandLines<E: Element> {
       return output.channels
     }
     withExtendedLifetime(operands) {}
-    return epilogue.out
+    return sums
   }
 
   /// The nearest of `columns` pixels for each of `width`, in place: from the end on where there are to be more.

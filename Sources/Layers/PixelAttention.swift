@@ -1,6 +1,9 @@
 import Kernels
 import Tensors
 
+/// What of the norms a pixel's likeness to another is made of (`PixelAttention`).
+package enum PixelLikeness: Sendable { case product, decoupled(norms: Bool) }
+
 /// Self-attention over the N pixels of an image, what it adds to a map:
 ///
 ///     o = γ·P·v,  P = softmax of each row of S, N×N
@@ -15,8 +18,7 @@ import Tensors
 /// In a dot product ‖q‖‖k‖cos the norms drown the angle; what a softmax keeps of ‖q_i‖ is nothing but a temperature, so the key's
 /// norm alone has a term of its own, and a and b are trained. Norms are √(‖·‖² + 10⁻¹²).
 struct PixelAttention: ImageAttention {
-  enum Scores: Sendable { case product, decoupled(norms: Bool) }
-  let scores: Scores
+  let likeness: PixelLikeness
 
   /// q, k, v: N × d, N × d, N × c; scalars: γ, then a and b where there are.
   func forward(_ maps: [DualMatrix], _ scalars: [Double], by gemm: Gemm) -> DualMatrix {
@@ -43,7 +45,7 @@ struct PixelAttention: ImageAttention {
       [DualMatrix.product(sBar, parts.keys, by: gemm).scaled(by: a), q], by: UnitRowBars())
     let unitBar = DualMatrix.product(sBar.transposed, parts.queries, by: gemm).scaled(by: a)
     let aBar = DualMatrix.dot(sBar, parts.cosines)
-    guard case .decoupled(norms: true) = scores else {
+    guard case .decoupled(norms: true) = likeness else {
       return ([qBar, DualMatrix.mapRows([unitBar, k], by: UnitRowBars()), vBar], [gammaBar, aBar])
     }
     let t = DualMatrix.product(ones, sBar, by: gemm)
@@ -60,7 +62,7 @@ struct PixelAttention: ImageAttention {
 
   private func logits(_ maps: [DualMatrix], _ scalars: [Double], by gemm: Gemm) -> (s: DualMatrix, parts: Parts?) {
     let (q, k) = (maps[0], maps[1])
-    guard case .decoupled(let norms) = scores else { return (.product(q, k.transposed, by: gemm), nil) }
+    guard case .decoupled(let norms) = likeness else { return (.product(q, k.transposed, by: gemm), nil) }
     let queries = DualMatrix.mapRows([q], by: UnitRow()), keys = DualMatrix.mapRows([k], by: UnitRow())
     let cosines = DualMatrix.product(queries, keys.transposed, by: gemm)
     let lengths = DualMatrix.mapRows([k], by: RowLength()).transposed

@@ -35,7 +35,7 @@ final class PixelProducts<E: Element> {
     (self.x, self.y) = (x, y)
     Self.forEachImage(.forward, products: 2, x.all, writing: [y], run) { read in
       let m = ImageMatrix.product((read(x.phi).transposed, read(x.gamma)), by: read.gemm)
-      m.scale(by: read.mean)
+      m.scale(by: mean)
       read.store(.product((read(x.theta), m), by: read.gemm), y)
     }
   }
@@ -49,7 +49,7 @@ final class PixelProducts<E: Element> {
       let m = ImageMatrix.product((phi.transposed, gamma), by: gemm)
       let mDot = ImageMatrix.product(
         (read(xDot.phi).transposed, gamma), (phi.transposed, read(xDot.gamma)), by: gemm)
-      for matrix in [m, mDot] { matrix.scale(by: read.mean) }
+      for matrix in [m, mDot] { matrix.scale(by: mean) }
       read.store(.product((read(xDot.theta), m), (read(x.theta), mDot), by: gemm), yDot)
     }
     return yDot
@@ -66,7 +66,7 @@ final class PixelProducts<E: Element> {
       let gemm = read.gemm, (phi, gamma, yBar) = (read(x.phi), read(x.gamma), read(yBar))
       let m = ImageMatrix.product((phi.transposed, gamma), by: gemm)
       let mBar = ImageMatrix.product((read(x.theta).transposed, yBar), by: gemm)
-      for matrix in [m, mBar] { matrix.scale(by: read.mean) }
+      for matrix in [m, mBar] { matrix.scale(by: mean) }
       read.store(.product((yBar, m.transposed), by: gemm), bars.theta)
       read.store(.product((gamma, mBar.transposed), by: gemm), bars.phi)
       read.store(.product((phi, mBar), by: gemm), bars.gamma)
@@ -87,7 +87,7 @@ final class PixelProducts<E: Element> {
       let mDot = ImageMatrix.product((phiDot.transposed, gamma), (phi.transposed, gammaDot), by: gemm)
       let mBar = ImageMatrix.product((theta.transposed, weighted), by: gemm)
       let mBarH = ImageMatrix.product((theta.transposed, h), (thetaDot.transposed, weighted), by: gemm)
-      for matrix in [m, mDot, mBar, mBarH] { matrix.scale(by: read.mean) }
+      for matrix in [m, mDot, mBar, mBarH] { matrix.scale(by: mean) }
       read.store(.product((h, m.transposed), (weighted, mDot.transposed), by: gemm), bars.theta)
       read.store(.product((gamma, mBarH.transposed), (gammaDot, mBar.transposed), by: gemm), bars.phi)
       read.store(.product((phi, mBarH), (phiDot, mBar), by: gemm), bars.gamma)
@@ -99,33 +99,17 @@ final class PixelProducts<E: Element> {
     Three(theta: run.context.tensor(shape), phi: run.context.tensor(shape), gamma: run.context.tensor(shape))
   }
 
-  /// Reads and writes the matrices of one image.
-  private struct Reader {
-    let image: Int, kernels: Kernels<E>, gemm: Gemm
-    /// 1/N.
-    let mean: Double
-
-    func callAsFunction(_ operand: Operand<E>, times factor: Double = 1) -> ImageMatrix {
-      ImageMatrix(operand, image: image, times: factor, kernels)
-    }
-
-    func store(_ matrix: ImageMatrix, _ tensor: Tensor<E>) { matrix.store(to: tensor, image: image, kernels) }
-  }
+  /// 1/N.
+  private var mean: Double { 1 / Double(y.shape.area) }
 
   /// `products` of matrices of N×c and c×c each image.
   private static func forEachImage(
     _ pass: Work.Pass, products: Int, _ operands: [Operand<E>], writing outputs: [Tensor<E>], _ run: Run<E>,
-    _ body: (_ read: Reader) -> Void
+    _ body: (_ read: ImageMatrices<E>) -> Void
   ) {
-    let context = run.context, shape = outputs[0].shape, kernels = context.kernels
+    let shape = outputs[0].shape
     precondition((operands.map(\.shape) + outputs.map(\.shape)).allSatisfy { $0 == shape })
-    context.workers.work.add(pass, products * shape.count * shape.channels)
-    context.workers.work.move(
-      .activations, operands.reduce(0) { $0 + $1.bytes } + outputs.reduce(0) { $0 + $1.bytes })
-    let gemm = Kernels<Double>(path: kernels.path).gemm
-    context.workers.parallelFor(shape.images) { image, _ in
-      body(Reader(image: image, kernels: kernels, gemm: gemm, mean: 1 / Double(shape.area)))
-    }
-    withExtendedLifetime((operands, outputs)) {}
+    run.context.workers.work.add(pass, products * shape.count * shape.channels)
+    ImageMatrices.forEachImage(operands, writing: outputs, run.context) { _, read in body(read) }
   }
 }

@@ -40,7 +40,7 @@ package final class RandomMask<E: Element>: Layer {
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    guard case .training(let seed, let step, let firstRow) = run.mode else { return MaskPasses(y: x, Mask()) }
+    guard case .training(let seed, let step, let firstRow) = run.mode else { return IdentityPasses(y: x) }
     /// The position −1 is the batch's own.
     func random(_ position: Int) -> CounterRandom {
       CounterRandom(

@@ -28,7 +28,7 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
 
   /// `hidden` by the options.
   package convenience init(
-    _ layout: inout ParameterLayout, _ name: String, channels: Int, _ options: SqueezeExcitationOptions
+    _ layout: inout ParameterLayout, _ name: String, channels: Int, _ options: ReductionOptions
   ) {
     self.init(&layout, name, channels: channels, hidden: max(1, channels / options.reduction))
   }
@@ -53,8 +53,8 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
   }
 }
 
-/// Of `SqueezeExcitation`.
-package struct SqueezeExcitationOptions: Options {
+/// Of gates with a hidden layer.
+package struct ReductionOptions: Options {
   package var reduction = 16
   package init() {}
   package static var fields: [OptionField<Self>] {

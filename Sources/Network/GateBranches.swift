@@ -92,7 +92,7 @@ extension NetworkBuilder {
   /// Queries and keys of an eighth of the channels. Weights begin as PyTorch's do: products of wider ones would leave nothing
   /// of a softmax but its largest.
   private mutating func pixelAttention(
-    _ name: String, _ channels: Int, _ likeness: MatrixAttention<E>.Likeness
+    _ name: String, _ channels: Int, _ likeness: PixelLikeness
   ) -> MatrixAttention<E> {
     let inner = max(1, channels / 8)
     let query = convolution(name + ".query", channels, inner, bias: true, start: .fanIn)
@@ -101,16 +101,6 @@ extension NetworkBuilder {
     return accumulating { layout, _ in
       MatrixAttention<E>(query: query, key: key, value: value, &layout, name, likeness)
     }
-  }
-}
-
-/// Of gates with a hidden layer.
-package struct ReductionOptions: Options {
-  package var reduction = 16
-
-  package init() {}
-  package static var fields: [OptionField<Self>] {
-    [.integer("reduction", \.reduction, 1...4096, "The channels for each hidden value; one at least is left.")]
   }
 }
 

@@ -28,14 +28,14 @@ package enum TrunkAttention: PartChoice {
     }
   }
 
-  case none(NoOptions), se(SqueezeExcitationOptions), eca(ChannelConvolutionOptions), pixel(NoOptions),
+  case none(NoOptions), se(ReductionOptions), eca(ChannelConvolutionOptions), pixel(NoOptions),
     pixelChannel(NoOptions), nonLocal(NonLocalOptions), bam(ReductionOptions), apm(ReductionOptions), gsam(NoOptions),
     atac(ActivationOptions), scan(NoOptions), decoupled(DecoupledOptions), dgdm(AttentionDropoutOptions)
 
   package init(_ kind: Kind, _ read: OptionReader) throws {
     switch kind {
     case .none: self = .none(try read(NoOptions.self))
-    case .se: self = .se(try read(SqueezeExcitationOptions.self))
+    case .se: self = .se(try read(ReductionOptions.self))
     case .eca: self = .eca(try read(ChannelConvolutionOptions.self))
     case .pixel: self = .pixel(try read(NoOptions.self))
     case .pixelChannel: self = .pixelChannel(try read(NoOptions.self))

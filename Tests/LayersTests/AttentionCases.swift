@@ -89,7 +89,7 @@ struct ComposedCase: LayerCase {
       Linear(convolution(name, inputs, outputs, bias: true))
     }
 
-    mutating func attention(_ channels: Int, _ likeness: MatrixAttention<E>.Likeness) -> any Layer<E> {
+    mutating func attention(_ channels: Int, _ likeness: PixelLikeness) -> any Layer<E> {
       let query = convolution("query", channels, 2, bias: true), key = convolution("key", channels, 2, bias: true)
       let value = convolution("value", channels, channels, bias: true)
       return MatrixAttention<E>(query: query, key: key, value: value, &layout, "attention", likeness)
