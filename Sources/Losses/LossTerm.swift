@@ -33,14 +33,6 @@ package struct LossBatch<S: RealNumber>: Sendable {
   /// B.
   package var rows: Int { labels.count }
 
-  /// The same without tangents.
-  package var values: LossBatch<Double> {
-    LossBatch<Double>(
-      embeddings: embeddings.map(\.value), length: length, logits: logits.map(\.value), classes: classes,
-      labels: labels,
-      own: own, second: second, parameters: parameters.map(\.value), choices: choices, step: step)
-  }
-
   /// Row `index` of all.
   package func embedding(_ index: Int) -> ArraySlice<S> { embeddings[index * length..<(index + 1) * length] }
 }
@@ -88,7 +80,7 @@ package protocol LossTerm: Sendable {
   func parameters(classes: Int, length: Int) -> [Int]?
   /// What this rank's rows pick, as many numbers a row: other rows, or whether they count. Computed by the rank that has the row,
   /// and gathered. nil for a term that picks nothing.
-  func choices(_ batch: LossBatch<Double>) -> [Int]?
+  func choices<S: RealNumber>(_ batch: LossBatch<S>) -> [Int]?
 
   func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S>
 }
@@ -105,5 +97,5 @@ extension LossTerm {
   package var needsPairs: Bool { false }
   package var takesMixes: Bool { false }
   package func parameters(classes: Int, length: Int) -> [Int]? { nil }
-  package func choices(_ batch: LossBatch<Double>) -> [Int]? { nil }
+  package func choices<S: RealNumber>(_ batch: LossBatch<S>) -> [Int]? { nil }
 }

@@ -133,7 +133,7 @@ package struct ReIDLoss: Sendable {
         embeddings: embeddings, length: length, logits: logits, classes: output.logits.shape.channels, labels: labels,
         own: rows.own, second: head.second(rows),
         parameters: parameters.isEmpty ? [] : parameters[number].map { S($0) }, step: rows.step)
-      batch.choices = try term.choices(batch.values).map { Array(try communicator.allgather($0).joined()) }
+      batch.choices = try term.choices(batch).map { Array(try communicator.allgather($0).joined()) }
       return term.evaluate(batch)
     }
   }

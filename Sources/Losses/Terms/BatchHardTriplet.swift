@@ -53,9 +53,11 @@ package struct BatchHardTriplet: LossTerm, Options {
   private struct Pair<S: RealNumber> { let anchor: Int, other: Int, weight: S, distance: S }
 
   /// The positive and the negative of each row, −1 for one that is not there.
-  package func choices(_ batch: LossBatch<Double>) -> [Int]? {
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
+  package func choices<S: RealNumber>(_ batch: LossBatch<S>) -> [Int]? {
     let rows = batch.rows, labels = batch.labels, own = batch.own
-    let squares = Self.squaredDistances(batch.embeddings, of: own, rows, batch.length)
+    let squares = Self.squaredDistances(batch.embeddings.map(\.value), of: own, rows, batch.length)
     return own.flatMap { anchor in
       let first = (anchor - own.lowerBound) * rows
       var positive = -1, negative = -1

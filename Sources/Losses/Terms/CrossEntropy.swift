@@ -64,11 +64,11 @@ extension LossBatch {
 }
 
 /// e^{z − largest} of a row of logits; the largest cancels in all that is made of it.
-struct Softmax<S: RealNumber> {
-  let exponentials: [S], sum: S
+package struct Softmax<S: RealNumber> {
+  package let exponentials: [S], sum: S
   private let logits: ArraySlice<S>, largest: Double
 
-  init(_ logits: ArraySlice<S>) {
+  package init(_ logits: ArraySlice<S>) {
     let largest = logits.lazy.map { $0.value }.max()!
     var exponentials: [S] = [], sum = S(0)
     exponentials.reserveCapacity(logits.count)
@@ -81,11 +81,11 @@ struct Softmax<S: RealNumber> {
   }
 
   /// log Σ e^z.
-  var logSum: Double { log(sum.value) + largest }
+  package var logSum: Double { log(sum.value) + largest }
 
   func logProbability(_ index: Int) -> S {
     logits[logits.startIndex + index] - S(largest) - sum.logarithm()
   }
 
-  func logit(_ index: Int) -> Double { logits[logits.startIndex + index].value }
+  package func logit(_ index: Int) -> Double { logits[logits.startIndex + index].value }
 }

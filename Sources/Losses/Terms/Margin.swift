@@ -68,21 +68,23 @@ package struct Margin: LossTerm, Options {
   }
 
   /// Whether a row is above 0, for each of this rank's, where rows can fall out.
-  package func choices(_ batch: LossBatch<Double>) -> [Int]? {
+  @_specialize(where S == Double)
+  @_specialize(where S == Dual)
+  package func choices<S: RealNumber>(_ batch: LossBatch<S>) -> [Int]? {
     guard entropy > 0 else { return nil }
     let logits = moved(batch).logits
     return batch.labels[batch.own].enumerated().map { row, label in
       // A NaN counts: it has to show.
-      penalized(Array(logits[row * batch.classes..<(row + 1) * batch.classes]), label).loss <= 0 ? 0 : 1
+      penalized(logits[row * batch.classes..<(row + 1) * batch.classes], label).loss.value <= 0 ? 0 : 1
     }
   }
 
   private func penalized<S: RealNumber>(_ batch: LossBatch<S>, _ logits: [S], _ slopes: [S]) -> LossGradient<S> {
-    let classes = batch.classes, choices = batch.choices ?? choices(batch.values) ?? []
+    let classes = batch.classes, choices = batch.choices ?? choices(batch) ?? []
     let inverse = 1 / Double(max(1, choices.reduce(0, +)))
     var loss = 0.0, gradient: [S] = []
     for (row, label) in batch.labels[batch.own].enumerated() {
-      let own = row * classes..<(row + 1) * classes, (value, slope) = penalized(Array(logits[own]), label)
+      let own = row * classes..<(row + 1) * classes, (value, slope) = penalized(logits[own], label)
       let isLeft = !(value.value <= 0)
       if isLeft { loss += value.value * inverse }
       for (bar, at) in zip(slope, own) { gradient.append(isLeft ? bar * slopes[at] * S(inverse) : S(0)) }
@@ -91,14 +93,13 @@ package struct Margin: LossTerm, Options {
   }
 
   /// ℓ − βH of a row, and its gradient.
-  private func penalized<S: RealNumber>(_ logits: [S], _ label: Int) -> (loss: S, gradient: [S]) {
-    let most = S(logits.reduce(-.infinity) { max($0, $1.value) })
-    let powers = logits.map { ($0 - most).exponential() }, total = powers.reduce(S(0), +), rest = total.logarithm()
-    let logs = logits.map { $0 - most - rest }, shares = powers.map { $0 / total }
+  private func penalized<S: RealNumber>(_ logits: ArraySlice<S>, _ label: Int) -> (loss: S, gradient: [S]) {
+    let softmax = Softmax(logits), logs = (0..<logits.count).map(softmax.logProbability)
+    let shares = softmax.exponentials.map { $0 / softmax.sum }
     // p log p is 0 where p is.
     let terms = zip(shares, logs).map { $0.value == 0 ? S(0) : $0 * $1 }
     let entropy = -terms.reduce(S(0), +), factor = S(self.entropy)
-    let gradient = logits.indices.map { k in
+    let gradient = shares.indices.map { k in
       shares[k] - S(k == label ? 1 : 0) + factor * (terms[k] + shares[k] * entropy)
     }
     return (-logs[label] - factor * entropy, gradient)

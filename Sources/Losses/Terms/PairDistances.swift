@@ -23,20 +23,28 @@ struct PairDistances<S: RealNumber> {
       inverses.append(inverse)
       for e in batch.embedding(row) { unit.append(e * inverse) }
     }
+    (self.rows, self.length, self.unit, inverseLengths, self.distances) = (
+      rows, length, unit, inverses, Self.matrix(unit, rows, length)
+    )
+  }
+
+  /// √max(‖x_a − x_b‖², 10⁻¹²) of every two rows of x: rows × rows.
+  static func matrix(_ x: [S], _ rows: Int, _ length: Int) -> [S] {
     var distances = [S](repeating: S(1e-6), count: rows * rows)
     for a in 0..<rows {
       for b in 0..<a {
         var square = S(0)
         for i in 0..<length {
-          let difference = unit[a * length + i] - unit[b * length + i]
+          let difference = x[a * length + i] - x[b * length + i]
           square += difference * difference
         }
+        // Not `> 1e-12`: a NaN stays one.
         if square.value <= 1e-12 { continue }
         distances[a * rows + b] = square.squareRoot()
         distances[b * rows + a] = distances[a * rows + b]
       }
     }
-    (self.rows, self.length, self.unit, inverseLengths, self.distances) = (rows, length, unit, inverses, distances)
+    return distances
   }
 
   subscript(a: Int, b: Int) -> S { distances[a * rows + b] }

@@ -24,7 +24,7 @@ package struct WeightedTriplet: LossTerm, Options {
   @_specialize(where S == Dual)
   package func evaluate<S: RealNumber>(_ batch: LossBatch<S>) -> LossGradient<S> {
     let length = batch.length, rows = batch.rows, own = batch.own, x = batch.embeddings
-    let distances = Self.distances(x, rows, length), inverse = S(1 / Double(rows))
+    let distances = PairDistances.matrix(x, rows, length), inverse = S(1 / Double(rows))
     var gradient = [S](repeating: S(0), count: own.count * length), loss = 0.0
     for anchor in 0..<rows {
       let d = distances[anchor * rows..<(anchor + 1) * rows]
@@ -60,23 +60,5 @@ package struct WeightedTriplet: LossTerm, Options {
     let powers = distances.map { (S(sign) * $0 - most).exponential() }
     let total = powers.reduce(S(0), +), weights = powers.map { $0 / total }
     return (weights, zip(weights, distances).reduce(S(0)) { $0 + $1.0 * $1.1 })
-  }
-
-  private static func distances<S: RealNumber>(_ x: [S], _ rows: Int, _ length: Int) -> [S] {
-    var distances = [S](repeating: S(1e-6), count: rows * rows)
-    for a in 0..<rows {
-      for b in 0..<a {
-        var square = S(0)
-        for i in 0..<length {
-          let difference = x[a * length + i] - x[b * length + i]
-          square += difference * difference
-        }
-        // Not `> 1e-12`: a NaN stays one.
-        if square.value <= 1e-12 { continue }
-        distances[a * rows + b] = square.squareRoot()
-        distances[b * rows + a] = distances[a * rows + b]
-      }
-    }
-    return distances
   }
 }
