@@ -51,6 +51,11 @@ package struct Transforms: Sendable, Equatable {
     Resampling.resize(image, width: width, height: height).pixels
   }
 
+  /// The same of each of `samples`, one after the other.
+  package func evaluation(of samples: some Sequence<Sample>) throws -> [UInt8] {
+    try samples.flatMap { evaluation(try source($0)) }
+  }
+
   /// For training: perhaps a part of the person, cropped, perhaps mirrored, then in this order perhaps rotated, turned round its
   /// border, each of a policy's operations, jittered colours, gray, a patch, a grid, sectors and a rectangle erased.
   ///

@@ -82,17 +82,18 @@ struct ConfusionsCommand: RankCommand {
     let (network, parameters) = try context.communicator.agree { try saved.network(Float.self) }
     network.packToClassify(parameters, context)
     let (height, width) = (configuration.input.height, configuration.input.width)
-    let transforms = Transforms(height: height, width: width)
+    let transforms = Transforms(configuration)
     var rows: [Double] = []
     try context.communicator.agree {
       for first in stride(from: 0, to: samples.count, by: configuration.evaluation.batch) {
         let batch = samples[first..<min(samples.count, first + configuration.evaluation.batch)]
-        let pixels = try batch.flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
+        let pixels = try transforms.evaluation(of: batch)
         let images: Tensor<Float> = InputNormalization.forward(pixels, height: height, width: width, context)
         let logits = try network.classify(images, parameters, context)
         for image in 0..<batch.count {
           let count = logits.shape.channels
-          rows += softmax((0..<count).map { Double(logits.pointer[image * count + $0]) })
+          let softmax = Softmax(ArraySlice((0..<count).map { Double(logits.pointer[image * count + $0]) }))
+          rows += softmax.exponentials.map { $0 / softmax.sum }
         }
         watchdog?.beat()
         _ = context.workers.timeline.take()  // nobody asks for the spans
@@ -100,11 +101,6 @@ struct ConfusionsCommand: RankCommand {
       guard rows.allSatisfy(\.isFinite) else { throw Failure.data(saved.folder, "its logits are not finite") }
     }
     return rows
-  }
-
-  private func softmax(_ logits: [Double]) -> [Double] {
-    let most = logits.max() ?? 0, powers = logits.map { exp($0 - most) }, total = powers.reduce(0, +)
-    return powers.map { $0 / total }
   }
 
   /// The configuration of the checkpoint, with heads more.

@@ -70,9 +70,9 @@ struct Sensitivity: RankCommand {
       let probe = OutputSensitivityProbe(
         sigma: sigma, seeds: seeds, seed: configuration.seed, batch: configuration.evaluation.batch, context)
       let (height, width) = (configuration.input.height, configuration.input.width)
-      let transforms = Transforms(height: height, width: width)
+      let transforms = Transforms(configuration)
       let result = try probe.measure(samples.count, classes: classes) { range in
-        let pixels = try samples[range].flatMap { transforms.evaluation(try ImageCodec.decode(path: $0.path)) }
+        let pixels = try transforms.evaluation(of: samples[range])
         watchdog?.beat()
         return InputNormalization.forward(pixels, height: height, width: width, context)
       } _: { images in

@@ -36,7 +36,7 @@ extension ReIDLoss {
 
 extension Transforms {
   /// How training images are varied.
-  init(_ configuration: Configuration) {
+  package init(_ configuration: Configuration) {
     let data = configuration.data
     self.init(height: configuration.input.height, width: configuration.input.width, erasingProbability: data.erasing)
     (faces, crop) = (data.faces.train, data.crop)

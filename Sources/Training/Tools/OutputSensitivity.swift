@@ -1,5 +1,6 @@
 import Foundation
 import Layers
+import Losses
 import Tensors
 
 /// How far a network's outputs move when its input does at random: a comparison of how networks generalize that needs no
@@ -113,9 +114,8 @@ package struct OutputSensitivityProbe<E: Element> {
   private func crossEntropies(_ logits: Tensor<A>, _ classes: ArraySlice<Int>) -> [Double] {
     let length = logits.shape.channels
     return zip(0..., classes).map { image, label in
-      let row = (image * length..<(image + 1) * length).map { Double(logits.pointer[$0]) }
-      let largest = row.max()!
-      return largest + log(row.reduce(0) { $0 + exp($1 - largest) }) - row[label]
+      let softmax = Softmax(ArraySlice((image * length..<(image + 1) * length).map { Double(logits.pointer[$0]) }))
+      return softmax.logSum - softmax.logit(label)
     }
   }
 }

@@ -42,7 +42,7 @@ package enum Probe {
     let step = try TrainingStep(network, parameters, configuration, context)
     try communicator.agree { try checkpoint?.restorePenalty(into: step) }
     let own = Share.batch(samples.count, communicator)
-    let pixels = try communicator.agree { try evaluationPixels(samples[own], configuration) }
+    let pixels = try communicator.agree { try Transforms(configuration).evaluation(of: samples[own]) }
     let trained = checkpoint.map { Dictionary(uniqueKeysWithValues: zip($0.state.identities, 0...)) }
     let classes = trained ?? Sample.classes(of: samples), labels = samples[own].map { classes[$0.identity]! }
     let cameras = Sample.cameraClasses(of: samples)
@@ -95,12 +95,6 @@ package enum Probe {
     let network = ReIDNetwork<Float>(Architecture(configuration.model, identities: identities))
     let parameters = network.initialized(configuration.model.initialization, seed: configuration.seed, machine.workers)
     try WeightsFile.write(network, parameters, to: output)
-  }
-
-  private static func evaluationPixels(_ samples: ArraySlice<Sample>, _ configuration: Configuration) throws -> [UInt8]
-  {
-    let transforms = Transforms(configuration)
-    return try samples.flatMap { transforms.evaluation(try transforms.source($0)) }
   }
 
   private static func tensor<A: Element>(_ name: String, _ shape: [Int], _ values: [A]) -> SafetensorsTensor {

@@ -64,7 +64,7 @@ package struct RobustnessProbe<E: Element> {
       let batch = sampler.batch(epoch: 0, index: index), own = Share.batch(batch.count, communicator)
       let samples = batch[own].map { training[$0] }
       let pixels = try communicator.agree {
-        try samples.flatMap { transforms.evaluation(try transforms.source($0)) }
+        try transforms.evaluation(of: samples)
       }
       let numbers = try measure(
         pixels, labels: samples.map { classes[$0.identity]! }, batch: index, firstRow: own.lowerBound)
