@@ -19,6 +19,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CMatIO", pkgConfig: "matio", providers: [.apt(["libmatio-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CMPI", dependencies: ["CSystemMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
@@ -30,7 +31,7 @@ let package = Package(
     .target(name: "Layers", dependencies: ["Collectives", "Kernels", "Tensors"]),
     .target(name: "Losses", dependencies: ["Collectives", "Layers", "Tensors"]),
     .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
-    .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "Tensors"]),
+    .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "CZlib", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["Kernels", "Storage", "Tensors"]),
     .target(

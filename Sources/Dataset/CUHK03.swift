@@ -39,7 +39,7 @@ package enum CUHK03 {
   }
 
   /// A picture of the protocol's list.
-  private struct Entry { let number: Int, place: Place, identity: Int, camera: Int }
+  private struct Entry { let number: Int, place: Place, view: Int, identity: Int, camera: Int }
 
   /// Which picture of the MAT file, all numbers from 1.
   private struct Place: Hashable { let pair: Int, person: Int, picture: Int }
@@ -100,9 +100,9 @@ package enum CUHK03 {
           }
           if let other = seen[number] { throw list.failure("picture \(number) is in \(other) already") }
           seen[number] = part
+          let (place, view) = try Self.place(number, names)
           let entry = Entry(
-            number: number, place: try Self.place(number, names), identity: identities[number - 1],
-            camera: cameras[number - 1])
+            number: number, place: place, view: view, identity: identities[number - 1], camera: cameras[number - 1])
           if let other = places[entry.place] { throw names.failure("names \(other) and \(number) are the same") }
           places[entry.place] = number
           if entry.identity < 1 { throw labels.failure("picture \(number) has identity \(entry.identity)") }
@@ -110,16 +110,30 @@ package enum CUHK03 {
           return entry
         }
       }
+      // What the names say against what the tables say.
+      var persons: [[Int]: Int] = [:], sides: [[Int]: Int] = [:]
+      for entry in parts.joined() {
+        let (place, number) = (entry.place, entry.number)
+        if let other = persons.updateValue(entry.identity, forKey: [place.pair, place.person]), other != entry.identity
+        {
+          throw labels.failure(
+            "picture \(number) has identity \(entry.identity), by its name it shows the same person as one of \(other)")
+        }
+        if let other = sides.updateValue(entry.camera, forKey: [place.pair, entry.view]), other != entry.camera {
+          throw views.failure(
+            "picture \(number) has camera \(entry.camera), by its name it has the same view as one of camera \(other)")
+        }
+      }
     }
 
     /// What `pair_person_view_number.png` says.
-    private static func place(_ number: Int, _ names: MATValue) throws -> Place {
+    private static func place(_ number: Int, _ names: MATValue) throws -> (Place, view: Int) {
       guard let name = try names.cell(number - 1)?.text() else { throw names.failure("name \(number) is missing") }
       let fields = name.prefix { $0 != "." }.split(separator: "_").map { Int($0) ?? 0 }
       guard fields.count == 4, fields.allSatisfy({ $0 > 0 }) else {
         throw names.failure("name \(number) is \"\(Printable.line(name, limit: 60))\", expected as 1_001_1_01.png")
       }
-      return Place(pair: fields[0], person: fields[1], picture: fields[3])
+      return (Place(pair: fields[0], person: fields[1], picture: fields[3]), fields[2])
     }
   }
 }

@@ -11,7 +11,7 @@ package final class MATFile {
 
   /// - Throws: `Failure.data` where it is no such file, or has no variable.
   package init(path: String) throws {
-    try Self.requireUncut(path)
+    try Self.requireWhole(path)
     // Or HDF5, which is below version 7.3, prints an account of its own of a damaged file.
     H5Eset_auto2(0, nil, nil)
     guard let file = Mat_Open(path, Int32(MAT_ACC_RDONLY.rawValue)) else {
@@ -28,8 +28,9 @@ package final class MATFile {
 
   deinit { Mat_Close(file) }
 
-  /// matio makes zeros of what is missing at the end of a version 5 file, whose elements tell their lengths.
-  private static func requireUncut(_ path: String) throws {
+  /// matio makes zeros of what is missing at the end of a version 5 file, whose elements tell their lengths, and does not look at
+  /// the checksums of those that are compressed.
+  private static func requireWhole(_ path: String) throws {
     let file = try InputFile(path)
     if file.size == 0 { throw Failure.data(path, "is empty") }
     guard file.size >= 128 else { return }
@@ -38,11 +39,16 @@ package final class MATFile {
       try withUnsafeMutableBytes(of: &word) { try file.read(into: $0, at: offset) }
       return Int(UInt32(littleEndian: word))
     }
-    let isVersion5 = try word(at: 124) == 0x4D49_0100
+    let isVersion5 = try word(at: 124) == 0x4D49_0100, compressed = 15
     var offset = 128
     while isVersion5 && offset < file.size {
-      offset = file.size - offset < 8 ? .max : offset + 8 + (try word(at: offset + 4))
-      if offset > file.size { throw Failure.data(path, "cut short: its last variable is not all there") }
+      let start = offset + 8
+      let end = file.size - offset < 8 ? .max : start + (try word(at: offset + 4))
+      if end > file.size { throw Failure.data(path, "cut short: its last variable is not all there") }
+      if try word(at: offset) == compressed, try !ZlibStream(file, start..<end).isWhole() {
+        throw Failure.data(path, "damaged: what is compressed at byte \(start) does not have its checksum")
+      }
+      offset = end
     }
   }
 

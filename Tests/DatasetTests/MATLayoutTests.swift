@@ -168,6 +168,14 @@ import Testing
       #expect(found() == "config_detected.mat, labels: picture 2 has identity 0")
       try cuhk03(folder, names: names, cameras: [1, 1, -1, 2])
       #expect(found() == "config_detected.mat, camId: picture 3 has camera -1")
+      try cuhk03(folder, names: names, labels: [1, 2, 4, 4])
+      #expect(
+        found()
+          == "config_detected.mat, labels: picture 2 has identity 2, by its name it shows the same person as one of 1")
+      try cuhk03(folder, names: names, cameras: [1, 2, 1, 2])
+      #expect(
+        found()
+          == "config_detected.mat, camId: picture 2 has camera 2, by its name it has the same view as one of camera 1")
       try cuhk03(folder, names: [names[0], names[1], names[0], names[3]])
       #expect(found() == "config_detected.mat, filelist: names 1 and 3 are the same")
       try cuhk03(folder, names: names)

@@ -58,4 +58,23 @@ import Testing
       message(.data) { _ = try MATFile(path: "\(folder.path)/none.mat") }?.hasPrefix("\(folder.path)/none.mat: ")
         == true)
   }
+
+  /// matio itself does not look at the checksum.
+  @Test func aByteThatChangedInWhatIsCompressedIsNoticed() throws {
+    let path = "\(folder.path)/c.mat"
+    do {
+      let writer = try #require(MATWriter(path))
+      #expect(writer.write("numbers", .doubles((0..<900).map(Double.init), [30, 30]), isCompressed: true))
+      #expect(writer.write("others", .doubles((0..<90_000).map { Double($0) * 1.37 }, [300, 300]), isCompressed: true))
+    }
+    #expect(try MATFile(path: path).variable("others").numbers().last == 89_999 * 1.37)
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    for place in [600, bytes.count / 2, bytes.count - 1] {
+      var changed = bytes
+      changed[place] ^= 4
+      try changed.write(to: URL(fileURLWithPath: path))
+      let found = try #require(message(.data) { _ = try MATFile(path: path) })
+      #expect(found.hasPrefix("\(path): damaged: what is compressed at byte ") && found.hasSuffix("its checksum"))
+    }
+  }
 }

@@ -18,10 +18,10 @@ package final class MATWriter {
 
   deinit { Mat_Close(file) }
 
-  package func write(_ name: String, _ value: Value) -> Bool {
+  package func write(_ name: String, _ value: Value, isCompressed: Bool = false) -> Bool {
     guard let variable = Self.variable(name, value) else { return false }
     defer { Mat_VarFree(variable) }
-    return Mat_VarWrite(file, variable, MAT_COMPRESSION_NONE) == 0
+    return Mat_VarWrite(file, variable, isCompressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE) == 0
   }
 
   private static func variable(_ name: String?, _ value: Value) -> UnsafeMutablePointer<matvar_t>? {

@@ -135,6 +135,11 @@ package struct Checkpoint {
   package func restore<E: Element>(into step: TrainingStep<E>) throws {
     try WeightsFile.loadAll(try SafetensorsFile(path: modelPath), into: step.network, step.parameters)
     let moments = try SafetensorsFile(path: "\(folder)/\(Self.optimizer)")
+    let kind = state.configuration.optimizer.kind
+    if kind.moments != step.optimizer.moments.map(\.prefix) {
+      throw Failure.data(
+        moments.path, "its moments are of optimizer.kind \(kind.part.kind.rawValue); go on with that one")
+    }
     try read(moments, step.network.layout, into: step.optimizer)
     (step.optimizer.steps, step.optimizer.frozenSteps) = (state.updates, state.frozenUpdates ?? 0)
     if let average = step.average {
