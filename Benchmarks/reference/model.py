@@ -17,45 +17,13 @@ import settings as configuration
 from attention import GroupSum, GuidedDropping, SelfAttention
 from filters import align
 from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
+from pyramid import LevelSum, Pyramid
 from settings import Settings, part
 from trunk import Bottleneck, NonLocal, Trunk, scaled
 
 # Parameters of torchvision's ResNets without `fc`.
 TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
 FUSION_USES = {1: 3, 2: 2, 3: 1, 4: 0}
-
-
-class Pyramid(nn.Module):
-    """Lateral 1×1 convolutions and the top-down path: p_s = lateral_s(c_s) + smooth(upsample(p_above)).
-
-    Above s is the next fused stage: s + 1, unless `model.stages` has a gap.
-    """
-
-    def __init__(self, inputs: dict[int, int], channels: int, settings: Settings) -> None:
-        super().__init__()
-        self.stages: list[int] = sorted(settings["model.stages"])
-        self.top_down: bool = settings["model.topDown"]
-        self.shared: bool = settings["model.sharedPyramid"]
-        with_lateral = self.stages if settings["model.lateral"] else [4]
-        self.lateral = nn.ModuleDict({str(s): nn.Conv2d(inputs[s], channels, 1) for s in with_lateral})
-        targets = [s for s in self.stages if s < 4] if self.top_down else []
-        if targets and self.shared:
-            self.smooth: nn.Module = nn.Conv2d(channels, channels, 1)
-        elif targets:
-            self.smooth = nn.ModuleDict({str(s): nn.Conv2d(channels, channels, 1) for s in targets})
-
-    def forward(self, maps: dict[int, Tensor]) -> dict[int, Tensor]:
-        if not self.top_down:
-            return {s: self.lateral[str(s)](maps[s]) for s in self.stages}
-        above = self.lateral["4"](maps[4])
-        levels = {4: above}
-        for s in reversed(self.stages[:-1]):
-            # With a last stride of 1 stages 3 and 4 have one size, which nearest interpolation leaves alone.
-            above = F.interpolate(above, size=maps[s].shape[2:], mode="nearest")
-            smooth = self.smooth if self.shared else self.smooth[str(s)]  # type: ignore[index]
-            above = smooth(above)
-            levels[s] = above = self.lateral[str(s)](maps[s]) + above if str(s) in self.lateral else above
-        return levels
 
 
 class FusionConvolutions(nn.Module):
@@ -130,9 +98,13 @@ class ReIDNetwork(Trunk):
             self.usual = [f"level{s}" for s in self.stages]
             channels.update({source: pyramid for source in self.usual})
         kind, branch = part(settings["model.branch"])
-        self.branch = nn.Sequential(*self.bottlenecks(branch.get("count", 2), settings)) if kind == "bottlenecks" else None
-        if self.branch is not None:
+        self.branch: nn.Module | None = None
+        if kind == "bottlenecks":
+            self.branch = nn.Sequential(*self.bottlenecks(branch.get("count", 2), settings))
             channels["branch"] = 4 * max(1, self.channels[4] // 4)
+        elif kind == "groie":
+            self.branch = LevelSum(self.stages, pyramid, branch)
+            channels["branch"] = pyramid
         classes = {"identity": identities, "camera": cameras}
         self.heads: nn.ModuleDict | None = None
         if settings["model.heads"]:
@@ -160,7 +132,7 @@ class ReIDNetwork(Trunk):
         fused = self.fusion(fused) if self.fusion is not None else fused
         maps = {f"stage{s}": y for s, y in stages.items()} | {f"level{s}": y for s, y in fused.items()}
         if self.branch is not None:
-            maps["branch"] = self.branch(stages[4])
+            maps["branch"] = self.branch(fused if isinstance(self.branch, LevelSum) else stages[4])
         if self.heads is not None:
             return [head(maps, self.step) for head in self.heads.values()], stages
         embedding = self.neck(torch.cat([maps[source].mean(dim=(2, 3)) for source in self.usual], dim=1))

@@ -103,6 +103,19 @@ HEADS = {
         "model.head=baseline", "model.branch=bottlenecks", *heads(
             "name: a, sources: [stage4]", "name: drop, sources: [branch], mask: topRows, pool: max",
             "name: b, sources: [stage2, branch], neck: bnneck")],
+    "pam": [*SHALLOW, "model.pyramid={pam: {reduction: 8}}"],
+    "pam of stages 2 and 4, own weights": [
+        *SHALLOW, "model.pyramid=pam", "model.stages=[2,4]", "model.sharedPyramid=false",
+        *heads("name: a", "name: b, sources: [stage1, stage2, stage4]")],
+    "pam without top-down": [*SHALLOW, "model.pyramid=pam", "model.topDown=false"],
+    "darn": [*SHALLOW, "model.pyramid={darn: {reduction: 8}}"],
+    "darn of stages 2 and 4, own weights": [
+        *SHALLOW, "model.pyramid=darn", "model.stages=[2,4]", "model.sharedPyramid=false",
+        *heads("name: a", "name: b, sources: [stage1, stage2, stage4]")],
+    "groie": [*SHALLOW, "model.branch=groie", *heads("sources: [branch]")],
+    "groie beside levels, odd": [
+        *SHALLOW, "model.width=0.11", "model.branch={groie: {kernel: 3, attention: false}}", "model.stages=[2,3,4]",
+        *heads("name: a", "name: b, sources: [branch, level2, stage3], neck: bnneck")],
     "branch beside levels, odd": [
         *SHALLOW, "model.width=0.11", "model.branch={bottlenecks: {count: 1}}",
         *heads("name: a", "name: b, sources: [branch, level2]")],
@@ -218,12 +231,13 @@ PLACED = {
     **{name: ATTENTION[name] for name in (
         "bam, reduction 3, resnet18", "apm", "gsam, odd, ibn-a, resnet18", "atac, ibn-a", "scan, last stride 1, resnet18",
         "decoupled", "dgdm, often, last stride 1", "decoupled, osnet")},
-    **{name: HEADS[name] for name in ("pool attention of levels", "topRows of bands and sources", "rankedList", "topRank",
+    **{name: HEADS[name] for name in ("pam of stages 2 and 4, own weights", "darn", "darn of stages 2 and 4, own weights", "groie beside levels, odd",
+                                      "pool attention of levels", "topRows of bands and sources", "rankedList", "topRank",
                                       "entropy, additive")},
     **{name: WEIGHTS[name] for name in ("aligned", "aligned, osnet", "normLoss")},
 }
 # MSGR at one place.
-SINGLE = {name: HEADS[name] for name in ("heads on levels 2 and 4", "camera, every part")}
+SINGLE = {name: HEADS[name] for name in ("heads on levels 2 and 4", "camera, every part", "pam", "darn", "groie")}
 # MSGR with the other norms.
 NORMED = {name: PLACED[name] for name in ("ibn-a", "se", "pixel, resnet18", "camera, every part", "osnetAin",
                                        "scan, last stride 1, resnet18", "decoupled", "dgdm, often, last stride 1",

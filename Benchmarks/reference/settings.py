@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "model.attention": "none",
     "model.filters": "plain",
     "model.branch": "none",
+    "model.pyramid": "plain",
     "model.head": "msfl",
     "model.heads": [],
     "model.width": 1.0,

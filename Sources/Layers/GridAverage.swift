@@ -1,24 +1,27 @@
 import Tensors
 
-/// Means over the cells of a grid, as PyTorch's adaptive average pooling: n×h×w×c → n×g×g×c.
+/// Means over the cells of a grid, as PyTorch's adaptive average pooling: n×h×w×c → n×g×k×c.
 ///
-///     y[i, j] = the mean of x over the rows ⌊i·h/g⌋ to ⌈(i + 1)·h/g⌉ and the columns likewise
+///     y[i, j] = the mean of x over the rows ⌊i·h/g⌋ to ⌈(i + 1)·h/g⌉ and the columns likewise, by k
 ///     x̄[r, q] = Σ of ȳ[i, j]/size[i, j] over the cells that have the pixel; neighbours share some where h is no multiple of g
 ///
 /// Linear: its tangent passes are these two again. A grid of 1 is the mean over the pixels.
 ///
 /// x as it is read, y stored. Precision: float64, rounded to an accumulator and stored. Collectives: none.
 package final class GridAverage<E: Element>: Layer {
-  private let cells: Int
+  private let rows: Int, columns: Int
 
-  /// `cells`: g, of either side.
-  package init(cells: Int) {
-    precondition(cells > 0)
-    self.cells = cells
+  /// `cells`: g and k.
+  package convenience init(cells: Int) { self.init(rows: cells, columns: cells) }
+
+  /// `rows`: g; `columns`: k.
+  package init(rows: Int, columns: Int) {
+    precondition(rows > 0 && columns > 0)
+    (self.rows, self.columns) = (rows, columns)
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    let grid = Grid(x.shape, cells: cells)
+    let grid = Grid(x.shape, rows: rows, columns: columns)
     return GridPasses(grid, y: grid.means(x.value, adding: nil, run.context))
   }
 }
@@ -29,12 +32,12 @@ private struct Grid {
   /// Of each cell, from the first on.
   private let rows: [Range<Int>], columns: [Range<Int>]
 
-  init(_ input: Shape, cells: Int) {
-    func ranges(_ length: Int) -> [Range<Int>] {
+  init(_ input: Shape, rows cellRows: Int, columns cellColumns: Int) {
+    func ranges(_ length: Int, _ cells: Int) -> [Range<Int>] {
       (0..<cells).map { $0 * length / cells..<(($0 + 1) * length + cells - 1) / cells }
     }
-    (rows, columns) = (ranges(input.height), ranges(input.width))
-    (self.input, output) = (input, Shape(input.images, cells, cells, input.channels))
+    (rows, columns) = (ranges(input.height, cellRows), ranges(input.width, cellColumns))
+    (self.input, output) = (input, Shape(input.images, cellRows, cellColumns, input.channels))
   }
 
   /// Stored, plus `addend`.

@@ -25,6 +25,7 @@ package struct Architecture: Sendable, Equatable {
   package var filters = TrunkFilters.plain
   package var attention = TrunkAttention(.none)
   package var branch = BranchChoice(.none)
+  package var pyramid = PyramidChoice(.plain)
   /// The heads; none: the paper's.
   package var heads: [HeadOptions] = []
   /// Training identities, cameras and parts of a person: what classifiers tell apart.

@@ -4,7 +4,7 @@ import Tensors
 /// The branches that open a gate, by the names of their tensors.
 extension NetworkBuilder {
   /// `<name>.0` a convolution without bias, `<name>.1` its norm.
-  private mutating func unit(
+  mutating func unit(
     _ name: String, at place: Int = 0, _ inputs: Int, _ outputs: Int, kernel: Int = 1, isActivated: Bool = true
   ) -> NormalizedConvolution<E> {
     NormalizedConvolution(

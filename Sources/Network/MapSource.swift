@@ -7,7 +7,7 @@ package enum MapSource: String, CaseIterable, Codable, Sendable {
   case stage1, stage2, stage3, stage4
   /// f_s, level s of the pyramid.
   case level1, level2, level3, level4
-  /// The output of `model.branch` on the last stage.
+  /// The output of `model.branch`.
   case branch
 
   package static func stage(_ number: Int) -> MapSource { allCases[number - 1] }

@@ -5,7 +5,7 @@ import Tensors
 ///
 ///     p₄ = lateral₄(c₄),  p_s = lateral_s(c_s) + smooth(upsample(p_{s+1})),  f_s = (4 − s) bottlenecks on p_s
 ///
-/// A 1×1 convolution and nearest upsampling commute, so `smooth` runs before the upsampling, on a quarter of the pixels.
+/// or with gates in front of it (`PyramidInputs`) or between its levels (`GatedLevel`).
 package final class Pyramid<E: Element> {
   /// Ascending; the last one is the trunk's last.
   package let stages: [Int]
@@ -13,10 +13,9 @@ package final class Pyramid<E: Element> {
   package let range: Range<Int>
   /// Channels of every f_s.
   package let channels: Int
-  /// From a stage's channels to the pyramid's, by stage.
-  fileprivate let lateral: [Int: Convolution<E>]
-  /// From the level above into stage s, by stage.
-  fileprivate let smooth: [Int: Convolution<E>]
+  fileprivate let inputs: PyramidInputs<E>?
+  /// p_s by stage.
+  fileprivate let levels: [Int: any PyramidLevel<E>]
   /// Fusion bottlenecks by stage.
   fileprivate let fusion: [Int: [ResidualBlock<E>]]
 
@@ -25,11 +24,32 @@ package final class Pyramid<E: Element> {
     let architecture = builder.architecture
     stages = architecture.fusedStages
     channels = architecture.pyramidChannels
-    ((lateral, smooth, fusion), range) = builder.recorded { builder in
-      (Self.lateral(&builder, trunk), Self.smooth(&builder), Self.fusion(&builder))
+    ((inputs, levels, fusion), range) = builder.recorded { builder in
+      (Self.inputs(&builder, trunk), Self.levels(&builder, trunk), Self.fusion(&builder))
     }
   }
 
+  private static func inputs(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) -> PyramidInputs<E>? {
+    guard case .pam(let options) = builder.architecture.pyramid else { return nil }
+    return PyramidInputs(&builder, builder.architecture.fusedStages, trunk, options)
+  }
+
+  private static func levels(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) -> [Int: any PyramidLevel<E>] {
+    let lateral = lateral(&builder, trunk), smooth = smooth(&builder)
+    var levels: [Int: any PyramidLevel<E>] = [:]
+    for stage in builder.architecture.fusedStages {
+      if case .darn(let options) = builder.architecture.pyramid, let lateral = lateral[stage],
+        let smooth = smooth[stage]
+      {
+        levels[stage] = GatedLevel(&builder, stage, lateral: lateral, smooth: smooth, options)
+      } else {
+        levels[stage] = PlainLevel(stage, lateral: lateral[stage], smooth: smooth[stage])
+      }
+    }
+    return levels
+  }
+
+  /// From a stage's channels to the pyramid's, by stage.
   private static func lateral(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) -> [Int: Convolution<E>] {
     let architecture = builder.architecture
     var lateral: [Int: Convolution<E>] = [:]
@@ -40,6 +60,7 @@ package final class Pyramid<E: Element> {
     return lateral
   }
 
+  /// From the level above into stage s, by stage.
   private static func smooth(_ builder: inout NetworkBuilder<E>) -> [Int: Convolution<E>] {
     let architecture = builder.architecture, channels = architecture.pyramidChannels
     guard architecture.topDown else { return [:] }
@@ -80,8 +101,8 @@ package final class Pyramid<E: Element> {
 
   /// `outputs`: c₁, c₂, … (n × h_s × w_s × channels of the stage).
   package func forward(_ outputs: [Feature<E>], _ run: Run<E>) throws -> PyramidPasses<E> {
-    let passes = PyramidPasses(self, outputs)
-    for stage in stages.reversed() { passes.addLevel(stage, run) }
+    let passes = try PyramidPasses(self, outputs, run)
+    for stage in stages.reversed() { try passes.addLevel(stage, run) }
     for stage in stages { try passes.addMap(stage, run) }
     return passes
   }
@@ -92,50 +113,38 @@ package final class PyramidPasses<E: Element> {
   /// f_s by stage.
   package private(set) var maps: [Int: Feature<E>] = [:]
   private let pyramid: Pyramid<E>
+  private let gates: PyramidInputPasses<E>?
   private let inputs: [Int: Feature<E>]
   /// p_s by stage.
-  private var levels: [Int: Tensor<E>] = [:]
-  private var lateral: [Int: LinearPasses<E>] = [:], smooth: [Int: LinearPasses<E>] = [:]
+  private var tensors: [Int: Tensor<E>] = [:]
+  private var levels: [Int: any PyramidLevelPasses<E>] = [:]
   private var blocks: [Int: [any Passes<E>]] = [:]
   /// ṗ_s by stage, for the report.
   private var levelDots: [Int: Tensor<E>] = [:]
 
-  fileprivate init(_ pyramid: Pyramid<E>, _ outputs: [Feature<E>]) {
+  fileprivate init(_ pyramid: Pyramid<E>, _ outputs: [Feature<E>], _ run: Run<E>) throws {
     self.pyramid = pyramid
-    inputs = Dictionary(uniqueKeysWithValues: pyramid.stages.map { ($0, outputs[$0 - 1]) })
+    gates = try pyramid.inputs?.forward(outputs, run)
+    inputs = gates?.maps ?? Dictionary(uniqueKeysWithValues: pyramid.stages.map { ($0, outputs[$0 - 1]) })
   }
 
   package var storedTangents: [Tensor<E>] {
     Array(levelDots.values) + blocks.values.joined().flatMap { $0.storedTangents }
+      + levels.values.flatMap { $0.storedTangents } + (gates?.storedTangents ?? [])
   }
 
   /// The level above, or nil at the top.
   private func above(_ stage: Int) -> Int? { pyramid.stages.first { $0 > stage } }
 
-  private func input(_ stage: Int) -> Feature<E> { after("the trunk's", inputs[stage]) }
-  private func level(_ stage: Int) -> Tensor<E> { after("the forward pass", levels[stage]) }
+  private func level(_ stage: Int) -> Tensor<E> { after("the forward pass", tensors[stage]) }
 
   /// p_s.
-  fileprivate func addLevel(_ stage: Int, _ run: Run<E>) {
-    let c = input(stage)
-    var coarse: Tensor<E>?
-    if let smooth = pyramid.smooth[stage], let above = above(stage) {
-      // Published networks upsample before.
-      let passes = run.row(
-        "pyramid.smooth → \(stage)", { $0.y.shape }, countedAt: c.shape.with(channels: pyramid.channels)
-      ) {
-        LinearPasses(smooth, .plain(level(above)), run)
-      }
-      if run.isTraining { self.smooth[stage] = passes }
-      coarse = passes.y.value.tensor
-    }
-    if let lateral = pyramid.lateral[stage] {
-      let passes = run.row("pyramid.lateral.\(stage)", { $0.y.shape }) { LinearPasses(lateral, c, adding: coarse, run) }
-      if run.isTraining { self.lateral[stage] = passes }
-      levels[stage] = passes.y.value.tensor
-    } else if let coarse {
-      levels[stage] = Upsample.forward(coarse, height: c.shape.height, width: c.shape.width, run.context)
-    }
+  fileprivate func addLevel(_ stage: Int, _ run: Run<E>) throws {
+    let c = after("the trunk's", inputs[stage])
+    let passes = try after("the pyramid's making", pyramid.levels[stage])
+      .forward(c, above: above(stage).map { level($0) }, run)
+    tensors[stage] = passes.p
+    if run.isTraining { levels[stage] = passes }
   }
 
   /// f_s.
@@ -148,14 +157,15 @@ package final class PyramidPasses<E: Element> {
       map = run.isTraining ? passes.y : Feature(passes.y.value)
     }
     maps[stage] = map
-    if !run.isTraining { levels[stage] = nil }
+    if !run.isTraining { tensors[stage] = nil }
   }
 
   /// From the tangents of the stages' outputs (nil: none) to those of the maps, by stage. After a recording backward pass.
   package func forwardTangent(_ outputs: [Operand<E>?], _ run: Run<E>) throws -> [Int: Operand<E>] {
+    let gated = try gates?.forwardTangent(outputs, run)
     for stage in pyramid.stages.reversed() {
-      let above = above(stage).flatMap { levelDots[$0] }
-      levelDots[stage] = levelTangent(stage, outputs[stage - 1], above, run)
+      let above = above(stage).flatMap { levelDots[$0] }, c = gated.map { $0[stage] } ?? outputs[stage - 1]
+      levelDots[stage] = try after("the forward pass", levels[stage]).forwardTangent(c, above: above, run)
     }
     var dots: [Int: Operand<E>] = [:]
     for stage in pyramid.stages {
@@ -166,57 +176,41 @@ package final class PyramidPasses<E: Element> {
     return dots
   }
 
-  /// ṗ_s from ċ_s and ṗ_{s+1}, which may both be missing.
-  private func levelTangent(_ stage: Int, _ c: Operand<E>?, _ above: Tensor<E>?, _ run: Run<E>) -> Tensor<E>? {
-    var coarse: Tensor<E>?
-    if let above, let smooth = smooth[stage] { coarse = smooth.forwardTangent(.plain(above), run).tensor }
-    if let c, let lateral = lateral[stage] { return lateral.forwardTangent(c, adding: coarse, run).tensor }
-    let size = input(stage).shape
-    return coarse.map { Upsample.forward($0, height: size.height, width: size.width, run.context) }
-  }
-
   /// From the gradients that the readers of the maps give to those of the stages' outputs: the last one's is finished by its
   /// target, unless the pass asks for it; the others are contributions, by stage.
   package func backward(_ readers: MapReaders<E>, _ pass: BackwardPass, _ run: Run<E>) throws
     -> (top: Gradient<E>, others: [Int: Tensor<E>])
   {
-    var others: [Int: Tensor<E>] = [:]
+    var top: Gradient<E>?, others: [Int: Tensor<E>] = [:], gated: [Int: Tensor<E>] = [:]
     // A stage that is not fused has no readers but heads.
     for stage in 1..<(pyramid.stages.last ?? 1) where pass.reaches(stage) && !pyramid.stages.contains(stage) {
       others[stage] = try readers(.stage(stage), nil, .plain)?.tensor
     }
-    var fromBelow: (smooth: LinearPasses<E>, coarseBar: Tensor<E>)?
+    var below: (any PyramidLevelPasses<E>)?
     for stage in pyramid.stages {
-      let above = above(stage), c = input(stage)
-      // p̄_s: through its own bottlenecks, then what the level below copied from it
+      // p̄_s: through its own bottlenecks, then what the level below took of it
       var levelBar = try mapBackward(stage, readers, pass, run)
-      if let (smooth, coarseBar) = fromBelow {
-        levelBar = smooth.backwardData(coarseBar, adding: levelBar, target: .plain, run).tensor
-        fromBelow = nil
-      }
-      if let above, let smooth = smooth[stage] {
-        let size = level(above).shape
-        let coarseBar = Upsample.backward(levelBar, height: size.height, width: size.width, run.context)
-        smooth.backwardWeights(coarseBar, pass, run)
-        fromBelow = (smooth, coarseBar)
-      }
-      if let lateral = lateral[stage] {
-        lateral.backwardWeights(levelBar, pass, run)
-        guard above != nil else {
-          let contribution = try readers(.stage(stage), nil, .plain)?.tensor
-          let top = lateral.backwardData(
-            levelBar, adding: contribution, target: pass.asks(for: stage) ? .plain : c.target, run)
-          return (top, others)
-        }
-        if pass.reaches(stage) {
-          let contribution = try readers(.stage(stage), nil, .plain)?.tensor
-          others[stage] = lateral.backwardData(levelBar, adding: contribution, target: .plain, run).tensor
-        }
+      if let below { levelBar = try below.aboveGradient(adding: levelBar, pass, run) }
+      let passes = after("the forward pass", levels[stage])
+      try passes.backward(levelBar, pass, run)
+      below = passes
+      if gates != nil {
+        // What else reads the stage's output comes behind the gates.
+        gated[stage] = passes.inputGradient(adding: nil, target: .plain, run)?.tensor
+      } else if above(stage) == nil {
+        let contribution = try readers(.stage(stage), nil, .plain)?.tensor
+        let target = pass.asks(for: stage) ? .plain : after("the trunk's", inputs[stage]).target
+        top = passes.inputGradient(adding: contribution, target: target, run)
       } else if pass.reaches(stage) {
-        others[stage] = try readers(.stage(stage), nil, .plain)?.tensor
+        let contribution = try readers(.stage(stage), nil, .plain)?.tensor
+        others[stage] = passes.inputGradient(adding: contribution, target: .plain, run)?.tensor ?? contribution
       }
     }
-    preconditionFailure("the fused stages end with the trunk's last")
+    if let gates {
+      let behind = try gates.backward(gated, readers, pass, run)
+      return (behind.top, others.merging(behind.others) { $1 })
+    }
+    return (after("the trunk's last stage", top), others)
   }
 
   /// From the gradient of f_s, through its bottlenecks, to that of p_s.

@@ -9,7 +9,7 @@ package final class ReIDNetwork<E: Element> {
   package let trunkTensors: Set<String>
   let trunk: Trunk<E>
   let pyramid: Pyramid<E>?
-  let branch: Branch<E>?
+  let branch: (any Branch<E>)?
   package let heads: [Head<E>]
   private let accumulatorMaps: [any LinearMap<E.Accumulator>]
   let maps: [(map: any LinearMap<E>, readsImages: Bool)]
@@ -20,7 +20,7 @@ package final class ReIDNetwork<E: Element> {
     trunk = builder.trunk { Self.trunk(&$0) }
     trunkTensors = Set((builder.parameters.slots + builder.statistics.slots).map(\.name))
     pyramid = architecture.isDirect ? nil : Pyramid(&builder, trunk.channels)
-    branch = Branch(&builder, inputs: trunk.channels[trunk.channels.count - 1])
+    branch = builder.branch(trunk, pyramid)
     let maps = Self.maps(trunk, pyramid, branch)
     heads = architecture.headOptions.enumerated().map { Head($1, maps, stream: 16 * $0, &builder) }
     self.maps = builder.maps
@@ -41,7 +41,7 @@ package final class ReIDNetwork<E: Element> {
   }
 
   /// The channels of the maps that heads can read.
-  private static func maps(_ trunk: Trunk<E>, _ pyramid: Pyramid<E>?, _ branch: Branch<E>?) -> [MapSource: Int] {
+  private static func maps(_ trunk: Trunk<E>, _ pyramid: Pyramid<E>?, _ branch: (any Branch<E>)?) -> [MapSource: Int] {
     var channels: [MapSource: Int] = [:]
     for (index, count) in trunk.channels.enumerated() { channels[.stage(index + 1)] = count }
     for stage in pyramid?.stages ?? [] { channels[.level(stage)] = pyramid?.channels }
@@ -111,13 +111,12 @@ package final class ReIDNetwork<E: Element> {
   {
     let trunk = try trunk.forward(images, adding: perturbations, run)
     let pyramid = try pyramid?.forward(trunk.outputs, run)
-    let last = trunk.outputs[trunk.outputs.count - 1]
-    let branch = try self.branch.map { branch in
-      try run.row("branch", { $0.y.shape }) { try branch.layer.forward(last, run) }
+    func body(_ source: MapSource) -> Feature<E> {
+      source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
     }
+    let branch = try branch?.forward(body, run)
     func map(_ source: MapSource) -> Feature<E> {
-      if source == .branch { return after("the branch's", branch).y }
-      return source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
+      source == .branch ? after("the branch's", branch).y : body(source)
     }
     let heads = try heads.map { try $0.forward(map, images: images.shape.images, run) }
     return NetworkPasses(self, trunk, pyramid, branch, heads)
@@ -158,10 +157,10 @@ package final class ReIDNetwork<E: Element> {
 package final class NetworkPasses<E: Element> {
   package typealias A = E.Accumulator
   private let network: ReIDNetwork<E>
-  private let trunk: TrunkPasses<E>, pyramid: PyramidPasses<E>?, branch: (any Passes<E>)?, heads: [HeadPasses<E>]
+  private let trunk: TrunkPasses<E>, pyramid: PyramidPasses<E>?, branch: (any BranchPasses<E>)?, heads: [HeadPasses<E>]
 
   fileprivate init(
-    _ network: ReIDNetwork<E>, _ trunk: TrunkPasses<E>, _ pyramid: PyramidPasses<E>?, _ branch: (any Passes<E>)?,
+    _ network: ReIDNetwork<E>, _ trunk: TrunkPasses<E>, _ pyramid: PyramidPasses<E>?, _ branch: (any BranchPasses<E>)?,
     _ heads: [HeadPasses<E>]
   ) {
     (self.network, self.trunk, self.pyramid, self.branch, self.heads) = (network, trunk, pyramid, branch, heads)
@@ -186,15 +185,11 @@ package final class NetworkPasses<E: Element> {
   package func forwardTangent(at v: [Int: Tensor<E>], _ run: Run<E>) throws -> [HeadValues<A>] {
     let stages = try trunk.forwardTangent(at: v, run)
     let levels = try pyramid?.forwardTangent(stages, run) ?? [:]
-    var beside: Operand<E>?
-    if let branch, let last = stages[stages.count - 1] { beside = try branch.forwardTangent(last, adding: nil, run) }
-    return try heads.map { head in
-      try head.forwardTangent(
-        { source in
-          if source == .branch { return beside }
-          return source.isLevel ? levels[source.number] : stages[source.number - 1]
-        }, run)
+    func body(_ source: MapSource) -> Operand<E>? {
+      source.isLevel ? levels[source.number] : stages[source.number - 1]
     }
+    let beside = try branch?.forwardTangent(body, run)
+    return try heads.map { try $0.forwardTangent({ $0 == .branch ? beside : body($0) }, run) }
   }
 
   /// A backward pass from the gradients of this rank's rows of each head's outputs: `pass` says which. One that records
@@ -213,23 +208,21 @@ package final class NetworkPasses<E: Element> {
       }
       return gradient
     }
-    /// With the branch, which reads the last stage too.
+    // Before what it reads.
+    if let branch, let end = try headsAt(.branch, nil, branch.y.target) { try branch.backward(end, pass, run) }
+    /// With the branch, which reads maps of the body too.
     func readers(_ source: MapSource, _ addend: Tensor<E>?, _ target: GradientTarget<E>) throws -> Gradient<E>? {
-      guard let branch, source == .stage(trunk.outputs.count),
-        let end = try headsAt(.branch, nil, branch.y.target)
-      else { return try headsAt(source, addend, target) }
-      let through = try branch.backward(end, adding: nil, target: .plain, pass, run).tensor
-      if let range = network.branch?.range { pass.gradients?.complete(range) }
+      guard let through = try branch?.gradient(source, pass, run) else { return try headsAt(source, addend, target) }
       let sum = addend.map { Addition.forward(.plain(through), $0, run.context) } ?? through
       return try headsAt(source, sum, target) ?? target.finish(sum, run.context)
     }
     let top: Gradient<E>, others: [Int: Tensor<E>]
     if let pyramid {
       (top, others) = try pyramid.backward(readers, pass, run)
-      if let range = network.pyramid?.range { pass.gradients?.complete(range) }
     } else {
       (top, others) = try direct(readers, pass)
     }
+    for range in [network.branch?.range, network.pyramid?.range].compactMap({ $0 }) { pass.gradients?.complete(range) }
     for head in heads { head.completePools(pass) }
     return try trunk.backward(top, adding: others, pass, run)
   }

@@ -404,6 +404,18 @@ import Training
     #expect(
       refusal("model.head=baseline", "model.heads=[{sources: [branch]}]")
         == "model.heads[0].sources is branch; it must be another without model.branch")
+    #expect(
+      refusal("model.branch=groie", "model.head=baseline", "model.heads=[{sources: [branch]}]")
+        == "model.branch is groie; it must be another without a pyramid (model.head, model.lateral)")
+    #expect(
+      refusal("model.pyramid=pam", "model.head=baseline")
+        == "model.pyramid is pam; it must be plain without a pyramid (model.head, model.lateral)")
+    #expect(
+      refusal("model.pyramid=pam", "model.lateral=false")
+        == "model.pyramid is pam; it must be plain without model.lateral")
+    #expect(
+      refusal("model.pyramid=darn", "model.topDown=false")
+        == "model.pyramid is darn; it must be plain without model.topDown")
     let parts = "model.heads=[{name: a}, {name: b, label: part, losses: [crossEntropy]}]"
     #expect(
       refusal(parts)

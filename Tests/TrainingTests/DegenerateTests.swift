@@ -44,4 +44,34 @@ import Training
     #expect(try loss(Float16.self, ["model.attention=\(attention)"]) == loss(Float16.self, []))
     #expect(try loss(Double.self, ["model.attention=\(attention)"]) == loss(Double.self, []))
   }
+
+  /// Gates that are open let through what comes: the loss is that of the plain pyramid to the last bit, and but for the order in
+  /// which gradients of a stage's output are added up, so is what all else learns.
+  @Test(arguments: ["pam", "darn"]) func openGatesAreThePlainPyramid(_ gates: String) throws {
+    func gradients(_ settings: [String]) throws -> (loss: Double, gradients: [String: [Double]]) {
+      let training = try TinyTraining(Double.self, ["model.trunk=resnet18"] + settings, SoloCommunicator())
+      let layout = training.step.network.layout, values = training.step.parameters.values
+      for slot in layout.slots where slot.kind == .bias && Self.isGate(slot.name) {
+        for i in slot.range { values[i] = 1000 }
+      }
+      let loss = try training.differentiate().total, all = training.step.gradients.values
+      return (
+        loss, Dictionary(uniqueKeysWithValues: layout.slots.map { slot in (slot.name, slot.range.map { all[$0] }) })
+      )
+    }
+    let plain = try gradients([]), gated = try gradients(["model.pyramid=\(gates)"])
+    #expect(gated.loss == plain.loss)
+    for (name, values) in plain.gradients {
+      let largest = values.reduce(0) { max($0, abs($1)) }
+      let apart = try zip(#require(gated.gradients[name]), values).reduce(0) { max($0, abs($1.0 - $1.1)) }
+      #expect(apart <= 1e-12 * largest, "\(name)")
+    }
+    let own = gated.gradients.filter { plain.gradients[$0.key] == nil }
+    #expect(!own.isEmpty && own.keys.allSatisfy(Self.isGate))
+    #expect(own.values.allSatisfy { $0.allSatisfy { $0 == 0 } })
+  }
+
+  private static func isGate(_ name: String) -> Bool {
+    name.hasPrefix("pyramid.inputs.") || name.hasPrefix("pyramid.gates.")
+  }
 }

@@ -92,6 +92,18 @@ import Training
       "model.trunk=resnet18", "model.head=baseline",
       "model.heads=[{name: who}, {name: where, label: camera, losses: [crossEntropy], retrieve: false}]"),
     Case("model.trunk=resnet18", "model.stages=[2,4]", "model.heads=[{sources: [stage1, level2, stage3, level4]}]"),
+    Case("model.trunk=resnet18", "model.pyramid={pam: {reduction: 4}}"),
+    Case(
+      "model.trunk=resnet18", "model.pyramid=pam", "model.stages=[2,4]", "model.topDown=false",
+      "model.heads=[{sources: [stage1, level2, stage2, stage4, level4]}]"),
+    Case("model.trunk=resnet18", "model.pyramid={darn: {reduction: 4}}"),
+    Case(
+      "model.trunk=resnet18", "model.pyramid=darn", "model.stages=[2,3,4]", "model.sharedPyramid=false",
+      "model.heads=[{name: a}, {name: b, sources: [stage2, stage4]}]"),
+    Case("model.trunk=resnet18", "model.branch=groie", "model.heads=[{sources: [branch]}]"),
+    Case(
+      "model.trunk=resnet18", "model.branch={groie: {kernel: 3, attention: false}}", "model.stages=[2,4]",
+      "model.heads=[{name: a}, {name: b, sources: [branch, level2, stage3]}]"),
   ]
 
   /// With constants in their gradients that depend on parameters, as automatic differentiation has `detach`: these are not the
@@ -142,6 +154,7 @@ import Training
     expectAll(configurations.map(\.model.norm))
     expectAll(configurations.map(\.model.filters))
     expectAll(configurations.map(\.model.branch.kind))
+    expectAll(configurations.map(\.model.pyramid.kind))
     expectAll(configurations.map(\.model.attention.kind))
     expectAll(heads.map(\.mask.kind))
     expectAll(heads.map(\.pool))

@@ -40,6 +40,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var filters = TrunkFilters.plain
     package var attention = TrunkAttention(.none)
     package var branch = BranchChoice(.none)
+    package var pyramid = PyramidChoice(.plain)
     package var head = PaperHead.msfl
     package var heads: [HeadOptions] = []
     package var width = 1.0

@@ -29,6 +29,15 @@ extension Configuration {
       try require(
         descent.momentum > 0 || !descent.nesterov, "optimizer.kind.sgd.nesterov", true, "false without momentum")
     }
+    let isDirect = Architecture(model, identities: 1).isDirect, gates = model.pyramid.kind
+    try require(
+      gates == .plain || !isDirect && model.lateral && (gates == .pam || model.topDown), "model.pyramid",
+      gates.rawValue,
+      "plain without \(isDirect ? "a pyramid (model.head, model.lateral)" : model.lateral ? "model.topDown" : "model.lateral")"
+    )
+    try require(
+      model.branch.kind != .groie || !isDirect, "model.branch", model.branch.kind.rawValue,
+      "another without a pyramid (model.head, model.lateral)")
     try require(
       model.norm == .batch || model.trunk.isResNet, "model.norm", model.norm.rawValue,
       "batch where model.trunk is \(model.trunk.rawValue): it has norms of its own")
@@ -96,7 +105,7 @@ extension Configuration {
       model.branch.kind == .none || read.contains(.branch), "model.branch", model.branch.kind.rawValue,
       "none where no head reads it")
     let needed = architecture.isDirect ? [.stage(4)] : architecture.usualSources
-    for source in needed where !(source == .stage(4) && read.contains(.branch)) {
+    for source in needed where !model.branch.reads(source) {
       try require(read.contains(source), "model.heads", "without \(source.rawValue)", "such that a head reads it")
     }
   }

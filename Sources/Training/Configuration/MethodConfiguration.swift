@@ -11,7 +11,8 @@ extension Architecture {
       stages: model.stages, lateral: model.lateral, topDown: model.topDown, fusion: model.fusion,
       lastStride: model.lastStride, identities: identities)
     (trunk, norm, filters, attention) = (model.trunk, model.norm, model.filters, model.attention)
-    (branch, heads, self.cameras, parts) = (model.branch, model.heads, cameras, BodyPart.allCases.count)
+    (branch, pyramid, heads) = (model.branch, model.pyramid, model.heads)
+    (self.cameras, parts) = (cameras, BodyPart.allCases.count)
   }
 }
 

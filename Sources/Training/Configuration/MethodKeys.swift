@@ -41,8 +41,11 @@ extension ConfigurationSection {
           "What gates features within the trunk: " + meanings(TrunkAttention.Kind.self, \.meaning) + "."),
         .part(
           "model.branch", BranchChoice.self,
-          "What stands on the last stage for heads to read as `branch`: " + meanings(BranchChoice.Kind.self, \.meaning)
+          "What stands beside the body for heads to read as `branch`: " + meanings(BranchChoice.Kind.self, \.meaning)
             + "."),
+        .part(
+          "model.pyramid", PyramidChoice.self,
+          "What gates what in the pyramid: " + meanings(PyramidChoice.Kind.self, \.meaning) + "."),
         .choice(
           "model.head", PaperHead.self,
           "`msfl` fuses the stages by a feature pyramid; `baseline` takes stage 4 alone, through the same neck."),

@@ -14,6 +14,9 @@ enum PartReference {
     for kind in TrunkAttention.Kind.allCases where !(TrunkAttention(kind).options is NoOptions) {
       text += try section("Attention", kind.rawValue, TrunkAttention(kind).options)
     }
+    for kind in PyramidChoice.Kind.allCases where !(PyramidChoice(kind).options is NoOptions) {
+      text += try section("Pyramid", kind.rawValue, PyramidChoice(kind).options)
+    }
     for kind in BranchChoice.Kind.allCases where !(BranchChoice(kind).options is NoOptions) {
       text += try section("Branch", kind.rawValue, BranchChoice(kind).options)
     }
