@@ -45,3 +45,23 @@ def align(module: nn.Module) -> None:
 def used(convolution: nn.Conv2d) -> Tensor:
     """The weights that a convolution multiplies by."""
     return convolution.aligned() if isinstance(convolution, AlignedConvolution) else convolution.weight
+
+
+class ChannelBias(nn.Module):
+    """What stands in the place of a norm: a shift a channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias[:, None, None]
+
+
+def bias_for_norms(module: nn.Module) -> None:
+    """Every batch norm of a trunk becomes a bias."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, ChannelBias(child.num_features))
+        else:
+            bias_for_norms(child)

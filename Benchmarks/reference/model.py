@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import settings as configuration
 from attention import GroupSum, GuidedDropping, SelfAttention
-from filters import align
+from filters import align, bias_for_norms
 from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
 from pyramid import LevelSum, Pyramid
 from settings import Settings, part
@@ -82,6 +82,8 @@ class ReIDNetwork(Trunk):
         super().__init__(settings)
         if settings["model.filters"] == "aligned":
             align(self)  # the trunk: all else comes below
+        if settings["model.norm"] == "bias":
+            bias_for_norms(self)
         width: float = settings["model.width"]
         self.step = 0  # what random masks are counted by
         self.stages: list[int] = [4] if settings["model.head"] == "baseline" else sorted(settings["model.stages"])

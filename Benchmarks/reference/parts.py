@@ -116,6 +116,8 @@ HEADS = {
     "groie beside levels, odd": [
         *SHALLOW, "model.width=0.11", "model.branch={groie: {kernel: 3, attention: false}}", "model.stages=[2,3,4]",
         *heads("name: a", "name: b, sources: [branch, level2, stage3], neck: bnneck")],
+    "norm bias, aligned": [*ALONE, "model.norm=bias", "model.filters=aligned"],
+    "norm bias, se": ["model.norm=bias", "model.attention=se"],
     "branch beside levels, odd": [
         *SHALLOW, "model.width=0.11", "model.branch={bottlenecks: {count: 1}}",
         *heads("name: a", "name: b, sources: [branch, level2]")],
@@ -231,7 +233,7 @@ PLACED = {
     **{name: ATTENTION[name] for name in (
         "bam, reduction 3, resnet18", "apm", "gsam, odd, ibn-a, resnet18", "atac, ibn-a", "scan, last stride 1, resnet18",
         "decoupled", "dgdm, often, last stride 1", "decoupled, osnet")},
-    **{name: HEADS[name] for name in ("pam of stages 2 and 4, own weights", "darn", "darn of stages 2 and 4, own weights", "groie beside levels, odd",
+    **{name: HEADS[name] for name in ("norm bias, aligned", "pam of stages 2 and 4, own weights", "darn", "darn of stages 2 and 4, own weights", "groie beside levels, odd",
                                       "pool attention of levels", "topRows of bands and sources", "rankedList", "topRank",
                                       "entropy, additive")},
     **{name: WEIGHTS[name] for name in ("aligned", "aligned, osnet", "normLoss")},

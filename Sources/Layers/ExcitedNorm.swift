@@ -24,7 +24,7 @@ import Tensors
 final class ExcitedNormPasses<E: Element>: NormPasses {
   /// y from z.
   let state: NormState<E.Accumulator>
-  private let inner: SingleNormPasses<E>, gates: any ChannelGatePasses<E.Accumulator>
+  private let inner: any NormPasses<E>, gates: any ChannelGatePasses<E.Accumulator>
   private let rows: ImageRows<E>, area: Double
   /// The norm's, and Σ(z − mean).
   private let scale: Buffer<Double>, shift: Buffer<Double>, mean: Buffer<Double>, centred: Buffer<Double>
@@ -35,7 +35,7 @@ final class ExcitedNormPasses<E: Element>: NormPasses {
 
   /// `sums`: this rank's Σz of each image.
   init(
-    _ norm: SingleNormPasses<E>, _ gate: any ChannelGate<E.Accumulator>, _ sums: Sums, _ shape: Shape,
+    _ norm: any NormPasses<E>, _ gate: any ChannelGate<E.Accumulator>, _ sums: Sums, _ shape: Shape,
     _ run: Run<E>
   ) {
     let rows = ImageRows<E>(shape), area = Double(shape.area), normal = norm.state, total = rows.term(0, of: sums)

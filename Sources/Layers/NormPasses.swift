@@ -1,8 +1,24 @@
 import Tensors
 
+/// What stands behind a convolution and makes its output comparable: a norm, or a mere bias.
+package protocol Normalization<E>: AnyObject {
+  associatedtype E: Element
+  var channels: Int { get }
+  /// Which sums the forward pass wants of what writes x.
+  func forwardSums(training: Bool) -> Epilogue<E>.ForwardSums
+  /// Of x of this shape, from this rank's sums.
+  func passes(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> any NormPasses<E>
+}
+
+extension Norm: Normalization {
+  package func passes(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> any NormPasses<E> {
+    SingleNormPasses(self, try normalize(sums, shape, run))
+  }
+}
+
 /// What follows a norm's forward pass: sums in, coefficients out (see `Norm`). No tensor is touched; z is the input that
 /// another layer stores, and y is read from it.
-protocol NormPasses<E>: AnyObject {
+package protocol NormPasses<E>: AnyObject {
   associatedtype E: Element
   /// y = scale·z + shift.
   var state: NormState<E.Accumulator> { get }

@@ -12,14 +12,14 @@ import Tensors
 /// Collectives: those of the norm: Σz, Σz²; Σż, Σ(z − μ)ż, Σżȳ; Σȳ, Σ(z − μ)ȳ; Σh, Σ(z − μ)h.
 package final class NormalizedConvolution<E: Element>: Layer {
   package let convolution: any LinearMap<E>
-  package let norm: Norm<E>
+  package let norm: any Normalization<E>
   /// Whether y is rectified.
   package let isActivated: Bool
   /// What gates the norm's output, if anything does.
   package let gate: (any ChannelGate<E.Accumulator>)?
 
   package init(
-    _ convolution: any LinearMap<E>, _ norm: Norm<E>, isActivated: Bool = true,
+    _ convolution: any LinearMap<E>, _ norm: any Normalization<E>, isActivated: Bool = true,
     gate: (any ChannelGate<E.Accumulator>)? = nil
   ) {
     precondition(convolution.geometry.outputs == norm.channels)
@@ -34,9 +34,8 @@ package final class NormalizedConvolution<E: Element>: Layer {
     epilogue.forwardSums = gate == nil ? norm.forwardSums(training: run.isTraining) : .ofEachImage
     let sums = convolution.forward(x.value, run.parameters, epilogue, run.context)
     let z = epilogue.out
-    let single = SingleNormPasses(norm, try norm.normalize(sums, z.shape, run))
-    let passes: any NormPasses<E> = gate.map { ExcitedNormPasses(single, $0, sums, z.shape, run) } ?? single
-    return UnitPasses(self, x, z, passes)
+    let passes = try norm.passes(sums, z.shape, run)
+    return UnitPasses(self, x, z, gate.map { ExcitedNormPasses(passes, $0, sums, z.shape, run) } ?? passes)
   }
 }
 

@@ -12,13 +12,14 @@ package struct NetworkBuilder<E: Element> {
 
   /// What filters of convolutions that are made now go through: those of the trunk, where `model.filters` says so.
   private var transform = FilterTransform.none
+  private var isTrunk = false
 
   package init(_ architecture: Architecture) { self.architecture = architecture }
 
   /// What `make` makes is the trunk.
   package mutating func trunk<T>(_ make: (inout NetworkBuilder) -> T) -> T {
-    transform = architecture.filters == .aligned ? .aligned : .none
-    defer { transform = .none }
+    (transform, isTrunk) = (architecture.filters == .aligned ? .aligned : .none, true)
+    defer { (transform, isTrunk) = (.none, false) }
     return make(&self)
   }
 
@@ -74,16 +75,18 @@ package struct NetworkBuilder<E: Element> {
   }
 
   /// The first norm of a block, of stage 1…4.
-  package mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> Norm<E> {
+  package mutating func firstNorm(_ name: String, _ channels: Int, stage: Int) -> any Normalization<E> {
     switch architecture.norm {
-    case .batch: norm(name, channels)
+    case .batch, .bias: norm(name, channels)
     case .ibnA: stage < 4 ? mixedNorm(name, channels) : norm(name, channels)
     }
   }
 
-  /// Batch norm.
-  package mutating func norm(_ name: String, _ channels: Int) -> Norm<E> {
-    Norm(&parameters, &statistics, name, channels: channels)
+  /// Batch norm; in the trunk a bias where `model.norm` says so.
+  package mutating func norm(_ name: String, _ channels: Int) -> any Normalization<E> {
+    isTrunk && architecture.norm == .bias
+      ? ChannelBias(&parameters, name, channels: channels)
+      : Norm(&parameters, &statistics, name, channels: channels)
   }
 
   /// Instance norm of the first half of the channels, batch norm of the others.

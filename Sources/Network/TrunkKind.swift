@@ -18,12 +18,14 @@ package enum TrunkKind: String, CaseIterable, Sendable {
 package enum TrunkNorm: String, CaseIterable, Sendable {
   case batch
   case ibnA = "ibn-a"
+  case bias
 
   package var meaning: String {
     switch self {
     case .batch: "batch norm"
     case .ibnA:
       "instance norm of half the channels of the first norm of every block, but for the last stage's (Pan et al., 2018)"
+    case .bias: "nothing, a bias a channel in its place, for `model.filters: aligned`"
     }
   }
 }

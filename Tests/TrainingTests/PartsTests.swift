@@ -38,6 +38,8 @@ import Training
     Case("model.trunk=resnet18", "model.attention={dgdm: {erasing: 0.5}}", "model.head=baseline"),
     Case("model.trunk=osnet", "model.attention=scan", "model.head=baseline"),
     Case("model.trunk=resnet18", "model.filters=aligned", "model.head=baseline"),
+    Case("model.trunk=resnet18", "model.filters=aligned", "model.norm=bias", "model.head=baseline"),
+    Case("model.norm=bias", "model.attention=se"),
     Case("model.trunk=resnet18", "model.head=baseline", "normLoss.lambda=0.1"),
     Case("model.trunk=osnet", "model.stages=[2,4]"),
     Case("model.trunk=osnet", "model.attention=eca", "model.head=baseline"),
