@@ -8,13 +8,13 @@ package enum ImageList {
   ///
   /// With `resolvingPaths` a relative path counts from the folder of the CSV file, or, where no such file exists,
   /// from the working folder; without it paths stay as they are written. Identities and cameras are integers; a column `face`
-  /// may say where faces are (`FaceColumn`).
+  /// may say where faces are (`FaceColumn`), one of integers `group` who is seen together.
   /// - Throws: `Failure.data` with file and line, also where no image is listed.
   package static func read(path: String, resolvingPaths: Bool = true) throws -> [Sample] {
     let table = try CSVTable(path: path)
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
-    let faces = try FaceColumn(table)
+    let faces = try FaceColumn(table), groups = try? table.integers("group")
     let folder = path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : ""
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
@@ -23,7 +23,8 @@ package enum ImageList {
       if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) {
         image = joinPath(folder, image)
       }
-      return Sample(path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row))
+      return Sample(path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row),
+        group: groups?[row])
     }
   }
 

@@ -10,10 +10,14 @@ package struct Sample: Sendable, Equatable, Hashable, Codable {
   package let track: Int?
   /// Where its face is, in pixels of the upright image; nil where none is known.
   package let face: Rectangle?
+  /// The group of people that it is seen in; nil where none is told.
+  package let group: Int?
 
-  package init(path: String, identity: Int, camera: Int, track: Int? = nil, face: Rectangle? = nil) {
+  package init(
+    path: String, identity: Int, camera: Int, track: Int? = nil, face: Rectangle? = nil, group: Int? = nil
+  ) {
     self.path = path
-    (self.track, self.face) = (track, face)
+    (self.track, self.face, self.group) = (track, face, group)
     self.identity = identity
     self.camera = camera
   }

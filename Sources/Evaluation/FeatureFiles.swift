@@ -46,17 +46,19 @@ package enum FeatureFiles {
 
   /// Writes `path` (.npy, float32) and the labels beside it.
   ///
+  /// - Parameter groups: of each row, for a column `group` (see `lineup groups`).
   /// - Throws: `Failure.usage` if `path` does not end in .npy; `Failure.data` if there is no feature, or one is not finite,
   ///   with its image; `Failure.internal` that names the file if one cannot be written.
-  package static func write(_ features: LabelledFeatures, to path: String) throws {
+  package static func write(_ features: LabelledFeatures, groups: [Int]? = nil, to path: String) throws {
     guard path.hasSuffix(".npy") else { throw Failure.usage(path, "features are written to a file named *.npy") }
     guard features.matrix.rows > 0 else { throw Failure.data(path, "not written, there are no features") }
     if let row = features.matrix.firstNonFiniteRow() {
       throw Failure.data(path, "not written, the feature of \(features.paths[row]) holds an infinity or a NaN")
     }
-    var text = "path,identity,camera\n"
+    var text = "path,identity,camera\(groups == nil ? "" : ",group")\n"
     for row in 0..<features.matrix.rows {
-      text += "\(CSVTable.field(features.paths[row])),\(features.identities[row]),\(features.cameras[row])\n"
+      text += "\(CSVTable.field(features.paths[row])),\(features.identities[row]),\(features.cameras[row])"
+      text += groups.map { ",\($0[row])\n" } ?? "\n"
     }
     try AtomicFiles.write(to: path) { file in
       try NPY.write(features.matrix, to: file)

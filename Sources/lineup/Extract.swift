@@ -46,7 +46,10 @@ struct Extract: RankCommand {
           throw Failure.data(images, "none of its \(samples.count) images can be decoded")
         }
         guard communicator.isCoordinator else { return }
-        try FeatureFiles.write(try Evaluator.labelled("features", features, kept), to: output)
+        let groups = kept.compactMap(\.group)
+        try FeatureFiles.write(
+          try Evaluator.labelled("features", features, kept), groups: groups.count == kept.count ? groups : nil,
+          to: output)
       }
       log.info("\(output): \(features.rows) × \(features.columns), and \(FeatureFiles.labelPath(of: output))")
     }

@@ -102,6 +102,11 @@ import Testing
       #expect(try ImageList.read(path: folder + "/list.csv").map { [$0.identity, $0.camera] } == [[.max, .min]])
       #expect(try ImageList.images(inFolder: folder).map(\.identity) == [.max, -1])
       #expect(try ImageList.images(inFolder: folder).map(\.camera) == [3_000_000_000, -1])
+      try put("path,identity,camera,group\na.jpg,1,2,-3\n", folder + "/list.csv")
+      #expect(try ImageList.read(path: folder + "/list.csv").map(\.group) == [-3])
+      // Somebody else's column of that name is not ours.
+      try put("path,identity,camera,group\na.jpg,1,2,train\n", folder + "/list.csv")
+      #expect(try ImageList.read(path: folder + "/list.csv").map(\.group) == [nil])
       try put("path,identity,camera\n", folder + "/list.csv")
       let empty = failure { _ = try ImageList.read(path: folder + "/list.csv") }
       #expect(empty.kind == .data && empty.message == "\(folder)/list.csv: no image in it")

@@ -31,6 +31,9 @@ import Testing
     #expect(lines[0] == "path,identity,camera")
     #expect(lines[1] == "a.jpg,-1,1")
     #expect(lines[2] == "\"of Jane, \"\"the\"\" runner.jpg\",0,2")
+    try FeatureFiles.write(features, groups: [4, 4, -1, 0, 9], to: path)
+    #expect(try FeatureFiles.read(path, identity: "group").identities == [4, 4, -1, 0, 9])
+    #expect(try FeatureFiles.read(path).identities == features.identities)
   }
 
   @Test(arguments: [

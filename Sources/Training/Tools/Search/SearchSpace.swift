@@ -27,7 +27,7 @@ package struct SearchSpace: Options {
       .number("heldOut", \.heldOut, 0.01...0.9, "The share of the training identities that trials are judged on."),
       .value(
         "keys", \.keys, type: "section", "of 1 to 16 dotted keys of the configuration, each {from, to, scale}",
-        "What is varied.", allows: { (1...16).contains($0.count) }),
+        "What is varied.", allows: { $0.count <= 16 }),
     ]
   }
 
@@ -43,6 +43,7 @@ package struct SearchSpace: Options {
     } catch let error as DecodingError {
       throw Failure.usage(source, explanation(error))
     }
+    if space.keys.isEmpty { throw Failure.usage(source, "keys: nothing to vary; expected 1 to 16 keys") }
     for (key, range) in space.keys.sorted(by: { $0.key < $1.key }) {
       guard let problem = SearchDimension.problem(key, range) else { continue }
       throw Failure.usage(source, "keys.\(Printable.line(key, limit: 80)): \(problem)")
