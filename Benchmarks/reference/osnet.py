@@ -139,7 +139,7 @@ def members(network: Any, width: Callable[[int], int], adaptive: bool, attend: C
 
 def maps(network: Any, x: Tensor) -> dict[int, Tensor]:
     """Images (B, 3, H, W) to the stage outputs c1..c4."""
-    y = F.max_pool2d(network.conv1(x), 3, stride=2, padding=1)
+    y = F.max_pool2d(network.conv1(x), 3, **network.border)
     found: dict[int, Tensor] = {}
     for stage in range(1, 4):
         layers = getattr(network, f"conv{stage + 1}")

@@ -19,6 +19,7 @@ def heads(*items: str) -> list[str]:
 TRUNKS = {
     "resnet18": SHALLOW,
     "resnet18, baseline, last stride 1": [*ALONE, "model.lastStride=1"],
+    "resnet18, ceil": [*SHALLOW, "model.maxPool=ceil"],
     "resnet18, own weights": [*SHALLOW, "model.sharedPyramid=false"],
     "resnet34": ["model.trunk=resnet34"],
     "resnet101": ["model.trunk=resnet101"],
@@ -40,6 +41,7 @@ TRUNKS = {
     "osnet": ["model.trunk=osnet"],
     "osnet, baseline": ["model.trunk=osnet", "model.head=baseline"],
     "osnet, odd": ["model.trunk=osnet", "model.head=baseline", "model.width=0.17"],
+    "osnet, ceil": ["model.trunk=osnet", "model.head=baseline", "model.maxPool=ceil"],
     "osnet, se": ["model.trunk=osnet", "model.attention=se"],
     "osnet, pixel": ["model.trunk=osnet", "model.attention=pixel"],
     "osnetAin": ["model.trunk=osnetAin"],

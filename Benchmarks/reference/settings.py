@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "model.topDown": True,
     "model.fusion": True,
     "model.lastStride": 2,
+    "model.maxPool": "padded",
     "model.initialization": "he",
     "input.height": 256,
     "input.width": 128,

@@ -175,6 +175,8 @@ class Trunk(nn.Module):
         super().__init__()
         attention, options = part(settings["model.attention"])
         self.is_osnet: bool = settings["model.trunk"] in ("osnet", "osnetAin")
+        self.border = (
+            {"stride": 2, "padding": 1} if settings["model.maxPool"] == "padded" else {"stride": 2, "ceil_mode": True})
         seed: int = settings["seed"]
         if self.is_osnet:
             if attention == "atac":
@@ -213,7 +215,7 @@ class Trunk(nn.Module):
         """Images (B, 3, H, W) to the stage outputs c1..c4."""
         if self.is_osnet:
             return osnet.maps(self, x)
-        y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        y = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, **self.border)
         maps: dict[int, Tensor] = {}
         for stage in range(1, 5):
             layers, behind = getattr(self, f"layer{stage}"), getattr(self, f"NL_{stage}", [])

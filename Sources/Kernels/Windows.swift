@@ -1,34 +1,35 @@
 import CKernels
 import Tensors
 
-/// What is computed from windows of pixels without a GEMM: 3×3 max pooling, stride 2, padding 1, and depthwise convolution.
+/// What is computed from windows of pixels without a GEMM: 3×3 max pooling, stride 2, and depthwise convolution.
 extension Kernels {
   /// Row `row` of the outputs of one image of activations, whose first pixel (of all images) is `pixel`; index: the winning
-  /// tap, 0…8, of each.
+  /// tap, 0…8, of each. padding 1: ⌈n/2⌉ outputs of n inputs; 0: ⌊n/2⌋.
   package func maxPool(
-    _ x: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, row: Int, into y: UnsafeMutablePointer<E>,
-    index: UnsafeMutablePointer<UInt8>
+    _ x: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, padding: Int, row: Int,
+    into y: UnsafeMutablePointer<E>, index: UnsafeMutablePointer<UInt8>
   ) {
     x.pointers.withImage(image) {
-      elementwise.pointee.max_pool($0, pixel, shape.height, shape.width, shape.channels, row, y, index)
+      elementwise.pointee.max_pool($0, pixel, shape.height, shape.width, shape.channels, padding, row, y, index)
     }
   }
 
   /// The gradient of row `row` of the inputs (`shape`) of one image from the gradient and the index of its outputs.
   package func maxPoolBackward(
-    _ gradient: UnsafePointer<E>, index: UnsafePointer<UInt8>, _ shape: Shape, row: Int,
+    _ gradient: UnsafePointer<E>, index: UnsafePointer<UInt8>, _ shape: Shape, padding: Int, row: Int,
     into out: UnsafeMutablePointer<A>
   ) {
-    elementwise.pointee.max_pool_backward(gradient, index, shape.height, shape.width, shape.channels, row, out)
+    elementwise.pointee.max_pool_backward(gradient, index, shape.height, shape.width, shape.channels, padding, row, out)
   }
 
   /// The pending tangent at the winning tap, for row `row` of the outputs of one image.
   package func maxPoolTangent(
-    _ xDot: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, row: Int, index: UnsafePointer<UInt8>,
-    into yDot: UnsafeMutablePointer<E>
+    _ xDot: OperandView<E>, image: Int, pixel: Int, _ shape: Shape, padding: Int, row: Int,
+    index: UnsafePointer<UInt8>, into yDot: UnsafeMutablePointer<E>
   ) {
     xDot.pointers.withImage(image) {
-      elementwise.pointee.max_pool_tangent($0, index, pixel, shape.height, shape.width, shape.channels, row, yDot)
+      elementwise.pointee.max_pool_tangent(
+        $0, index, pixel, shape.height, shape.width, shape.channels, padding, row, yDot)
     }
   }
 

@@ -1,3 +1,4 @@
+import Layers
 import Losses
 import Tensors
 
@@ -22,6 +23,8 @@ package struct Architecture: Sendable, Equatable {
   package var lastStride: Int
   package var trunk = TrunkKind.resnet50
   package var norm = TrunkNorm.batch
+  /// At the border of the stem's max pooling.
+  package var maxPool = PoolBorder.padded
   package var filters = TrunkFilters.plain
   package var attention = TrunkAttention(.none)
   package var branch = BranchChoice(.none)

@@ -26,7 +26,8 @@ enum OSNet<E: Element> {
       return PooledStem(
         NormalizedConvolution(
           convolution,
-          instanceNorms ? builder.instanceNorm("conv1.bn", channels[0]) : builder.norm("conv1.bn", channels[0])))
+          instanceNorms ? builder.instanceNorm("conv1.bn", channels[0]) : builder.norm("conv1.bn", channels[0])),
+        builder.architecture.maxPool)
     }
     var stages: [[Trunk<E>.Recorded]] = []
     for stage in 1...3 {

@@ -48,19 +48,23 @@ enum ResNet<E: Element> {
       if let layer { stages[index].append(.init(name: "layer\(index + 1).gate", layer: layer, range: range)) }
     }
     return Trunk(
-      stem: .init(name: "stem", layer: PooledStem(unit), range: range), stages: stages, channels: channels)
+      stem: .init(name: "stem", layer: PooledStem(unit, architecture.maxPool), range: range), stages: stages,
+      channels: channels)
   }
 }
 
 /// A unit, then 3×3 max pooling with stride 2.
 package final class PooledStem<E: Element>: Layer {
-  private let unit: NormalizedConvolution<E>
+  private let unit: NormalizedConvolution<E>, border: PoolBorder
 
-  package init(_ unit: NormalizedConvolution<E>) { self.unit = unit }
+  package init(_ unit: NormalizedConvolution<E>, _ border: PoolBorder = .padded) {
+    (self.unit, self.border) = (unit, border)
+  }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let unit = try run.row("conv1 + bn1", { $0.y.shape }) { try self.unit.pass(x, run) }
-    return PooledStemPasses(unit, run.row("maxpool", { $0.y.shape }) { MaxPool.forward(unit.y.value, run.context) })
+    return PooledStemPasses(
+      unit, run.row("maxpool", { $0.y.shape }) { MaxPool.forward(unit.y.value, border, run.context) })
   }
 }
 

@@ -143,17 +143,19 @@ import Testing
     }
   }
 
-  private static let sizes = [(1, 1), (1, 2), (2, 1), (3, 3), (4, 6), (5, 4), (7, 9), (8, 1)]
+  private static let padded = [(1, 1), (1, 2), (2, 1), (3, 3), (4, 6), (5, 4), (7, 9), (8, 1)]
+  /// Heights, widths, and the padding.
+  private static let sizes = padded.map { ($0, $1, 1) } + padded.filter { min($0, $1) > 1 }.map { ($0, $1, 0) }
 
   /// For each output any tap inside of the image.
-  private func taps(_ height: Int, _ width: Int, _ channels: Int, _ memory: Memory) -> [UInt8] {
+  private func taps(_ height: Int, _ width: Int, _ padding: Int, _ channels: Int, _ memory: Memory) -> [UInt8] {
     var index: [UInt8] = []
-    let columns = (width + 1) / 2
-    for output in 0..<(height + 1) / 2 * columns * channels {
+    let columns = (width + padding) / 2
+    for output in 0..<(height + padding) / 2 * columns * channels {
       let (row, column) = (output / channels / columns, output / channels % columns)
       while true {
         let tap = memory.integer(below: 9)
-        let (h, w) = (2 * row + tap / 3 - 1, 2 * column + tap % 3 - 1)
+        let (h, w) = (2 * row + tap / 3 - padding, 2 * column + tap % 3 - padding)
         guard h >= 0, h < height, w >= 0, w < width else { continue }
         index.append(UInt8(tap))
         break
@@ -164,24 +166,24 @@ import Testing
 
   private func checkPool<E: Element>(_: E.Type) {
     for (name, kernels) in elementwiseTables(E.self) {
-      for (height, width) in Self.sizes {
+      for (height, width, padding) in Self.sizes {
         for channels in [1, 3, 64, 261] {
           let memory = Memory(seed: UInt64(height * 100 + width))
           let first = 3  // pixels of the images before this one
           let image = Pending<E>(
             LINEUP_ACTIVATION_TANGENT, memory, pixels: first + height * width, channels: channels)
-          let index = taps(height, width, channels, memory)
+          let index = taps(height, width, padding, channels, memory)
           var operand = image.operand
-          let line = (width + 1) / 2 * channels
+          let line = (width + padding) / 2 * channels
           var values: [E] = [], expected: [Double] = [], magnitudes: [Double] = []
-          for row in 0..<(height + 1) / 2 {
+          for row in 0..<(height + padding) / 2 {
             let out = memory.place([E](repeating: 99, count: line + 1))
             let own = Array(index[row * line..<(row + 1) * line])
-            kernels.max_pool_tangent(&operand, memory.place(own), first, height, width, channels, row, out)
+            kernels.max_pool_tangent(&operand, memory.place(own), first, height, width, channels, padding, row, out)
             #expect(out[line] == 99)
             values += out.array(line)
             for (i, tap) in own.enumerated() {
-              let h = 2 * row + Int(tap) / 3 - 1, w = 2 * (i / channels) + Int(tap) % 3 - 1
+              let h = 2 * row + Int(tap) / 3 - padding, w = 2 * (i / channels) + Int(tap) % 3 - padding
               let at = (first + h * width + w) * channels + i % channels
               let terms = image.isOpen(at) ? image.terms(at) : []
               expected.append(terms.reduce(0, +))
@@ -220,7 +222,7 @@ import Testing
           (image.a, image.b, image.c, image.d, image.e) = (one, one, one, one, one)
           for winner in 0..<9 {
             let out: UnsafeMutablePointer<E> = memory.normal(2)
-            kernels.max_pool_tangent(&image, memory.place([4, UInt8(winner)]), 0, 4, 4, 1, 1, out)
+            kernels.max_pool_tangent(&image, memory.place([4, UInt8(winner)]), 0, 4, 4, 1, 1, 1, out)
             #expect(out[1].isFinite == (winner != tap), "\(name): \(bad) at tap \(tap), winner \(winner)")
           }
         }

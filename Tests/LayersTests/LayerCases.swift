@@ -40,6 +40,7 @@ enum LayerCases {
       ResidualJoinCase(shape: Shape(1, 3, 5, 7), normalizedShortcut: true),
       MaxPoolCase(shape: Shape(1, 6, 4, 5)), MaxPoolCase(shape: Shape(1, 5, 7, 3)),
       MaxPoolCase(shape: Shape(1, 1, 2, 3)),
+      MaxPoolCase(shape: Shape(1, 6, 4, 5), border: .ceil), MaxPoolCase(shape: Shape(1, 5, 7, 3), border: .ceil),
       GlobalAverageCase(shape: Shape(1, 5, 3, 6)), GlobalAverageCase(shape: Shape(1, 1, 1, 4)),
       PoolCase(kind: .average, shape: Shape(1, 3, 4, 5)),
       PoolCase(kind: .max, shape: Shape(1, 5, 3, 6)), PoolCase(kind: .max, shape: Shape(1, 1, 1, 4)),

@@ -77,8 +77,9 @@ struct ResidualJoinCase: LayerCase {
 /// Batch norm → ReLU (pending) → 3×3 max pooling, as after the stem.
 struct MaxPoolCase: LayerCase {
   let shape: Shape
+  var border = PoolBorder.padded
 
-  var name: String { "max pool \(shape)" }
+  var name: String { "max pool \(border) \(shape)" }
   var inputs: [Shape] { [shape] }
 
   func build<E: Element>(_: E.Type) -> BuiltLayer<E> {
@@ -92,7 +93,7 @@ struct MaxPoolCase: LayerCase {
         let stored = try StoredNorm(norm, of: inputs[0], run)
         let normalized = stored.normalized
         let target = GradientTarget(gate: .activation(normalized), norms: [normalized])
-        let saved = MaxPool.forward(.activation(normalized.z, normalized.state), context)
+        let saved = MaxPool.forward(.activation(normalized.z, normalized.state), border, context)
         return .init(
           y: doubles(saved.y),
           forwardTangent: { xDots in

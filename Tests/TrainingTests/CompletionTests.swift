@@ -19,7 +19,7 @@ import Training
     Case("model.lateral=false"),
     Case("model.topDown=false"), Case("model.fusion=false"), Case("model.stages=[2,4]"),
     Case("model.stages=[4]"),
-    Case("model.lastStride=1"),
+    Case("model.lastStride=1"), Case("model.maxPool=ceil"),
     Case("msgr.lambda=0.05"), Case("msgr.lambda=0.05", "msgr.at=[input]"),
     Case("msgr.lambda=0.05", "msgr.at=[4,1]"),
     Case("msgr.lambda=0.05", "model.sharedPyramid=false"),

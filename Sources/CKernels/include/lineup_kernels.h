@@ -76,15 +76,16 @@ typedef struct {
   void (*weigh)(const void *x, const void *factors, size_t count, size_t channels, int accumulate, void *out);
   // sums (float64, channels) += Σ over `count` rows of x · y (A), or with y NULL of x, each Σ an A
   void (*sum_products)(const void *x, const void *y, size_t count, size_t channels, double *sums);
-  // 3×3, stride 2, padding 1 over one row of outputs of one image of activations; index = winning tap 0…8
+  // 3×3, stride 2 over one row of outputs of one image of activations; index = winning tap 0…8. padding 1: ⌈n/2⌉ outputs of n
+  // inputs; 0: ⌊n/2⌋, where the last window may hang over the edge
   void (*max_pool)(const lineup_operand *image, size_t first, size_t height, size_t width, size_t channels,
-                   size_t row, void *out, uint8_t *index);
+                   size_t padding, size_t row, void *out, uint8_t *index);
   // the gradient (A, width × channels) of one row of inputs from gradient and index of one image of outputs
   void (*max_pool_backward)(const void *gradient, const uint8_t *index, size_t height, size_t width,
-                            size_t channels, size_t row, void *out);
+                            size_t channels, size_t padding, size_t row, void *out);
   // the pending tangent at the winning tap, for one row of outputs of one image
   void (*max_pool_tangent)(const lineup_operand *image, const uint8_t *index, size_t first, size_t height,
-                           size_t width, size_t channels, size_t row, void *out);
+                           size_t width, size_t channels, size_t padding, size_t row, void *out);
   // A depthwise convolution over one row of `columns` outputs. lines[t]: what the kernel's row t sees, a row of pixels (A), or
   // NULL; from[column · kernel + u]: its pixel that column u of the kernel sees, or −1; weights (A): [kernel][kernel][channels].
   // out (A, columns × channels) = Σ weight · pixel

@@ -1,6 +1,7 @@
 import Dataset
 import Evaluation
 import Kernels
+import Layers
 import Network
 import Tensors
 
@@ -51,6 +52,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var topDown = true
     package var fusion = true
     package var lastStride = 2
+    package var maxPool = PoolBorder.padded
     package var initialization = WeightInitialization.he
     @Nullable package var weights: String?
     package var allowMissing: [String] = []
@@ -280,6 +282,7 @@ package struct Configuration: Codable, Sendable, Equatable {
 extension PaperHead: Choice {}
 extension TrunkKind: Choice {}
 extension TrunkNorm: Choice {}
+extension PoolBorder: Choice {}
 extension TrunkFilters: Choice {}
 extension Tensors.Precision: Choice {}
 extension Multiplication: Choice {}

@@ -13,6 +13,7 @@ extension Architecture {
     (trunk, norm, filters, attention) = (model.trunk, model.norm, model.filters, model.attention)
     (branch, pyramid, heads) = (model.branch, model.pyramid, model.heads)
     (self.cameras, parts) = (cameras, BodyPart.allCases.count)
+    maxPool = model.maxPool
   }
 }
 

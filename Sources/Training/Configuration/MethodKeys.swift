@@ -1,6 +1,7 @@
 import Dataset
 import Evaluation
 import Kernels
+import Layers
 import Network
 import Tensors
 
@@ -80,6 +81,9 @@ extension ConfigurationSection {
           "model.lastStride", \.model.lastStride, type: "integer", "1 or 2",
           "Stride of a ResNet's last stage; 1 doubles its map's height and width.",
           allows: { value, _ in (1...2).contains(value) }),
+        .choice(
+          "model.maxPool", PoolBorder.self,
+          "The border of the stem's 3×3 max pooling: " + meanings(PoolBorder.self, \.meaning) + "."),
         .choice(
           "model.initialization", WeightInitialization.self,
           "The first weights of convolutions and linear layers, where `model.weights` gives none: "
