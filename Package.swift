@@ -5,7 +5,7 @@ import PackageDescription
 let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
 
 // The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
-// {Kernels, Collectives} → Tensors, files through Storage. See docs/architecture.md.
+// {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network. See docs/architecture.md.
 let package = Package(
   name: "lineup",
   products: [.executable(name: "lineup", targets: ["lineup"])],
@@ -20,9 +20,12 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CMatIO", pkgConfig: "matio", providers: [.apt(["libmatio-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CMinizip", pkgConfig: "minizip", providers: [.apt(["libminizip-dev"])]),
+    .systemLibrary(name: "CProtobuf", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .target(name: "CMPI", dependencies: ["CSystemMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
+    .target(name: "CONNX", dependencies: ["CProtobuf"], exclude: ["onnx.proto"]),
 
     // Each names all that it imports.
     .target(name: "Tensors"),
@@ -40,14 +43,18 @@ let package = Package(
         "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
+    .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Network", "Storage", "Tensors"]),
     .executableTarget(
       name: "lineup",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "Kernels", "Network", "Storage", "Tensors", "Training",
+        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Network", "Storage", "Tensors",
+        "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .target(name: "Fuzzing", dependencies: ["CImageCodec", "Dataset", "Evaluation", "Storage", "Tensors", "Training"]),
+    .target(
+      name: "Fuzzing",
+      dependencies: ["CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Storage", "Tensors", "Training"]),
     .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing", "Tensors"]),
 
     .target(name: "TestSupport", dependencies: ["CMatIO", "Tensors"], path: "Tests/TestSupport"),
@@ -62,6 +69,8 @@ let package = Package(
     .testTarget(
       name: "DatasetTests", dependencies: ["Dataset", "Tensors", "TestSupport"],
       exclude: ["Augmentations.txt", "ImageKinds.txt"]),
+    .testTarget(
+      name: "ForeignWeightsTests", dependencies: ["ForeignWeights", "Network", "Storage", "Tensors", "TestSupport"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
     .testTarget(
       name: "TrainingTests",

@@ -1,0 +1,40 @@
+/// What other tools call the tensors that Lineup has, and what they have that it has not.
+///
+/// The names of trunks are torchvision's (timm's ResNets and fast-reid's have them too), IBN-Net's and torchreid's, and
+/// Lineup has them as they are. What stands before them, and the names of heads, differ.
+enum ForeignNames {
+  /// What checkpoints keep a network under, and what wraps it.
+  private static let prefixes = [
+    "state_dict.", "model_state_dict.", "params.", "module.", "model.", "backbone.", "base.",
+  ]
+
+  /// Without what stands before it.
+  static func bare(_ name: String) -> String {
+    var bare = name[...]
+    while let prefix = prefixes.first(where: { bare.hasPrefix($0) }) { bare = bare.dropFirst(prefix.count) }
+    return String(bare)
+  }
+
+  /// The tensor of a head that a bare name means, below what the head is called: the batch norm of BNNeck, and the
+  /// exponent of generalized mean pooling; fast-reid's names, those of its first version, and AGW's and the strong
+  /// baseline's.
+  static func head(_ bare: String) -> String? {
+    for norm in ["heads.bottleneck.0.", "heads.bnneck.", "bottleneck."] where bare.hasPrefix(norm) {
+      let part = bare.dropFirst(norm.count)
+      return ["weight", "bias", "running_mean", "running_var"].contains(part) ? "neck.bn.\(part)" : nil
+    }
+    return ["heads.pool_layer.p", "global_pool.p"].contains(bare) ? "pool.stage4.p" : nil
+  }
+
+  /// Why a tensor that no trunk has is left; nil where nothing is known of it.
+  static func reason(_ name: String, _ bare: String) -> String? {
+    if bare.hasSuffix("num_batches_tracked") { return "a count of batches, which Lineup does not keep" }
+    if ["optimizer", "optim", "scheduler"].contains(where: { name.hasPrefix($0) }) { return "state of the optimizer" }
+    let classifiers = ["classifier.", "fc.weight", "fc.bias", "heads.weight", "heads.classifier.", "heads.cls_layer."]
+    if classifiers.contains(where: { bare.hasPrefix($0) }) { return "the classifier of other classes" }
+    if bare.hasPrefix("fc.") { return "an embedding that a head of Lineup takes the place of" }
+    if ["pixel_mean", "pixel_std"].contains(bare) { return "what pixels are normalized by, which is fixed here" }
+    if bare.hasPrefix("heads.") { return "of a head of another form" }
+    return nil
+  }
+}

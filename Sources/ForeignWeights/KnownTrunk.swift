@@ -1,0 +1,51 @@
+import Network
+import Tensors
+
+/// A trunk that Lineup has, by the names and shapes of its tensors.
+package struct KnownTrunk {
+  package let kind: TrunkKind, norm: TrunkNorm, width: Double
+  /// Of parameters and running statistics.
+  let shapes: [String: [Int]]
+  /// Channels of its last map, as many as the feature of a head on it has.
+  let channels: Int
+
+  private init(_ kind: TrunkKind, _ norm: TrunkNorm, width: Double) {
+    (self.kind, self.norm, self.width) = (kind, norm, width)
+    var architecture = Architecture(head: .baseline, width: width, identities: 2)
+    (architecture.trunk, architecture.norm) = (kind, norm)
+    let network = ReIDNetwork<Float>(architecture)
+    let slots = (network.layout.slots + network.statistics.slots).filter { network.trunkTensors.contains($0.name) }
+    shapes = Dictionary(uniqueKeysWithValues: slots.map { ($0.name, $0.shape) })
+    channels = slots.last { $0.kind == .convolution }?.shape[0] ?? 0
+  }
+
+  /// The one that has the most tensors of these names and shapes, and of those the smallest; nil where none has any but
+  /// that of the stem.
+  init?(of tensors: [String: [Int]]) {
+    // Its channels tell the width.
+    guard let stem = (tensors["conv1.weight"] ?? tensors["conv1.conv.weight"])?.first, (1...1024).contains(stem) else {
+      return nil
+    }
+    let width = Double(stem) / 64
+    let trunks = TrunkKind.allCases.flatMap { kind in
+      (kind.isResNet ? TrunkNorm.allCases : [.batch]).map { KnownTrunk(kind, $0, width: width) }
+    }
+    func matches(_ trunk: KnownTrunk) -> Int {
+      trunk.shapes.count { name, shape in tensors[name].map { Self.isAlike($0, shape) } ?? false }
+    }
+    let best = trunks.max { (matches($0), $1.shapes.count) < (matches($1), $0.shapes.count) }
+    guard let best, matches(best) > 1 else { return nil }
+    self = best
+  }
+
+  /// A linear layer published as a 1×1 convolution, or the other way round, is the same matrix.
+  static func isAlike(_ shape: [Int], _ other: [Int]) -> Bool {
+    shape == other || shape.filter { $0 != 1 } == other.filter { $0 != 1 }
+  }
+
+  /// The configuration that makes it.
+  package var settings: [String] {
+    ["model.trunk=\(kind.rawValue)"] + (kind.isResNet ? ["model.norm=\(norm.rawValue)"] : [])
+      + (width == 1 ? [] : ["model.width=\(width)"])
+  }
+}
