@@ -91,7 +91,8 @@ extension ConfigurationSection {
         ConfigurationKey(
           path: "model.weights", type: "text or null", range: "the path of a safetensors file, or null",
           meaning:
-            "A safetensors file to start from, with torchvision's names, or torchreid's for OSNet; null initializes at random.",
+            "A safetensors file to start from, with torchvision's names, or torchreid's for OSNet (`lineup import` makes one of "
+            + "files of PyTorch and ONNX); null initializes at random.",
           words: [],
           outOfRange: notAPath),
         .checked(

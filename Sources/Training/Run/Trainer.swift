@@ -80,7 +80,7 @@ package final class Trainer<E: Element> {
         try checkpoint.requireIdentities(classes)
         try checkpoint.restore(into: step)
       } else if let path = configuration.model.weights {
-        let report = try WeightsFile.load(try SafetensorsFile(path: path), into: network, parameters)
+        let report = try WeightsFile.load(try WeightsFile.open(path), into: network, parameters)
         try log.report(report, path)
         try report.requireTrunk(of: network, allowed: configuration.model.allowMissing, path)
         if report.lacksGains { network.fit(parameters, context.workers) }

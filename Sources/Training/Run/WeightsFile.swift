@@ -41,6 +41,20 @@ package enum WeightsFile {
     }
   }
 
+  /// The file that `model.weights` names.
+  /// - Throws: `Failure.data`, for the files of other tools with what makes one of them.
+  static func open(_ path: String) throws -> SafetensorsFile {
+    let file = try InputFile(path)
+    var begin = [UInt8](repeating: 0, count: min(9, file.size))
+    try begin.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+    // A zip archive, or a pickle, which a header of safetensors can begin like; ONNX has no mark of its own.
+    let isPickle = begin.first == 0x80 && begin.last != UInt8(ascii: "{")
+    if begin.starts(with: Array("PK".utf8)) || isPickle || path.hasSuffix(".onnx") {
+      throw Failure.data(path, "not a safetensors file; `lineup import FILE --output X.safetensors` makes one of it")
+    }
+    return try SafetensorsFile(path: path)
+  }
+
   /// What other tools put before the names of a network that others wrap.
   private static let prefixes = ["module.", "model.", "backbone.", "base."]
 

@@ -1,0 +1,34 @@
+import Foundation
+import Testing
+
+extension UntimedCommandTests {
+  /// `lineup import` as a user sees it.
+  @Suite struct ImportTests {
+    private let corpus = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("FuzzingTests/Corpus").path
+
+    @Test func itSaysWhereEveryTensorGoes() throws {
+      let scratch = try Scratch(), json = scratch("table.jsonl")
+      let outcome = try Command.succeed(["import", "\(corpus)/pth/zip.pth", "--json", json])
+      #expect(outcome.output.contains("PyTorch: 9 tensors, 0 taken, 9 left"))
+      #expect(outcome.output.contains("state_dict.module.bn1.bias") && outcome.output.contains("2×3"))
+      #expect(outcome.output.contains("argparse.Namespace, which is not made"))
+      let lines = try String(contentsOfFile: json, encoding: .utf8).split(separator: "\n")
+      #expect(lines.count == 14)
+      for line in lines { _ = try JSONSerialization.jsonObject(with: Data(line.utf8)) }
+      #expect(lines.last == #"{"kind":"PyTorch","missing":[],"taken":0,"tensors":9}"#)
+    }
+
+    @Test func whatCannotBeDoneIsRefused() throws {
+      let scratch = try Scratch(), copy = scratch("a.pth")
+      try FileManager.default.copyItem(atPath: "\(corpus)/pth/legacy.pth", toPath: copy)
+      let over = try Command.run(["import", copy, "--output", copy])
+      #expect(over.code == 64 && over.complaints.count == 1 && over.errors.contains("would replace"))
+      let none = try Command.run(["import", copy, "--output", scratch("b.safetensors")])
+      #expect(none.code == 65 && none.complaints.count == 1)
+      #expect(!FileManager.default.fileExists(atPath: scratch("b.safetensors")))
+      let missing = try Command.run(["import", scratch("none.pth")])
+      #expect(missing.code == 65 && missing.complaints.count == 1)
+    }
+  }
+}
