@@ -46,6 +46,8 @@ package enum FuzzSeeds {
       ]
     case .state: ["state.json": try state()]
     case .manifest: ["manifest.json": text(manifest)]
+    // Benchmarks/reference/weight_files.py writes the corpus.
+    case .pth, .onnx: [:]
     }
   }
 

@@ -1,5 +1,6 @@
 import Dataset
 import Evaluation
+import ForeignWeights
 import Storage
 import Tensors
 import Training
@@ -9,7 +10,8 @@ import Training
 /// A reader may refuse, with a `Failure`, or accept; anything else is a finding: a trap, another error, an accepted value
 /// that is not what it must be.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, npy, labels, jpeg, png, csv, ownData, imageList, msmt17, configuration, setting, state, manifest
+  case safetensors, npy, labels, jpeg, png, csv, ownData, imageList, msmt17, configuration, setting, state, manifest,
+    pth, onnx
 
   /// Longer inputs are not made: what a reader does with more of the same is a matter of memory, not of cases.
   package static let longestInput = 4096
@@ -26,6 +28,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .configuration, .setting: ConfigurationTarget.words.map { Array($0.utf8) }
     case .state: StateTarget.words.map { Array($0.utf8) }
     case .manifest: ManifestTarget.words.map { Array($0.utf8) }
+    case .pth: Self.latin(ForeignTarget.pickleWords)
+    case .onnx: Self.latin(ForeignTarget.onnxWords)
     }
   }
 
@@ -49,6 +53,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .setting: SettingTarget()
     case .state: StateTarget(folder)
     case .manifest: try ManifestTarget(folder)
+    case .pth: ForeignTarget(folder, "weights.pth")
+    case .onnx: ForeignTarget(folder, "model.onnx")
     }
   }
 }
@@ -106,6 +112,7 @@ extension FuzzTarget {
     case .imageList: _ = try ImageList.read(path: path)
     case .configuration: _ = try Configuration.resolve(file: path)
     case .state: _ = try Checkpoint.State.read(path)
+    case .pth, .onnx: for tensor in try ForeignFile(path: path).tensors { _ = try tensor.floats() }
     case .labels, .msmt17, .setting, .manifest: throw Failure.usage("\(rawValue) is not one file")
     }
   }
