@@ -43,7 +43,7 @@ let package = Package(
         "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
-    .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Network", "Storage", "Tensors"]),
+    .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Storage", "Tensors"]),
     .executableTarget(
       name: "lineup",
       dependencies: [
@@ -70,7 +70,8 @@ let package = Package(
       name: "DatasetTests", dependencies: ["Dataset", "Tensors", "TestSupport"],
       exclude: ["Augmentations.txt", "ImageKinds.txt"]),
     .testTarget(
-      name: "ForeignWeightsTests", dependencies: ["ForeignWeights", "Network", "Storage", "Tensors", "TestSupport"]),
+      name: "ForeignWeightsTests",
+      dependencies: ["ForeignWeights", "Layers", "Network", "Storage", "Tensors", "TestSupport"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
     .testTarget(
       name: "TrainingTests",

@@ -49,8 +49,12 @@ package struct EnlargedCrop: Options {
 /// The image is resized to the input, surrounded with black, and cropped to the input.
 package struct PaddedCrop: Options {
   package var pixels = 10
+  package var probability = 1.0
   package init() {}
   package static var fields: [OptionField<Self>] {
-    [.integer("pixels", \.pixels, 0...1024, "The width of the border.")]
+    [
+      .integer("pixels", \.pixels, 0...1024, "The width of the border."),
+      .number("probability", \.probability, 0...1, "How often; else all of the image is seen."),
+    ]
   }
 }

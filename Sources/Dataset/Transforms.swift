@@ -148,6 +148,7 @@ package struct Transforms: Sendable, Equatable {
       let top = random.integer(below: enlarged.height - height + 1)
       return part(of: enlarged, top: top, left: random.integer(below: enlarged.width - width + 1))
     case .pad(let options):
+      guard options.probability == 1 || random.uniform() < options.probability else { return evaluation(image) }
       let plain = Resampling.resize(image, width: width, height: height)
       let top = random.integer(below: 2 * options.pixels + 1) - options.pixels
       return shifted(plain, top: top, left: random.integer(below: 2 * options.pixels + 1) - options.pixels)

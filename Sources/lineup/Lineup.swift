@@ -16,7 +16,8 @@ struct Lineup: ParsableCommand {
       Train.self, Tune.self, Evaluate.self, Extract.self, Score.self, FeedbackCommand.self, GroupsCommand.self,
       Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self,
       CheckpointCommand.self,
-      ImportCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self, Config.self,
+      ImportCommand.self, ExportCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self,
+      Config.self,
     ]
   )
 

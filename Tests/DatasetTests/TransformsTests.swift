@@ -78,6 +78,10 @@ import Testing
       return (0..<400).count { transforms.augmented(image, seed: 2, epoch: 0, position: $0) == whole }
     }
     #expect(count(CropChoice(.none)) == 400 && count(CropChoice(.enlarge)) == 0)
+    var border = PaddedCrop()
+    #expect(count(.pad(border)) < 10)  // the middle of 21 × 21 places
+    border.probability = 0.25
+    #expect((260...340).contains(count(.pad(border))))  // 300 expected, standard deviation 9
     options.probability = 0.5
     // 200 expected, standard deviation 10.
     #expect((150...250).contains(count(.enlarge(options))))

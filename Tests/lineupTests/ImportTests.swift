@@ -19,6 +19,28 @@ extension UntimedCommandTests {
       #expect(lines.last == #"{"kind":"PyTorch","missing":[],"taken":0,"tensors":9}"#)
     }
 
+    /// What is exported of a checkpoint is what an import of it finds again.
+    @Test func aCheckpointGoesOutAndComesBack() throws {
+      let scratch = try Scratch(), run = scratch("run"), out = scratch("out.safetensors")
+      try Command.succeed(
+        ["train", "--data", try scratch.dataset(), "--output", run] + Tiny.training
+          + Tiny.settings("schedule.maxSteps=1", "model.trunk=resnet18", "model.head=baseline"))
+      let export = try Command.succeed(["export", "--checkpoint", run, "--output", out, "--names", "torchvision"])
+      #expect(export.output.contains("left: neck.bn.weight") && export.output.contains(" tensors of torchvision, "))
+      let found = try Command.succeed(["import", out, "--output", scratch("in.safetensors")])
+      #expect(
+        found.output.contains("looks like model.trunk=resnet18 model.norm=batch")
+          && found.output.contains("all tensors of that trunk"))
+      #expect(found.output.contains(", 0 left"))
+      let onnx = try Command.run(["export", "--checkpoint", run, "--output", scratch("a.onnx"), "--names", "timm"])
+      #expect(onnx.code == 64 && onnx.complaints.count == 1)
+      let other = try Command.run(["export", "--checkpoint", run, "--output", out, "--names", "ibn-net"])
+      #expect(
+        other.code == 64 && other.errors.contains("--names ibn-net: ibn-net has no network with model.norm batch"))
+      let none = try Command.run(["export", "--checkpoint", scratch("none"), "--output", out, "--names", "timm"])
+      #expect(none.code == 65 && none.complaints.count == 1)
+    }
+
     @Test func whatCannotBeDoneIsRefused() throws {
       let scratch = try Scratch(), copy = scratch("a.pth")
       try FileManager.default.copyItem(atPath: "\(corpus)/pth/legacy.pth", toPath: copy)
