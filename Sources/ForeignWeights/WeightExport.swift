@@ -3,30 +3,30 @@ import Network
 import Storage
 import Tensors
 
+/// Whose names weights are written under.
+package enum ForeignTool: String, CaseIterable, Sendable {
+  case torchvision, timm, torchreid
+  case ibnNet = "ibn-net"
+  case fastReID = "fast-reid"
+}
+
 /// Where the tensors of a network go in a file for another tool.
 ///
 /// Trunks have the names of torchvision (timm's too), IBN-Net and torchreid as they are; what else a network has is
 /// left, but for the BNNeck and the classifier of fast-reid.
-package struct WeightExport<A: Element> where A.Accumulator == A {
-  /// The tool whose names are wanted.
-  package enum Names: String, CaseIterable, Sendable {
-    case torchvision, timm, torchreid
-    case ibnNet = "ibn-net"
-    case fastReID = "fast-reid"
-  }
-
+package struct WeightExport {
   /// The name there of each tensor that goes, in the order of the network.
   package let taken: [(name: String, slot: ParameterLayout.Slot, isStatistic: Bool)]
   /// Lineup's names of those that stay.
   package let left: [String]
 
   /// - Throws: `Failure.usage` where the tool has no such network.
-  package init<E: Element>(_ network: ReIDNetwork<E>, _ names: Names) throws where E.Accumulator == A {
-    try Self.require(network.architecture, names)
+  package init(_ network: ReIDNetwork<Float>, _ tool: ForeignTool) throws {
+    try Self.require(network.architecture, tool)
     var taken: [(name: String, slot: ParameterLayout.Slot, isStatistic: Bool)] = [], left: [String] = []
     for (layout, isStatistic) in [(network.layout, false), (network.statistics, true)] {
       for slot in layout.slots {
-        if let name = Self.name(slot.name, of: network, names) {
+        if let name = Self.name(slot.name, of: network, tool) {
           taken.append((name, slot, isStatistic))
         } else {
           left.append(slot.name)
@@ -36,18 +36,18 @@ package struct WeightExport<A: Element> where A.Accumulator == A {
     (self.taken, self.left) = (taken, left)
   }
 
-  private static func require(_ architecture: Architecture, _ names: Names) throws {
+  private static func require(_ architecture: Architecture, _ tool: ForeignTool) throws {
     let trunk = architecture.trunk
     func refuse(_ key: String, _ value: String) -> Failure {
-      .usage("--names \(names.rawValue)", "\(names.rawValue) has no network with \(key) \(value)")
+      .usage("--names \(tool.rawValue)", "\(tool.rawValue) has no network with \(key) \(value)")
     }
     if architecture.attention.part.kind != .none {
       throw refuse("model.attention", architecture.attention.part.kind.rawValue)
     }
     if architecture.filters != .plain { throw refuse("model.filters", architecture.filters.rawValue) }
-    if !trunk.isResNet && names != .torchreid { throw refuse("model.trunk", trunk.rawValue) }
+    if !trunk.isResNet && tool != .torchreid { throw refuse("model.trunk", trunk.rawValue) }
     let norms: [TrunkNorm] =
-      switch names {
+      switch tool {
       case .torchvision, .timm, .torchreid: [.batch]
       case .ibnNet: [.ibnA]
       case .fastReID: [.batch, .ibnA]
@@ -55,9 +55,9 @@ package struct WeightExport<A: Element> where A.Accumulator == A {
     if trunk.isResNet && !norms.contains(architecture.norm) { throw refuse("model.norm", architecture.norm.rawValue) }
   }
 
-  private static func name<E: Element>(_ name: String, of network: ReIDNetwork<E>, _ names: Names) -> String? {
-    if network.trunkTensors.contains(name) { return names == .fastReID ? "backbone." + name : name }
-    guard names == .fastReID, let head = network.heads.first,
+  private static func name(_ name: String, of network: ReIDNetwork<Float>, _ tool: ForeignTool) -> String? {
+    if network.trunkTensors.contains(name) { return tool == .fastReID ? "backbone." + name : name }
+    guard tool == .fastReID, let head = network.heads.first,
       case .bnneck = network.architecture.headOptions[0].neck.part.kind
     else { return nil }
     let beginning = network.architecture.heads.isEmpty ? "" : "heads.\(network.architecture.headOptions[0].name)."
@@ -66,15 +66,11 @@ package struct WeightExport<A: Element> where A.Accumulator == A {
     return name.hasPrefix(norm) ? "heads.bottleneck.0." + name.dropFirst(norm.count) : nil
   }
 
-  /// Writes them, float32, or float64 where the masters are.
-  package func write(_ parameters: Parameters<A>, to path: String, progress: () -> Void = {}) throws {
+  /// Writes them as float32.
+  package func write(_ parameters: Parameters<Float>, to path: String, progress: () -> Void = {}) throws {
     let tensors = taken.map { name, slot, isStatistic in
       let values = isStatistic ? parameters.statistics : parameters.values
-      return A.self == Double.self
-        ? SafetensorsTensor.doubles(name, shape: slot.shape) {
-          ParameterLayout.toFile(slot, values.pointer) as! [Double]
-        }
-        : SafetensorsTensor(name, shape: slot.shape) { ParameterLayout.toFile(slot, values.pointer) as! [Float] }
+      return SafetensorsTensor(name, shape: slot.shape) { ParameterLayout.toFile(slot, values.pointer) as [Float] }
     }
     // What libraries of PyTorch's ecosystem ask of a file.
     try SafetensorsWriter.write(tensors, metadata: ["format": "pt"], to: path, progress: progress)

@@ -19,7 +19,7 @@ protocol PyramidLevelPasses<E>: AnyObject {
   /// Gradients of the level's own parameters from p̄_s, as `pass` says; before those of what it reads.
   func backward(_ pBar: Tensor<E>, _ pass: BackwardPass, _ run: Run<E>) throws
 
-  /// c̄_s with `addend`, finished by `target`; nil where the level does not read it.
+  /// c̄_s with `addend`, finished by `target`; nil where the level does not read it. Once a pass at most.
   func inputGradient(adding addend: Tensor<E>?, target: GradientTarget<E>, _ run: Run<E>) -> Gradient<E>?
 
   /// `pBar`, p̄_{s+1} as it stands, with this level's part. Once a pass.
@@ -91,7 +91,8 @@ private final class PlainLevelPasses<E: Element>: PyramidLevelPasses {
   }
 
   func inputGradient(adding addend: Tensor<E>?, target: GradientTarget<E>, _ run: Run<E>) -> Gradient<E>? {
-    lateral?.backwardData(after("the level's backward pass", pBar), adding: addend, target: target, run)
+    defer { pBar = nil }
+    return lateral?.backwardData(after("the level's backward pass", pBar), adding: addend, target: target, run)
   }
 
   func aboveGradient(adding pBar: Tensor<E>, _ pass: BackwardPass, _ run: Run<E>) -> Tensor<E> {

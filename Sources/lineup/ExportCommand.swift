@@ -5,7 +5,7 @@ import Foundation
 import Tensors
 import Training
 
-extension WeightExport<Float>.Names: ExpressibleByArgument {}
+extension ForeignTool: ExpressibleByArgument {}
 
 /// A checkpoint's weights under the names of another tool.
 struct ExportCommand: RankCommand {
@@ -19,7 +19,7 @@ struct ExportCommand: RankCommand {
 
   @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
   @Option(name: .long, help: "The safetensors file to write.") var output: String
-  @Option(name: .long, help: "Whose names.") var names: WeightExport<Float>.Names
+  @Option(name: .long, help: "Whose names.") var names: ForeignTool
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {

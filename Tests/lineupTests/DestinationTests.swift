@@ -94,6 +94,7 @@ extension UntimedCommandTests {
       try expect(
         64, "--json", "no folder \(scratch("none"))", ranks: [nil, 2], of: evaluate + [scratch("none/x.json")])
       try expect(64, "--json", "is a folder", of: evaluate + [scratch("run")])
+      try expect(64, "--json", "is a folder", of: evaluate + [scratch("none/")])
       try expect(64, "--json", "missing", of: evaluate + [""])
       try expect(70, "/dev/full: No space left on device", ranks: [nil, 2], of: evaluate + ["/dev/full"])
       try expect(70, "/proc/x.json: ", of: evaluate + ["/proc/x.json"])

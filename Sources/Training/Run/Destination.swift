@@ -16,7 +16,7 @@ package struct Destination {
   /// - Throws: `Failure.usage`; `Failure.internal` where the system takes no file there.
   package func requireFile(besides inputs: [String?] = []) throws {
     if path.isEmpty { throw Failure.usage(option, "the path of a file is missing") }
-    if InputFile.isFolder(path) { throw refusal("is a folder") }
+    if InputFile.isFolder(path) || path.hasSuffix("/") { throw refusal("is a folder") }
     try requireOther(than: inputs.lazy.compactMap { $0 })
     let (folder, name) = place
     guard InputFile.isFolder(folder) else { throw refusal("there is no folder \(folder)") }
