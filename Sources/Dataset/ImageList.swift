@@ -23,7 +23,8 @@ package enum ImageList {
       if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) {
         image = joinPath(folder, image)
       }
-      return Sample(path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row),
+      return Sample(
+        path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row),
         group: groups?[row])
     }
   }

@@ -1,19 +1,15 @@
+import Network
+
 /// What other tools call the tensors that Lineup has, and what they have that it has not.
 ///
 /// The names of trunks are torchvision's (timm's ResNets and fast-reid's have them too), IBN-Net's and torchreid's, and
 /// Lineup has them as they are. What stands before them, and the names of heads, differ.
 enum ForeignNames {
   /// What checkpoints keep a network under, and what wraps it.
-  private static let prefixes = [
-    "state_dict.", "model_state_dict.", "params.", "module.", "model.", "backbone.", "base.",
-  ]
+  private static let prefixes = ["state_dict.", "model_state_dict.", "params."] + PublishedTensors.wrappers
 
   /// Without what stands before it.
-  static func bare(_ name: String) -> String {
-    var bare = name[...]
-    while let prefix = prefixes.first(where: { bare.hasPrefix($0) }) { bare = bare.dropFirst(prefix.count) }
-    return String(bare)
-  }
+  static func bare(_ name: String) -> String { PublishedTensors.bare(name, without: prefixes) }
 
   /// The tensor of a head that a bare name means, below what the head is called: the batch norm of BNNeck, and the
   /// exponent of generalized mean pooling; fast-reid's names, those of its first version, and AGW's and the strong

@@ -31,16 +31,11 @@ package struct KnownTrunk {
       (kind.isResNet ? TrunkNorm.allCases : [.batch]).map { KnownTrunk(kind, $0, width: width) }
     }
     func matches(_ trunk: KnownTrunk) -> Int {
-      trunk.shapes.count { name, shape in tensors[name].map { Self.isAlike($0, shape) } ?? false }
+      trunk.shapes.count { name, shape in tensors[name].map { PublishedTensors.areAlike($0, shape) } ?? false }
     }
     let best = trunks.max { (matches($0), $1.shapes.count) < (matches($1), $0.shapes.count) }
     guard let best, matches(best) > 1 else { return nil }
     self = best
-  }
-
-  /// A linear layer published as a 1×1 convolution, or the other way round, is the same matrix.
-  static func isAlike(_ shape: [Int], _ other: [Int]) -> Bool {
-    shape == other || shape.filter { $0 != 1 } == other.filter { $0 != 1 }
   }
 
   /// The configuration that makes it.

@@ -47,7 +47,7 @@ package struct WeightImport {
     let name: String, shape: [Int]
     if let known = trunk.shapes[bare] {
       (name, shape) = (bare, known)
-      guard KnownTrunk.isAlike(tensor.shape, shape) else {
+      guard PublishedTensors.areAlike(tensor.shape, shape) else {
         return .left("\(trunk.kind.rawValue) has the shape \(Self.text(shape)) there")
       }
     } else if let part = ForeignNames.head(bare) {

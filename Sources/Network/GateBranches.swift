@@ -12,7 +12,12 @@ extension NetworkBuilder {
       isActivated: isActivated)
   }
 
-  private func hidden(_ channels: Int, _ reduction: Int) -> Int { max(1, channels / reduction) }
+  func hidden(_ channels: Int, _ reduction: Int) -> Int { max(1, channels / reduction) }
+
+  /// A few hidden values of a map's means: `<name>.0`, `<name>.1`.
+  mutating func squeeze(_ name: String, _ channels: Int, _ hidden: Int) -> any Layer<E> {
+    Sequential([GridAverage(cells: 1), unit(name, channels, hidden)])
+  }
 
   /// A gate a pixel from its surroundings: 3×3 unit to a sixteenth of the channels, 1×1 to one (GLAP).
   mutating func surroundings(_ name: String, _ channels: Int) -> any Layer<E> {

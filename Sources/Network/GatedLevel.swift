@@ -20,7 +20,8 @@ final class GatedLevel<E: Element>: PyramidLevel {
     _ options: ReductionOptions
   ) {
     (self.stage, self.lateral, self.smooth) = (stage, lateral, smooth)
-    let name = "pyramid.gates.\(stage)", count = lateral.geometry.outputs, inner = max(1, count / options.reduction)
+    let name = "pyramid.gates.\(stage)", count = lateral.geometry.outputs
+    let inner = builder.hidden(count, options.reduction)
     squeeze = builder.squeeze(name + ".squeeze", count, inner)
     channels = builder.convolution(name + ".channels", inner, count, bias: true)
     pixels = builder.convolution(name + ".pixels", lateral.geometry.inputs, 1, bias: true)
@@ -28,13 +29,6 @@ final class GatedLevel<E: Element>: PyramidLevel {
 
   func forward(_ c: Feature<E>, above: Tensor<E>?, _ run: Run<E>) throws -> any PyramidLevelPasses<E> {
     try GatedLevelPasses(self, c, above: after("the level above", above), run)
-  }
-}
-
-extension NetworkBuilder {
-  /// Of a map's mean a few hidden values: `<name>.0`, `<name>.1`.
-  mutating func squeeze(_ name: String, _ channels: Int, _ hidden: Int) -> any Layer<E> {
-    Sequential([GridAverage(cells: 1), unit(name, channels, hidden)])
   }
 }
 

@@ -20,7 +20,7 @@ final class PyramidInputs<E: Element> {
   /// Tensors `pyramid.inputs.<t>.squeeze` and `pyramid.inputs.<s>.from<t>`. `trunk`: channels of its stages.
   init(_ builder: inout NetworkBuilder<E>, _ stages: [Int], _ trunk: [Int], _ options: ReductionOptions) {
     self.stages = stages
-    let hidden = max(1, builder.architecture.pyramidChannels / options.reduction)
+    let hidden = builder.hidden(builder.architecture.pyramidChannels, options.reduction)
     var squeeze: [Int: any Layer<E>] = [:], openings: [Int: [Convolution<E>]] = [:]
     for stage in stages {
       squeeze[stage] = builder.squeeze("pyramid.inputs.\(stage).squeeze", trunk[stage - 1], hidden)

@@ -94,11 +94,7 @@ import Testing
           // The output (1, 1) of 4 × 4 pixels sees rows and columns 1 … 3.
           var x = (0..<16).map { Float($0) }
           x[(1 + position / 3) * 4 + 1 + position % 3] = bad
-          var image = lineup_operand()
-          image.reading = LINEUP_ACTIVATION
-          image.x = UnsafeRawPointer(memory.place(x))
-          image.a = UnsafeRawPointer(memory.place([Float(1)]))
-          image.b = UnsafeRawPointer(memory.place([Float(0)]))
+          var image = activation(x, memory)
           let out: UnsafeMutablePointer<Float> = memory.normal(2)
           let index = memory.place([UInt8](repeating: 99, count: 2))
           kernels.max_pool(&image, 0, 4, 4, 1, 1, 1, out, index)
@@ -119,11 +115,7 @@ import Testing
     (xBar[4], xBar[14], xBar[21], xBar[22]) = (3, 7, 5, 6)
     for (name, kernels) in elementwiseTables(Float.self) {
       let memory = Memory(seed: 1)
-      var image = lineup_operand()
-      image.reading = LINEUP_ACTIVATION
-      image.x = UnsafeRawPointer(memory.place(x))
-      image.a = UnsafeRawPointer(memory.place([Float(1)]))
-      image.b = UnsafeRawPointer(memory.place([Float(0)]))
+      var image = activation(x, memory)
       let out: UnsafeMutablePointer<Float> = memory.normal(6)
       let index = memory.place([UInt8](repeating: 99, count: 6))
       for row in 0..<2 { kernels.max_pool(&image, 0, 5, 6, 1, 0, row, out + 3 * row, index + 3 * row) }
@@ -188,5 +180,15 @@ import Testing
     checkBackward(Float16.self)
     checkBackward(Float.self)
     checkBackward(Double.self)
+  }
+
+  /// max(0, x) of one channel, pending.
+  private func activation(_ x: [Float], _ memory: Memory) -> lineup_operand {
+    var image = lineup_operand()
+    image.reading = LINEUP_ACTIVATION
+    image.x = UnsafeRawPointer(memory.place(x))
+    image.a = UnsafeRawPointer(memory.place([Float(1)]))
+    image.b = UnsafeRawPointer(memory.place([Float(0)]))
+    return image
   }
 }

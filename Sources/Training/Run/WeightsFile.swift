@@ -55,17 +55,13 @@ package enum WeightsFile {
     return try SafetensorsFile(path: path)
   }
 
-  /// What other tools put before the names of a network that others wrap.
-  private static let prefixes = ["module.", "model.", "backbone.", "base."]
-
   /// The names of a file's tensors by those that a network knows.
   private static func names(_ file: SafetensorsFile) -> [String: String] {
     var names: [String: String] = [:]
     for name in file.names {
-      var bare = name[...]
-      while let prefix = prefixes.first(where: { bare.hasPrefix($0) }) { bare = bare.dropFirst(prefix.count) }
+      let bare = PublishedTensors.bare(name)
       // Its own name comes first.
-      if names[String(bare)] == nil || bare.count == name.count { names[String(bare)] = name }
+      if names[bare] == nil || bare == name { names[bare] = name }
     }
     return names
   }
@@ -107,8 +103,7 @@ package enum WeightsFile {
           continue
         }
         let shape = try file.shape(name)
-        // A linear layer published as a 1×1 convolution, or the other way round, is the same matrix.
-        guard shape == slot.shape || shape.filter({ $0 != 1 }) == slot.shape.filter({ $0 != 1 }) else {
+        guard PublishedTensors.areAlike(shape, slot.shape) else {
           report.mismatched.append((slot.name, shape, slot.shape))
           continue
         }
