@@ -47,7 +47,7 @@ let package = Package(
     .executableTarget(
       name: "lineup",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Network", "Storage", "Tensors",
+        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Storage", "Tensors",
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

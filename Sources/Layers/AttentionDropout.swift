@@ -23,6 +23,10 @@ package final class AttentionDropout<E: Element>: Layer {
   /// `stream` tells the layers of a network apart.
   package init(_ options: AttentionDropoutOptions, stream: Int) { (self.options, self.stream) = (options, stream) }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    x
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     guard case .training(let seed, let step, let firstRow) = run.mode else {
       return IdentityPasses(y: x)

@@ -25,6 +25,13 @@ package final class AttentivePool<E: Element>: Pool {
     exponent = layout.add(name + ".p", .exponent, shape: [1])
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let p = graph.scalar(exponent), a = graph.sigmoid(gate.express(x, in: graph))
+    let powers = graph.with(p, "Pow", graph.with(Self.floor, "Max", x))
+    let mean = graph.quotient(graph.pooledMeans(graph.product(a, powers)), graph.pooledMeans(a))
+    return graph.with(1 / p, "Pow", mean)
+  }
+
   package func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>) throws
     -> any PoolPasses<E>
   {

@@ -18,9 +18,16 @@ package final class Band<E: Element>: Layer {
     (self.index, self.count) = (index, count)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.part(x, axis: 2, rows(of: x.height))
+  }
+
+  private func rows(of height: Int) -> Range<Int> {
+    index * height / count..<((index + 1) * height + count - 1) / count
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
-    let height = x.shape.height
-    let rows = index * height / count..<((index + 1) * height + count - 1) / count
+    let height = x.shape.height, rows = rows(of: height)
     return BandPasses(rows, of: height, y: .plain(Self.taken(rows, of: x.value, nil, run)))
   }
 

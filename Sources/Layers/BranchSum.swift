@@ -15,6 +15,10 @@ package final class BranchSum<E: Element>: Layer {
     self.branches = branches
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    branches.reduce(x) { graph.sum($0, $1.express(x, in: graph)) }
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     BranchSumPasses(x, try branches.map { try $0.forward(x, run) }, run)
   }

@@ -18,6 +18,12 @@ struct ChannelAttention: ImageAttention {
     return DualMatrix.product(maps[0], e.transposed, by: gemm).scaled(by: scalars[0])
   }
 
+  func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value {
+    let x = maps[0], g = graph.matrixProduct(x, graph.transposed(x))
+    let e = graph.softmax(graph.with(-1, "Mul", g))
+    return graph.with(scalars[0], "Mul", graph.matrixProduct(e, x))
+  }
+
   func backward(_ maps: [DualMatrix], _ scalars: [Double], _ bar: DualMatrix, by gemm: Gemm) -> (
     maps: [DualMatrix], scalars: [Dual]
   ) {

@@ -18,6 +18,11 @@ package final class ChannelBias<E: Element>: Normalization {
 
   package func forwardSums(training: Bool) -> Epilogue<E>.ForwardSums { .none }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let bias = graph.parameter(shift, shape: [channels, 1, 1])
+    return graph.add("Add", [x.name, bias], extent: x.extent)
+  }
+
   package func passes(_ sums: Sums, _ shape: Shape, _ run: Run<E>) -> any NormPasses<E> {
     run.note([shift])
     return ChannelBiasPasses(self, shape, run.parameters)

@@ -26,6 +26,14 @@ package final class ChannelConvolution<A: Element>: ChannelGate where A.Accumula
 
   package var maps: [any LinearMap<A>] { [] }
 
+  package func express(_ s: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let size = weight.count, line = graph.reshaped(s, [1, channels])
+    let a = graph.add(
+      "Conv", [line.name, graph.parameter(weight)], extent: line.extent,
+      [("kernel_shape", .integers([size])), ("pads", .integers([size / 2, size / 2]))])
+    return graph.reshaped(graph.sigmoid(a), [channels, 1, 1])
+  }
+
   package func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A> {
     run.note([weight])
     return ChannelConvolutionPasses(s, weight, images: images, channels: channels, run)

@@ -8,6 +8,8 @@ package protocol ChannelGate<A>: AnyObject {
   var maps: [any LinearMap<A>] { get }
   /// s: of each image and channel.
   func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A>
+  /// From s, N×c×1×1, as operators of `graph`.
+  func express(_ s: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 /// What follows, in the order of `Passes`.

@@ -27,6 +27,15 @@ package final class ChannelNarrowing<E: Element>: LinearMap {
     weight = layout.add(name + ".weight", .normScale, shape: [channels], start: .constant(1 / Double(Self.group)))
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    // Its last group may be smaller than the others, so all of them stand in one matrix.
+    let (inputs, outputs) = (geometry.inputs, geometry.outputs), numbers = graph.numbers(weight)
+    let matrix = graph.constant(weight.name, [outputs, inputs, 1, 1]) {
+      .numbers((0..<outputs * inputs).map { $0 % inputs / Self.group == $0 / inputs ? numbers[$0 % inputs] : 0 })
+    }
+    return graph.convolution(x, matrix, nil, Geometry(inputs: inputs, outputs: outputs))
+  }
+
   package var slots: [ParameterLayout.Slot] { [weight] }
   package var packedBytes: Int { working?.bytes ?? 0 }
 

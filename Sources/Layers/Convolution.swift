@@ -47,6 +47,15 @@ package final class Convolution<E: Element>: LinearMap {
       }
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    // A linear layer's weight as that of a 1×1 convolution, where it multiplies a map.
+    let shape =
+      x.extent.count == 1
+      ? Array(weight.shape[..<2]) : weight.shape + [Int](repeating: 1, count: 4 - weight.shape.count)
+    return graph.convolution(
+      x, graph.parameter(weight, shape: shape, through: transform), bias.map { graph.parameter($0) }, geometry)
+  }
+
   package var slots: [ParameterLayout.Slot] { [weight] + (bias.map { [$0] } ?? []) + (transform?.parameters ?? []) }
 
   private var inputChannels: Int { geometry.inputs }

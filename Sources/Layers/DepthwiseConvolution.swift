@@ -33,6 +33,10 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
     weight = layout.add(name + ".weight", .convolution, shape: [channels, 1, kernel, kernel])
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.convolution(x, graph.parameter(weight), nil, geometry)
+  }
+
   package var slots: [ParameterLayout.Slot] { [weight] }
   package var packedBytes: Int { working?.bytes ?? 0 }
   private var channels: Int { geometry.inputs }

@@ -22,6 +22,18 @@ package final class GateProduct<E: Element> {
   /// ẋ, ȧ_b and ẏ.
   private var tangent: (x: Operand<E>, gates: [Operand<E>], y: Tensor<E>)?
 
+  /// y as operators of `graph`.
+  package static func express(
+    _ x: InferenceGraph.Value, _ gates: [InferenceGraph.Value], offset: Double = 0, in graph: InferenceGraph
+  ) -> InferenceGraph.Value {
+    // One cell is the same for all pixels as it is.
+    let opened = gates.map {
+      $0.area == 1 ? $0 : graph.upsampled($0, height: x.height, width: x.width)
+    }
+    let s = graph.sigmoid(opened.dropFirst().reduce(opened[0]) { graph.sum($0, $1) })
+    return graph.product(x, offset == 0 ? s : graph.with(offset, "Add", s))
+  }
+
   /// `gates`: a_b; `offset`: k.
   package init(_ x: Operand<E>, _ gates: [Operand<E>], offset: Double = 0, _ run: Run<E>) {
     (self.x, self.gates, self.offset) = (x, gates, offset)

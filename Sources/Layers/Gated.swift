@@ -15,6 +15,10 @@ package final class Gated<E: Element>: Layer {
     (self.branches, self.offset) = (branches, offset)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    GateProduct<E>.express(x, branches.map { $0.express(x, in: graph) }, offset: offset, in: graph)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     GatedPasses(x, try branches.map { try $0.forward(x, run) }, offset, run)
   }

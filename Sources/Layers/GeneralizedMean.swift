@@ -34,6 +34,11 @@ package final class GeneralizedMean<E: Element>: Pool {
     exponent = layout.add(name + ".p", .exponent, shape: [1])
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let p = graph.scalar(exponent), powers = graph.with(p, "Pow", graph.with(Self.floor, "Max", x))
+    return graph.with(1 / p, "Pow", graph.pooledMeans(powers))
+  }
+
   /// x has to be stored as it is.
   package func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>)
     -> any PoolPasses<E>

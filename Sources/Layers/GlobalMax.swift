@@ -13,6 +13,10 @@ import Tensors
 package final class GlobalMax<E: Element>: Pool {
   package init() {}
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.pooledMaxima(x)
+  }
+
   /// x has to be stored as it is.
   package func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>)
     -> any PoolPasses<E>

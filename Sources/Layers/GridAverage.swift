@@ -20,6 +20,18 @@ package final class GridAverage<E: Element>: Layer {
     (self.rows, self.columns) = (rows, columns)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    if rows == 1 && columns == 1 { return graph.means(x) }
+    if x.height % rows == 0 && x.width % columns == 0 {
+      return graph.windowMeans(x, rows: x.height / rows, columns: x.width / columns)
+    }
+    // Cells that share pixels are a product with a matrix from each side.
+    let grid = Grid(Shape(1, x.height, x.width, x.channels), rows: rows, columns: columns)
+    let left = grid.rowMeans(in: graph), right = grid.columnMeans(in: graph)
+    let lines = graph.add("MatMul", [left, x.name], extent: [x.channels, rows, x.width])
+    return graph.add("MatMul", [lines.name, right], extent: [x.channels, rows, columns])
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let grid = Grid(x.shape, rows: rows, columns: columns)
     return GridPasses(grid, y: grid.means(x.value, adding: nil, run.context))
@@ -38,6 +50,19 @@ private struct Grid {
     }
     (rows, columns) = (ranges(input.height, cellRows), ranges(input.width, cellColumns))
     (self.input, output) = (input, Shape(input.images, cellRows, cellColumns, input.channels))
+  }
+
+  /// The matrix that makes means of rows, g × h, and that of columns, w × k: names of constants.
+  func rowMeans(in graph: InferenceGraph) -> String {
+    graph.constant("means.rows.\(output.height)x\(input.height)", [output.height, input.height]) {
+      .numbers(rows.flatMap { cell in (0..<input.height).map { cell.contains($0) ? 1 / Double(cell.count) : 0 } })
+    }
+  }
+
+  func columnMeans(in graph: InferenceGraph) -> String {
+    graph.constant("means.columns.\(input.width)x\(output.width)", [input.width, output.width]) {
+      .numbers((0..<input.width).flatMap { at in columns.map { $0.contains(at) ? 1 / Double($0.count) : 0 } })
+    }
   }
 
   /// Stored, plus `addend`.

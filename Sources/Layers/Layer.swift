@@ -23,6 +23,8 @@ package protocol Layer<E>: AnyObject {
   associatedtype E: Element
   /// Collectives: those of its norms, on every rank alike.
   func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E>
+  /// What evaluation makes of x, for other programs: the same equations as operators of `graph`.
+  func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 /// What follows a forward pass: y, then either one plain backward pass, or a recording one, the tangents and the backward

@@ -17,6 +17,10 @@ package final class LightConvolution<E: Element>: Layer {
     (self.pointwise, self.unit) = (pointwise, unit)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    unit.express(pointwise.express(x, in: graph), in: graph)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let linear = LinearPasses(pointwise, x, run)
     return LightPasses(linear, try unit.pass(linear.y, run))

@@ -35,6 +35,9 @@ package protocol LinearMap<E>: AnyObject {
   func backwardWeights(
     _ x: Operand<E>, _ yBar: Operand<E>, tangent: (x: Operand<E>, yBar: Operand<E>)?,
     into gradients: ParameterGradients, _ context: Context<E>)
+
+  /// W∗x + b as operators of `graph`.
+  func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 extension LinearMap {

@@ -10,6 +10,8 @@ protocol ImageAttention: Sendable {
   func backward(_ maps: [DualMatrix], _ scalars: [Double], _ bar: DualMatrix, by gemm: Gemm) -> (
     maps: [DualMatrix], scalars: [Dual]
   )
+  /// o, channels × pixels, from such maps, as operators of `graph`.
+  func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 /// An `ImageAttention` as a layer: its maps are 1×1 convolutions of x, or x itself where there are none.
@@ -31,6 +33,12 @@ package final class MatrixAttention<E: Element>: Layer {
     _ convolutions: [any LinearMap<E>], outputs: Int, scalars: [ParameterLayout.Slot], _ attention: any ImageAttention
   ) {
     (self.convolutions, self.outputs, self.scalars, self.attention) = (convolutions, outputs, scalars, attention)
+  }
+
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let maps = convolutions.isEmpty ? [x] : convolutions.map { $0.express(x, in: graph) }
+    let o = attention.express(maps.map { graph.matrix($0) }, scalars.map { graph.scalar($0) }, in: graph)
+    return graph.reshaped(o, [outputs, x.height, x.width])
   }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {

@@ -33,6 +33,20 @@ package enum MaxPool<E: Element> {
     Shape(x.images, (x.height + border.padding) / 2, (x.width + border.padding) / 2, x.channels)
   }
 
+  /// y as operators of `graph`.
+  package static func express(
+    _ x: InferenceGraph.Value, _ border: PoolBorder, in graph: InferenceGraph
+  ) -> InferenceGraph.Value {
+    let output = outputShape(Shape(1, x.height, x.width, x.channels), border)
+    return graph.add(
+      "MaxPool", [x.name], extent: [output.channels, output.height, output.width],
+      [
+        ("kernel_shape", .integers([3, 3])), ("strides", .integers([2, 2])),
+        ("pads", .integers([Int](repeating: border.padding, count: 4))),
+        ("ceil_mode", .integer(border == .ceil ? 1 : 0)),
+      ])
+  }
+
   /// `x` has to be a pending activation, of at least 2 pixels a side where nothing is padded.
   package static func forward(_ x: Operand<E>, _ border: PoolBorder = .padded, _ context: Context<E>) -> Saved {
     precondition(!x.isPlain && (border == .padded || min(x.shape.height, x.shape.width) > 1))

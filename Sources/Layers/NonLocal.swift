@@ -32,6 +32,16 @@ package final class NonLocal<E: Element>: Layer {
   /// To be packed.
   package var maps: [any LinearMap<E>] { [gamma, theta, phi, output.convolution] }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let theta = graph.matrix(theta.express(x, in: graph)), phi = graph.matrix(phi.express(x, in: graph))
+    let gamma = graph.matrix(gamma.express(x, in: graph)), inner = theta.extent[0]
+    // Of the transposes of what `PixelProducts` has: Mᵀ, then (θM)ᵀ.
+    let products = graph.with(
+      1 / Double(x.area), "Mul", graph.matrixProduct(gamma, graph.transposed(phi)))
+    let y = graph.reshaped(graph.matrixProduct(products, theta), [inner, x.height, x.width])
+    return graph.sum(output.express(y, in: graph), x)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let maps = PixelProducts<E>.Three(theta: theta, phi: phi, gamma: gamma).map { LinearPasses($0, x, run) }
     let products = PixelProducts(maps.map(\.y.value), run)

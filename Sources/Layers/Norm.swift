@@ -52,6 +52,16 @@ package final class Norm<E: Element> {
           statistics.add(name + ".running_var", .statistic, shape: [channels])
         ) : nil
     }
+
+    func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+      let zeros = [Double](repeating: 0, count: scale.count)
+      let shift =
+        shift.map { graph.parameter($0) } ?? graph.constant("zeros.\(zeros.count)", [zeros.count]) { .numbers(zeros) }
+      let statistics = running.map { [graph.statistic($0.mean), graph.statistic($0.variance)] } ?? []
+      return graph.add(
+        running == nil ? "InstanceNormalization" : "BatchNormalization",
+        [x.name, graph.parameter(scale), shift] + statistics, extent: x.extent, [("epsilon", .number(Norm.epsilon))])
+    }
   }
 
   private init(_ name: String, _ parts: [Part], channels: Int, instanceChannels: Int) {
@@ -175,6 +185,18 @@ package final class Norm<E: Element> {
       running[mean] = A((1 - m) * Double(running[mean]) + m * means[i])
       running[variance] = A((1 - m) * Double(running[variance]) + m * variances[i] * unbiased)
     }
+  }
+
+  /// With running statistics, as operators of `graph`: a map, or a feature.
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    var first = 0
+    return graph.joined(
+      parts.map { part in
+        let count = part.scale.count
+        let own = count == channels ? x : graph.part(x, axis: 1, first..<first + count)
+        first += count
+        return part.express(own, in: graph)
+      })
   }
 
   // MARK: - The other passes

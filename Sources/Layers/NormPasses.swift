@@ -8,6 +8,8 @@ package protocol Normalization<E>: AnyObject {
   func forwardSums(training: Bool) -> Epilogue<E>.ForwardSums
   /// Of x of this shape, from this rank's sums.
   func passes(_ sums: Sums, _ shape: Shape, _ run: Run<E>) throws -> any NormPasses<E>
+  /// With running statistics, as operators of `graph`.
+  func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 extension Norm: Normalization {

@@ -26,6 +26,12 @@ package final class NormalizedConvolution<E: Element>: Layer {
     (self.convolution, self.norm, self.isActivated, self.gate) = (convolution, norm, isActivated, gate)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    var y = norm.express(convolution.express(x, in: graph), in: graph)
+    if let gate { y = graph.product(y, gate.express(graph.means(y), in: graph)) }
+    return isActivated ? graph.rectified(y) : y
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> { try pass(x, run) }
 
   package func pass(_ x: Feature<E>, _ run: Run<E>) throws -> UnitPasses<E> {

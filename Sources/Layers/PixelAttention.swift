@@ -26,6 +26,23 @@ struct PixelAttention: ImageAttention {
     return DualMatrix.product(p, maps[2], by: gemm).scaled(by: scalars[0])
   }
 
+  func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value {
+    let p = graph.softmax(expressedLogits(maps[0], maps[1], scalars, in: graph))
+    return graph.with(scalars[0], "Mul", graph.matrixProduct(maps[2], graph.transposed(p)))
+  }
+
+  /// S from q and k, d × N.
+  private func expressedLogits(
+    _ q: InferenceGraph.Value, _ k: InferenceGraph.Value, _ scalars: [Double], in graph: InferenceGraph
+  ) -> InferenceGraph.Value {
+    guard case .decoupled(let norms) = likeness else { return graph.matrixProduct(graph.transposed(q), k) }
+    let norm = graph.lengths(k), unit = graph.quotient(q, graph.lengths(q))
+    let cosines = graph.matrixProduct(graph.transposed(unit), graph.quotient(k, norm))
+    let angles = graph.with(scalars[1], "Mul", cosines)
+    guard norms else { return angles }
+    return graph.sum(angles, graph.with(scalars[2], "Mul", graph.quotient(norm, graph.rowMean(norm))))
+  }
+
   func backward(_ maps: [DualMatrix], _ scalars: [Double], _ bar: DualMatrix, by gemm: Gemm) -> (
     maps: [DualMatrix], scalars: [Dual]
   ) {

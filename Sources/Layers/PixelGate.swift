@@ -35,6 +35,10 @@ package final class PixelGate<E: Element>: Layer {
   /// To be packed.
   package var maps: [any LinearMap<E>] { [convolution] }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.product(x, graph.sigmoid(convolution.express(x, in: graph)))
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let context = run.context, linear = LinearPasses(convolution, x, run)
     let gate = linear.y.value.tensor

@@ -15,6 +15,8 @@ import Tensors
 package protocol Pool<E>: AnyObject {
   associatedtype E: Element
   func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>) throws -> any PoolPasses<E>
+  /// From N×c×h×w to N×c, as operators of `graph`.
+  func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 /// What follows a pool's forward pass, on the same columns (see `Passes`).
@@ -33,6 +35,10 @@ package protocol PoolPasses<E>: AnyObject {
 /// The mean over an image's pixels, as a pool; linear, so nothing is kept of x.
 package final class AveragePool<E: Element>: Pool {
   package init() {}
+
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.pooledMeans(x)
+  }
 
   package func forward(_ x: Operand<E>, into y: Tensor<E.Accumulator>, first: Int, _ run: Run<E>)
     -> any PoolPasses<E>

@@ -39,6 +39,10 @@ package final class RandomMask<E: Element>: Layer {
     (self.kind, self.stream) = (kind, stream)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    x
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     guard case .training(let seed, let step, let firstRow) = run.mode else { return IdentityPasses(y: x) }
     /// The position −1 is the batch's own.

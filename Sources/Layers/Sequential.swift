@@ -11,6 +11,10 @@ package final class Sequential<E: Element>: Layer {
     self.layers = layers
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    layers.reduce(x) { $1.express($0, in: graph) }
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     var passes: [any Passes<E>] = [], current = x
     for layer in layers {
@@ -56,6 +60,10 @@ package final class Linear<E: Element>: Layer {
   package let map: any LinearMap<E>
 
   package init(_ map: any LinearMap<E>) { self.map = map }
+
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    map.express(x, in: graph)
+  }
 
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> { LinearPasses(map, x, run) }
 }

@@ -35,6 +35,10 @@ package final class SqueezeExcitation<A: Element>: ChannelGate where A.Accumulat
 
   package var maps: [any LinearMap<A>] { [reduce, expand] }
 
+  package func express(_ s: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.sigmoid(expand.express(graph.rectified(reduce.express(s, in: graph)), in: graph))
+  }
+
   package func forward(_ s: Buffer<Double>, images: Int, _ run: Run<A>) -> any ChannelGatePasses<A> {
     let context = run.context
     let s = Self.tensor(s, Shape(images, 1, 1, reduce.geometry.inputs), context)

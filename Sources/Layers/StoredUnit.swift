@@ -10,6 +10,10 @@ package final class StoredUnit<E: Element>: Layer {
 
   package init(_ unit: NormalizedConvolution<E>) { self.unit = unit }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    unit.express(x, in: graph)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let unit = try unit.pass(x, run)
     return StoredUnitPasses(unit, y: Addition.forward(unit.y.value, nil, run.context))

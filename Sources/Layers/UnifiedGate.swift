@@ -19,6 +19,11 @@ package final class UnifiedGate<E: Element> {
 
   package init(_ gate: any ChannelGate<A>) { self.gate = gate }
 
+  package func express(_ streams: [InferenceGraph.Value], in graph: InferenceGraph) -> InferenceGraph.Value {
+    let weighed = streams.map { graph.product($0, gate.express(graph.means($0), in: graph)) }
+    return weighed.dropFirst().reduce(weighed[0]) { graph.sum($0, $1) }
+  }
+
   package func forward(_ streams: [Feature<E>], _ run: Run<E>) -> UnifiedGatePasses<E> {
     let shape = streams[0].shape, values = streams.map(\.value)
     precondition(streams.allSatisfy { $0.shape == shape })

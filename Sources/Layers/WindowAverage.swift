@@ -82,6 +82,10 @@ package final class AveragedUnit<E: Element>: Layer {
 
   package init(_ unit: NormalizedConvolution<E>) { self.unit = unit }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.windowMeans(unit.express(x, in: graph), rows: 2, columns: 2)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let unit = try unit.pass(x, run)
     return AveragedUnitPasses(unit, y: WindowAverage.forward(unit.y.value, run.context))

@@ -24,6 +24,10 @@ package final class BNNeck<A: Element>: Neck where A.Accumulator == A {
   package var embeddingLength: Int { norm.channels }
   package var descriptorLength: Int { norm.channels }
 
+  package func express(_ feature: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    norm.express(feature, in: graph)
+  }
+
   package func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
   {
     let normalized = try run.row(norm.name, { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }

@@ -60,6 +60,7 @@ protocol Branch<E>: AnyObject {
   var range: Range<Int> { get }
   var channels: Int { get }
   func forward(_ map: (MapSource) -> Feature<E>, _ run: Run<E>) throws -> any BranchPasses<E>
+  func express(_ map: (MapSource) -> InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 /// What follows the forward pass of a branch.
@@ -109,6 +110,10 @@ private final class StageBranch<E: Element>: Branch {
             "branch.\(index)", inputs: width, inner: inner, stride: 1, downsample: width != 4 * inner, stage: 4)
         })
     }
+  }
+
+  func express(_ map: (MapSource) -> InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    layers.express(map(.stage(4)), in: graph)
   }
 
   func forward(_ map: (MapSource) -> Feature<E>, _ run: Run<E>) throws -> any BranchPasses<E> {

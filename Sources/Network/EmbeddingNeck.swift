@@ -27,6 +27,10 @@ package final class EmbeddingNeck<A: Element>: Neck where A.Accumulator == A {
   package var embeddingLength: Int { fc.geometry.outputs }
   package var descriptorLength: Int { fc.geometry.outputs }
 
+  package func express(_ feature: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.rectified(fc.express(norm.express(feature, in: graph), in: graph))
+  }
+
   package func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
   {
     let normalized = try run.row(norm.name, { _ in feature.shape }) { try FeatureNorm(norm, feature, run) }

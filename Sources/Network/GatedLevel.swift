@@ -27,6 +27,17 @@ final class GatedLevel<E: Element>: PyramidLevel {
     pixels = builder.convolution(name + ".pixels", lateral.geometry.inputs, 1, bias: true)
   }
 
+  func express(_ c: InferenceGraph.Value, above: InferenceGraph.Value?, in graph: InferenceGraph)
+    -> InferenceGraph.Value
+  {
+    let above = after("the level above", above)
+    let coarse = graph.upsampled(smooth.express(above, in: graph), height: c.height, width: c.width)
+    let opened = channels.express(squeeze.express(above, in: graph), in: graph)
+    return graph.sum(
+      GateProduct<E>.express(lateral.express(c, in: graph), [opened], in: graph),
+      GateProduct<E>.express(coarse, [pixels.express(c, in: graph)], in: graph))
+  }
+
   func forward(_ c: Feature<E>, above: Tensor<E>?, _ run: Run<E>) throws -> any PyramidLevelPasses<E> {
     try GatedLevelPasses(self, c, above: after("the level above", above), run)
   }

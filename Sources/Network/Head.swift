@@ -90,6 +90,15 @@ package final class Head<E: Element> {
     Tensor(Shape(images, 1, 1, channels.reduce(0, +)), in: run.context.arena)
   }
 
+  /// The descriptor, as operators of `graph`.
+  package func express(_ maps: (MapSource) -> InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let pooled = sources.indices.map { index in
+      let map = maps(sources[index])
+      return pools[index].express(layers[index]?.express(map, in: graph) ?? map, in: graph)
+    }
+    return neck.express(graph.joined(pooled), in: graph)
+  }
+
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
     let feature = feature(images, run)

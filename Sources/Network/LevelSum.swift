@@ -33,6 +33,14 @@ final class LevelSum<E: Element>: Branch {
     }
   }
 
+  func express(_ map: (MapSource) -> InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let last = map(levels[levels.count - 1].source)
+    let grid = GridAverage<E>(rows: last.height, columns: last.width)
+    let parts = levels.map { $0.unit.express(grid.express(map($0.source), in: graph), in: graph) }
+    let z = parts.dropFirst().reduce(parts[0]) { graph.sum($0, $1) }
+    return attention?.express(z, in: graph) ?? z
+  }
+
   func forward(_ map: (MapSource) -> Feature<E>, _ run: Run<E>) throws -> any BranchPasses<E> {
     try LevelSumPasses(self, map, run)
   }

@@ -12,6 +12,8 @@ package protocol Neck<A>: AnyObject {
   var embeddingLength: Int { get }
   var descriptorLength: Int { get }
   func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) throws -> any NeckPasses<A>
+  /// The descriptor, as operators of `graph`.
+  func express(_ feature: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value
 }
 
 package protocol NeckPasses<A>: AnyObject {

@@ -15,6 +15,10 @@ package final class OmniScaleStreams<E: Element>: Layer {
     (self.streams, self.gate) = (streams.map { Sequential($0) }, gate)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    gate.express(streams.map { $0.express(x, in: graph) }, in: graph)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let streams = try self.streams.map { try $0.forward(x, run) }
     return OmniScalePasses(streams, gate.forward(streams.map { $0.y }, run))

@@ -99,6 +99,19 @@ package final class Pyramid<E: Element> {
     return fusion
   }
 
+  /// f_s by stage from c₁, c₂, …, as operators of `graph`.
+  package func express(_ outputs: [InferenceGraph.Value], in graph: InferenceGraph) -> [Int: InferenceGraph.Value] {
+    let gated = inputs?.express(outputs, in: graph)
+    var maps: [Int: InferenceGraph.Value] = [:], above: InferenceGraph.Value?
+    for stage in stages.reversed() {
+      let c = gated.map { after("the gates", $0[stage]) } ?? outputs[stage - 1]
+      let level = after("the pyramid's making", levels[stage]).express(c, above: above, in: graph)
+      maps[stage] = (fusion[stage] ?? []).reduce(level) { $1.express($0, in: graph) }
+      above = level
+    }
+    return maps
+  }
+
   /// `outputs`: c₁, c₂, … (n × h_s × w_s × channels of the stage).
   package func forward(_ outputs: [Feature<E>], _ run: Run<E>) throws -> PyramidPasses<E> {
     let passes = try PyramidPasses(self, outputs, run)

@@ -34,6 +34,17 @@ final class PyramidInputs<E: Element> {
     (self.squeeze, self.openings) = (squeeze, openings)
   }
 
+  /// c'_s by stage from c₁, c₂, …, as operators of `graph`.
+  func express(_ outputs: [InferenceGraph.Value], in graph: InferenceGraph) -> [Int: InferenceGraph.Value] {
+    let hidden = stages.map { after("the gates' making", squeeze[$0]).express(outputs[$0 - 1], in: graph) }
+    var maps: [Int: InferenceGraph.Value] = [:]
+    for stage in stages {
+      let opened = zip(openings[stage] ?? [], hidden).map { $0.express($1, in: graph) }
+      maps[stage] = GateProduct<E>.express(outputs[stage - 1], opened, in: graph)
+    }
+    return maps
+  }
+
   /// `outputs`: c₁, c₂, ….
   func forward(_ outputs: [Feature<E>], _ run: Run<E>) throws -> PyramidInputPasses<E> {
     try PyramidInputPasses(self, outputs, run)

@@ -6,6 +6,8 @@ protocol PyramidLevel<E>: AnyObject {
   associatedtype E: Element
   /// `above`: p_{s+1}; nil at the top.
   func forward(_ c: Feature<E>, above: Tensor<E>?, _ run: Run<E>) throws -> any PyramidLevelPasses<E>
+  func express(_ c: InferenceGraph.Value, above: InferenceGraph.Value?, in graph: InferenceGraph)
+    -> InferenceGraph.Value
 }
 
 /// What follows the forward pass of a level.
@@ -37,6 +39,15 @@ final class PlainLevel<E: Element>: PyramidLevel {
 
   init(_ stage: Int, lateral: Convolution<E>?, smooth: Convolution<E>?) {
     (self.stage, self.lateral, self.smooth) = (stage, lateral, smooth)
+  }
+
+  func express(_ c: InferenceGraph.Value, above: InferenceGraph.Value?, in graph: InferenceGraph)
+    -> InferenceGraph.Value
+  {
+    let own = lateral?.express(c, in: graph)
+    guard let smooth, let above else { return after("a level's making", own) }
+    let coarse = graph.upsampled(smooth.express(above, in: graph), height: c.height, width: c.width)
+    return own.map { graph.sum($0, coarse) } ?? coarse
   }
 
   func forward(_ c: Feature<E>, above: Tensor<E>?, _ run: Run<E>) -> any PyramidLevelPasses<E> {

@@ -141,6 +141,19 @@ package final class ReIDNetwork<E: Element> {
     return whole
   }
 
+  /// `embed` of normalized images, N×3×H×W, as operators of `graph`: N × its length.
+  package func express(_ images: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let stages = trunk.express(images, in: graph), levels = pyramid?.express(stages, in: graph)
+    func body(_ source: MapSource) -> InferenceGraph.Value {
+      source.isLevel ? after("the pyramid's", levels?[source.number]) : stages[source.number - 1]
+    }
+    let beside = branch?.express(body, in: graph)
+    func map(_ source: MapSource) -> InferenceGraph.Value {
+      source == .branch ? after("the branch's", beside) : body(source)
+    }
+    return graph.joined(heads.filter(\.retrieve).map { $0.express(map, in: graph) })
+  }
+
   /// Evaluation: running statistics; the logits of the first head, n × 1 × 1 × its classes. After `packToClassify`.
   package func classify(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws
     -> Tensor<E.Accumulator>

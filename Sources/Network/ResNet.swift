@@ -61,6 +61,10 @@ package final class PooledStem<E: Element>: Layer {
     (self.unit, self.border) = (unit, border)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    MaxPool<E>.express(unit.express(x, in: graph), border, in: graph)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let unit = try run.row("conv1 + bn1", { $0.y.shape }) { try self.unit.pass(x, run) }
     return PooledStemPasses(

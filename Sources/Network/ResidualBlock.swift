@@ -27,6 +27,12 @@ package final class ResidualBlock<E: Element>: Layer {
     self.init(units[0], Array(units[1..<units.count - 1]), units[units.count - 1], downsample: downsample)
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    let inside = first.express(x, in: graph)
+    let z = last.express(inner?.express(inside, in: graph) ?? inside, in: graph)
+    return graph.rectified(graph.sum(z, downsample?.express(x, in: graph) ?? x))
+  }
+
   /// x has to be stored as it is.
   package func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     let first = try self.first.pass(x, run), inner = try self.inner?.forward(first.y, run)

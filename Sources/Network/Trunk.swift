@@ -26,6 +26,15 @@ package final class Trunk<E: Element> {
     (self.stem, self.stages, self.channels) = (stem, stages, channels)
   }
 
+  /// c₁, c₂, … as operators of `graph`.
+  package func express(_ images: InferenceGraph.Value, in graph: InferenceGraph) -> [InferenceGraph.Value] {
+    var current = stem.layer.express(images, in: graph)
+    return stages.map { stage in
+      current = stage.reduce(current) { $1.layer.express($0, in: graph) }
+      return current
+    }
+  }
+
   /// `perturbations` are added to the features at their places; then only the outputs of the pass mean anything. In
   /// evaluation nothing but the outputs is kept.
   package func forward(_ images: Tensor<E>, adding perturbations: [Int: Tensor<E>] = [:], _ run: Run<E>) throws

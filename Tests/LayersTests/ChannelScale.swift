@@ -15,6 +15,10 @@ package final class ChannelScale<E: Element>: Layer {
     factor = layout.add(name + ".weight", .normScale, shape: [channels])
   }
 
+  package func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    graph.add("Mul", [x.name, graph.parameter(factor, shape: [x.channels, 1, 1])], extent: x.extent)
+  }
+
   package func forward(_ x: Feature<E>, _ run: Run<E>) -> any Passes<E> {
     run.note([factor])
     return ChannelScalePasses(self, x, run)

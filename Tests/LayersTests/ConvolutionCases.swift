@@ -120,6 +120,10 @@ private final class Chain<E: Element>: Layer {
 
   init(_ units: [NormalizedConvolution<E>]) { self.units = units }
 
+  func express(_ x: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
+    units.reduce(x) { $1.express($0, in: graph) }
+  }
+
   func forward(_ x: Feature<E>, _ run: Run<E>) throws -> any Passes<E> {
     var passes: [UnitPasses<E>] = []
     for unit in units { passes.append(try unit.pass(passes.last?.y ?? x, run)) }

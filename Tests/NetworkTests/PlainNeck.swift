@@ -15,6 +15,8 @@ package final class PlainNeck<A: Element>: Neck where A.Accumulator == A {
   package var embeddingLength: Int { features }
   package var descriptorLength: Int { features }
 
+  package func express(_ feature: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value { feature }
+
   package func forward(_ feature: Tensor<A>, _ classifier: any Classifier<A>, _ run: Run<A>) -> any NeckPasses<A> {
     PlainNeckPasses(feature, run.isTraining ? classifier.classify(feature, run) : nil)
   }
