@@ -32,8 +32,18 @@ extension UntimedCommandTests {
         found.output.contains("looks like model.trunk=resnet18 model.norm=batch")
           && found.output.contains("all tensors of that trunk"))
       #expect(found.output.contains(", 0 left"))
-      let onnx = try Command.run(["export", "--checkpoint", run, "--output", scratch("a.onnx"), "--names", "timm"])
-      #expect(onnx.code == 64 && onnx.complaints.count == 1)
+      let model = try Command.succeed(["export", "--checkpoint", run, "--output", scratch("a.onnx")])
+      #expect(model.output.contains("a.onnx: images N×3×64×32 (RGB, normalized outside) to embedding N×"))
+      let again = try Command.succeed(["import", scratch("a.onnx"), "--output", scratch("again.safetensors")])
+      #expect(again.output.contains("all tensors of that trunk"))
+      for wrong in [
+        ["a.onnx", "--names", "timm"], ["a.onnx", "--format", "safetensors"], ["a.pt"], ["a.safetensors"],
+        ["a.safetensors", "--names", "timm", "--normalization", "inside"],
+      ] {
+        let refused = try Command.run(
+          ["export", "--checkpoint", run, "--output", scratch(wrong[0])] + wrong.dropFirst())
+        #expect(refused.code == 64 && refused.complaints.count == 1, "\(wrong)")
+      }
       let other = try Command.run(["export", "--checkpoint", run, "--output", out, "--names", "ibn-net"])
       #expect(
         other.code == 64 && other.errors.contains("--names ibn-net: ibn-net has no network with model.norm batch"))
