@@ -8,7 +8,11 @@ let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
 // {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network. See docs/architecture.md.
 let package = Package(
   name: "lineup",
-  products: [.executable(name: "lineup", targets: ["lineup"])],
+  products: [
+    .executable(name: "lineup", targets: ["lineup"]),
+    .library(name: "LineupKit", targets: ["LineupKit"]),
+    .library(name: "LineupC", type: .dynamic, targets: ["LineupC"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
@@ -52,6 +56,13 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    // For programs of others: what a checkpoint embeds, in Swift and behind a C interface.
+    .target(
+      name: "LineupKit", dependencies: ["Collectives", "Dataset", "Evaluation", "Network", "Tensors", "Training"]),
+    .target(name: "LineupC", dependencies: ["LineupKit"], exclude: ["lineup.h"]),
+    // A package by itself, too; here it is built and run by the tests.
+    .executableTarget(name: "Rank", dependencies: ["LineupKit"], path: "Examples/Rank/Sources/Rank"),
+
     .target(
       name: "Fuzzing",
       dependencies: ["CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Storage", "Tensors", "Training"]),
@@ -83,7 +94,9 @@ let package = Package(
       name: "FuzzingTests", dependencies: ["Fuzzing", "Tensors", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
     .testTarget(
       name: "lineupTests",
-      dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Training", "lineup"],
+      dependencies: [
+        "Dataset", "Evaluation", "Kernels", "LineupC", "LineupKit", "Rank", "Storage", "Training", "lineup",
+      ],
       exclude: ["Faults", "hosts.sh"]),
   ]
 )

@@ -1,5 +1,5 @@
 /// The nearest neighbours of every row of a set within that set, and how far its farthest row is.
-struct NearestNeighbours: Sendable {
+package struct NearestNeighbours: Sendable {
   /// Neighbours of each row; the nearest of them is usually the row itself, at distance 0.
   let count: Int
   /// (rows, count), nearest first; of two at the same distance the one with the smaller index first.
@@ -41,7 +41,7 @@ struct NearestNeighbours: Sendable {
   }
 
   /// The indices of the `count` smallest elements, by (value, index).
-  static func nearest(_ count: Int, in row: UnsafeBufferPointer<Double>) -> [Int32] {
+  package static func nearest(_ count: Int, in row: UnsafeBufferPointer<Double>) -> [Int32] {
     if count == 0 { return [] }
     var nearest: [Int32] = []
     nearest.reserveCapacity(count + 1)

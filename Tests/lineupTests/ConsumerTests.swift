@@ -8,6 +8,9 @@ enum Python {
     return path.isEmpty ? nil : path
   }()
 
+  static let library = URL(fileURLWithPath: Command.path).deletingLastPathComponent()
+    .appendingPathComponent("libLineupC.so").path
+
   /// Runs a script of `Benchmarks/reference`; what it prints.
   static func run(_ script: String, _ arguments: [String], timeout: Double = 120) throws -> (
     code: Int32, output: String
@@ -17,6 +20,7 @@ enum Python {
     let scratch = try Scratch(), process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
     process.arguments = ["\(Int(timeout))", try #require(interpreter), "\(reference)/\(script)"] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(["LINEUP_LIBRARY": library]) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try scratch.handle("out")
     process.standardError = try scratch.handle("out")

@@ -68,6 +68,31 @@ package struct FeatureExtractor<E: Element> {
     return (features, kept, share.damaged)
   }
 
+  /// The features of images that are in no file, as `extract` has them: with `data.faces.test`, which wants to know where faces
+  /// are, it is not for this. One rank alone.
+  /// - Parameter names: of the images.
+  /// - Throws: `NonfiniteFeatures`.
+  package func features(of images: [RGBImage], named names: (Int) -> String) throws -> FeatureMatrix {
+    var values: [Float] = []
+    for first in stride(from: 0, to: images.count, by: configuration.evaluation.batch) {
+      let part = images[first..<min(images.count, first + configuration.evaluation.batch)]
+      let pixels = part.flatMap { transforms.evaluation($0) }
+      var features = try embed(pixels, height: transforms.height, width: transforms.width)
+      if configuration.evaluation.flip {
+        var mirrored = pixels
+        Mirror.rows(&mirrored, width: transforms.width)
+        features = zip(features, try embed(mirrored, height: transforms.height, width: transforms.width)).map {
+          ($0 + $1) / 2
+        }
+      }
+      values += features
+    }
+    _ = context.workers.timeline.take()
+    let features = FeatureMatrix(rows: images.count, columns: network.descriptorLength, values: values)
+    if let row = features.firstNonFiniteRow() { throw NonfiniteFeatures(image: names(row)) }
+    return features
+  }
+
   /// The share of one rank, batch by batch.
   private final class Extraction {
     /// (rows.count, embedding), and the indices of their samples in the share.
@@ -117,17 +142,24 @@ package struct FeatureExtractor<E: Element> {
     }
   }
 
-  private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {
+  private var transforms: Transforms {
     var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
     transforms.faces = configuration.data.faces.test
-    return BatchRequest(
+    return transforms
+  }
+
+  private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {
+    BatchRequest(
       samples: Array(samples), transforms: transforms, flipAll: flip,
       onDamage: configuration.data.damaged == .skip ? .skip : .fail)
   }
 
   private func embed(_ batch: ImageBatch) throws -> [Float] {
-    guard !batch.samples.isEmpty else { return [] }
-    let images: Tensor<E> = InputNormalization.forward(batch.pixels, height: batch.height, width: batch.width, context)
+    batch.samples.isEmpty ? [] : try embed(batch.pixels, height: batch.height, width: batch.width)
+  }
+
+  private func embed(_ pixels: [UInt8], height: Int, width: Int) throws -> [Float] {
+    let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
     return try network.embed(images, parameters, context).array.map { Float($0) }
   }
 }
