@@ -5,7 +5,8 @@ import PackageDescription
 let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
 
 // The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
-// {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network. See docs/architecture.md.
+// {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network; lineup → Service → Retrieval →
+// {Dataset, Evaluation}. See docs/architecture.md.
 let package = Package(
   name: "lineup",
   products: [
@@ -29,6 +30,7 @@ let package = Package(
     .target(name: "CMPI", dependencies: ["CSystemMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
+    .target(name: "CHTTP", linkerSettings: [.linkedLibrary("microhttpd")]),
     .target(name: "CONNX", dependencies: ["CProtobuf"], exclude: ["onnx.proto"]),
 
     // Each names all that it imports.
@@ -48,11 +50,13 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Storage", "Tensors"]),
+    .target(name: "Retrieval", dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Tensors"]),
+    .target(name: "Service", dependencies: ["CHTTP", "Dataset", "Evaluation", "Retrieval", "Storage", "Tensors"]),
     .executableTarget(
       name: "lineup",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Storage", "Tensors",
-        "Training",
+        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Retrieval", "Service",
+        "Storage", "Tensors", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -65,7 +69,10 @@ let package = Package(
 
     .target(
       name: "Fuzzing",
-      dependencies: ["CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Storage", "Tensors", "Training"]),
+      dependencies: [
+        "CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Retrieval", "Service", "Storage", "Tensors",
+        "Training",
+      ]),
     .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing", "Tensors"]),
 
     .target(name: "TestSupport", dependencies: ["CMatIO", "Tensors"], path: "Tests/TestSupport"),
@@ -84,6 +91,11 @@ let package = Package(
       name: "ForeignWeightsTests",
       dependencies: ["ForeignWeights", "Layers", "Network", "Storage", "Tensors", "TestSupport"]),
     .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Tensors"]),
+    .testTarget(
+      name: "RetrievalTests",
+      dependencies: ["Dataset", "Evaluation", "Kernels", "Retrieval", "Storage", "Tensors", "TestSupport"]),
+    .testTarget(
+      name: "ServiceTests", dependencies: ["Dataset", "Evaluation", "Retrieval", "Service", "Tensors", "TestSupport"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [

@@ -24,23 +24,31 @@ package enum ImageCodec {
 
   /// Decodes an image in memory; `path` is for the errors.
   package static func decode(bytes: [UInt8], path: String) throws -> RGBImage {
-    let isPNG = ImageSignature.isPNG(bytes)
-    guard isPNG || bytes.isEmpty || ImageSignature.isJPEG(bytes) else {
-      let start = bytes.prefix(4).map { String(format: "%02x", $0) }.joined(separator: " ")
-      throw Failure.data(path, "neither a JPEG nor a PNG file: begins with \(start)")
-    }
-    let readHeader = isPNG ? lineup_png_read_header : lineup_jpeg_read_header
-    let decode = isPNG ? lineup_png_decode : lineup_jpeg_decode
-    var width: CInt = 0, height: CInt = 0
-    try check(path) { readHeader(bytes, bytes.count, &width, &height, $0) }
-    let count = Int(width) * Int(height) * 3
+    let (width, height) = try size(of: bytes, path: path)
+    let decode = ImageSignature.isPNG(bytes) ? lineup_png_decode : lineup_jpeg_decode
+    let count = width * height * 3
     let pixels = try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       try check(path) { decode(bytes, bytes.count, buffer.baseAddress, count, $0) }
       initialized = count
     }
-    let stored = RGBImage(width: Int(width), height: Int(height), pixels: pixels)
+    let stored = RGBImage(width: width, height: height, pixels: pixels)
     return Orientation(ofFile: bytes).applied(to: stored)
   }
+
+  /// The pixels of the lines and columns that the header of an image in memory tells, before it is turned upright.
+  package static func size(of bytes: [UInt8], path: String) throws -> (width: Int, height: Int) {
+    guard isImage(bytes) || bytes.isEmpty else {
+      let start = bytes.prefix(4).map { String(format: "%02x", $0) }.joined(separator: " ")
+      throw Failure.data(path, "neither a JPEG nor a PNG file: begins with \(start)")
+    }
+    let readHeader = ImageSignature.isPNG(bytes) ? lineup_png_read_header : lineup_jpeg_read_header
+    var width: CInt = 0, height: CInt = 0
+    try check(path) { readHeader(bytes, bytes.count, &width, &height, $0) }
+    return (Int(width), Int(height))
+  }
+
+  /// Whether they begin as a JPEG or PNG file does.
+  package static func isImage(_ bytes: [UInt8]) -> Bool { ImageSignature.isPNG(bytes) || ImageSignature.isJPEG(bytes) }
 
   /// The JPEG of `image` at `quality` 1...100; `path` is for the errors.
   package static func encode(_ image: RGBImage, quality: Int, path: String) throws -> [UInt8] {

@@ -16,32 +16,13 @@ package enum NPY {
   ///
   /// - Throws: `Failure.data` that names the file, for a file that is missing, damaged or holds anything else.
   package static func read(_ path: String) throws -> FeatureMatrix {
-    let file = try InputFile(path)
-    let (header, start) = try header(of: file)
-    guard header.shape.count == 2 else {
-      let shape = header.shape.prefix(8).map(String.init).joined(separator: ", ")
-      throw Failure.data(path, "features are (rows, columns), but its shape is (\(shape))")
+    let file = try NPYFile(path), count = file.rows * file.columns
+    try file.requireMemory()
+    let values = try [Float](unsafeUninitializedCapacity: count) { values, initialized in
+      if let base = values.baseAddress { try file.read(0..<file.rows, into: base) }
+      initialized = count
     }
-    guard !header.fortranOrder else {
-      throw Failure.data(path, "is in Fortran order; save it in C order (numpy.ascontiguousarray)")
-    }
-    let width: Int
-    switch header.descr {
-    case "<f4": width = 4
-    case "<f8": width = 8
-    default:
-      let shown = Printable.line(header.descr, limit: 60)
-      throw Failure.data(path, "elements are '\(shown)'; '<f4' and '<f8' can be read")
-    }
-    let (rows, columns) = (header.shape[0], header.shape[1])
-    let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
-    guard !overflow, count <= Int.max / width, file.size - start == count * width else {
-      throw Failure.data(
-        path, "\(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
-    }
-    try file.requireMemory(count * 4)
-    let values = try width == 4 ? singles(file, start, count) : doubles(file, start, count)
-    return FeatureMatrix(rows: rows, columns: columns, values: values)
+    return FeatureMatrix(rows: file.rows, columns: file.columns, values: values)
   }
 
   /// Writes version 1.0 with `<f4` elements in C order; the data starts at a multiple of 64 bytes. The file appears
@@ -53,16 +34,21 @@ package enum NPY {
   }
 
   static func write(_ matrix: FeatureMatrix, to file: OutputFile) throws {
-    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(matrix.rows), \(matrix.columns)), }"
+    try writeHeader(rows: matrix.rows, columns: matrix.columns, to: file)
+    try matrix.values.withUnsafeBytes { try file.write($0) }
+  }
+
+  /// What stands before rows · columns elements of `<f4`.
+  package static func writeHeader(rows: Int, columns: Int, to file: OutputFile) throws {
+    var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
     let unpadded = magic.count + 4 + header.utf8.count + 1
     header += String(repeating: " ", count: (64 - unpadded % 64) % 64) + "\n"
     let start = magic + [1, 0, UInt8(header.utf8.count & 0xFF), UInt8(header.utf8.count >> 8)] + Array(header.utf8)
     try start.withUnsafeBytes { try file.write($0) }
-    try matrix.values.withUnsafeBytes { try file.write($0) }
   }
 
   /// The header, and where the data starts.
-  private static func header(of file: InputFile) throws -> (Header, start: Int) {
+  fileprivate static func header(of file: InputFile) throws -> (Header, start: Int) {
     let path = file.path
     func bytes(_ range: Range<Int>) throws -> [UInt8] {
       guard range.upperBound <= file.size else { throw Failure.data(path, "ends within its header") }
@@ -85,33 +71,79 @@ package enum NPY {
     let text = String(decoding: try bytes(start..<start + length), as: UTF8.self)
     return (try Header(text, path), start + length)
   }
+}
 
-  private static func singles(_ file: InputFile, _ start: Int, _ count: Int) throws -> [Float] {
-    try [Float](unsafeUninitializedCapacity: count) { values, initialized in
-      let bytes = UnsafeMutableRawBufferPointer(values)
-      try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(count * 4)]), at: start)
-      initialized = count
+/// A `.npy` file of features, open: rows are read when they are asked for, from any number of threads.
+package final class NPYFile: Sendable {
+  package let rows: Int, columns: Int
+  /// Of an element, in bytes: 4 or 8.
+  private let width: Int
+  private let file: InputFile
+  /// Where the data starts.
+  private let start: Int
+
+  package var path: String { file.path }
+
+  /// A two-dimensional array in C order of `<f4` or `<f8` elements.
+  /// - Throws: `Failure.data` that names the file, for one that is missing, damaged or holds anything else.
+  package init(_ path: String) throws {
+    file = try InputFile(path)
+    let header: NPY.Header
+    (header, start) = try NPY.header(of: file)
+    guard header.shape.count == 2 else {
+      let shape = header.shape.prefix(8).map(String.init).joined(separator: ", ")
+      throw Failure.data(path, "features are (rows, columns), but its shape is (\(shape))")
+    }
+    guard !header.fortranOrder else {
+      throw Failure.data(path, "is in Fortran order; save it in C order (numpy.ascontiguousarray)")
+    }
+    switch header.descr {
+    case "<f4": width = 4
+    case "<f8": width = 8
+    default:
+      let shown = Printable.line(header.descr, limit: 60)
+      throw Failure.data(path, "elements are '\(shown)'; '<f4' and '<f8' can be read")
+    }
+    (rows, columns) = (header.shape[0], header.shape[1])
+    let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
+    guard !overflow, count <= Int.max / width, file.size - start == count * width else {
+      throw Failure.data(
+        path, "\(rows) × \(columns) '\(header.descr)' elements do not fit its \(file.size - start) bytes of data")
     }
   }
 
-  /// Rounded to float32, a part at a time.
-  private static func doubles(_ file: InputFile, _ start: Int, _ count: Int) throws -> [Float] {
-    var values: [Float] = [], part = [Double](repeating: 0, count: min(count, 1 << 17))
-    values.reserveCapacity(count)
-    while values.count < count {
-      let size = min(part.count, count - values.count), offset = start + values.count * 8
-      try part.withUnsafeMutableBytes { bytes in
-        try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(size * 8)]), at: offset)
-      }
-      values += part[..<size].lazy.map { Float($0) }
+  /// Makes sure that there is memory for all rows as float32.
+  package func requireMemory() throws(Failure) { try file.requireMemory(rows * columns * 4) }
+
+  /// The elements of `rows` as float32. (rows.count, columns)
+  /// - Throws: `Failure.data` with the path, where it has been cut off or cannot be read.
+  package func read(_ rows: Range<Int>, into values: UnsafeMutablePointer<Float>) throws(Failure) {
+    let count = rows.count * columns, offset = start + rows.lowerBound * columns * width
+    if width == 4 {
+      return try file.read(into: UnsafeMutableRawBufferPointer(start: values, count: count * 4), at: offset)
     }
-    return values
+    // Rounded, a part at a time.
+    var part = [Double](repeating: 0, count: min(count, 1 << 17)), done = 0
+    while done < count {
+      let size = min(part.count, count - done)
+      var failure: Failure?
+      part.withUnsafeMutableBytes { bytes in
+        do throws(Failure) {
+          try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<(size * 8)]), at: offset + done * 8)
+        } catch {
+          failure = error
+        }
+      }
+      if let failure { throw failure }
+      for index in 0..<size { values[done + index] = Float(part[index]) }
+      done += size
+    }
   }
 }
 
 extension NPY {
   /// The three entries of the header's dictionary.
-  private struct Header {
+  fileprivate struct Header {
     var descr = ""
     var fortranOrder = false
     var shape: [Int] = []

@@ -46,6 +46,13 @@ package enum FuzzSeeds {
       ]
     case .state: ["state.json": try state()]
     case .manifest: ["manifest.json": text(manifest)]
+    case .galleryIndex: ["index.json": text(GalleryIndexTarget.description)]
+    case .galleryLabels: ["features.csv": text(GalleryIndexTarget.labels)]
+    case .request:
+      [
+        "png": text("top=2&camera=1\n") + FuzzBytes.png(width: 1, height: 1, bits: 8, kind: 2, rows: [0, 9, 8, 7]),
+        "jpeg": text("\n") + (try jpeg()),
+      ]
     // Benchmarks/reference/weight_files.py writes the corpus.
     case .pth, .onnx: [:]
     }

@@ -11,7 +11,7 @@ import Training
 /// that is not what it must be.
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case safetensors, npy, labels, jpeg, png, csv, ownData, imageList, msmt17, configuration, setting, state, manifest,
-    pth, onnx
+    pth, onnx, galleryIndex, galleryLabels, request
 
   /// Longer inputs are not made: what a reader does with more of the same is a matter of memory, not of cases.
   package static let longestInput = 4096
@@ -30,6 +30,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .manifest: ManifestTarget.words.map { Array($0.utf8) }
     case .pth: Self.latin(ForeignTarget.pickleWords)
     case .onnx: Self.latin(ForeignTarget.onnxWords)
+    case .galleryIndex, .galleryLabels: GalleryIndexTarget.words.map { Array($0.utf8) }
+    case .request: Self.latin(RequestTarget.words)
     }
   }
 
@@ -55,6 +57,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .manifest: try ManifestTarget(folder)
     case .pth: ForeignTarget(folder, "weights.pth")
     case .onnx: ForeignTarget(folder, "model.onnx")
+    case .galleryIndex: try GalleryIndexTarget(folder, "index.json")
+    case .galleryLabels: try GalleryIndexTarget(folder, "features.csv")
+    case .request: try RequestTarget()
     }
   }
 }
@@ -113,7 +118,8 @@ extension FuzzTarget {
     case .configuration: _ = try Configuration.resolve(file: path)
     case .state: _ = try Checkpoint.State.read(path)
     case .pth, .onnx: for tensor in try ForeignFile(path: path).tensors { _ = try tensor.floats() }
-    case .labels, .msmt17, .setting, .manifest: throw Failure.usage("\(rawValue) is not one file")
+    case .labels, .msmt17, .setting, .manifest, .galleryIndex, .galleryLabels, .request:
+      throw Failure.usage("\(rawValue) is not one file")
     }
   }
 }

@@ -9,10 +9,17 @@ import Training
 struct Benchmark: RankCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure each convolution of the network, each pass, in GFLOP/s beside the machine's peak.",
-    discussion: "All threads of one process, on the configuration's batch. Not under mpirun.")
+    discussion:
+      "All threads of one process, on the configuration's batch; with --search an exact search instead. Not under mpirun."
+  )
 
   @Option(name: .long, help: "Write the numbers here too, as one JSON object.") var json: String?
   @Option(name: .long, help: "Timings of each pass, of which the median counts.") var repetitions = 5
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Measure searches among so many generated features of such a length, and compare them with all distances.",
+      valueName: "1000000x512")) var search: String?
   @OptionGroup var options: ConfigurationOptions
 
   func validate() throws {
@@ -27,6 +34,7 @@ struct Benchmark: RankCommand {
       let configuration = try options.resolve()
       if let json { try Destination("--json", json).requireFile(besides: [options.config]) }
       let machine = try Machine(communicator, threads: configuration.threads)
+      if let search { return try measureSearch(SearchBenchmark(search, machine)) }
       func measure<E: Element>(_: E.Type) throws {
         try self.measure(KernelBenchmark<E>(configuration, machine, repetitions: repetitions), configuration)
       }
@@ -69,6 +77,16 @@ struct Benchmark: RankCommand {
         100 * total.all.share,
         total.all.seconds))
     if let json { try AtomicFiles.write(json: report, to: json) }
+  }
+
+  private func measureSearch(_ benchmark: SearchBenchmark) throws {
+    var reports: [SearchBenchmark.Report] = []
+    for kind in SearchBenchmark.Kind.allCases {
+      reports.append(try benchmark.measure(kind))
+      print(reports.last!)
+      fflush(nil)
+    }
+    if let json { try AtomicFiles.write(json: reports, to: json) }
   }
 
   private func report(_ peaks: Peaks) {

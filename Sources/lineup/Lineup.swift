@@ -13,7 +13,8 @@ struct Lineup: ParsableCommand {
       + "70 internal, 75 checkpointed and asked to stop, 76 diverged.",
     version: Version.current,
     subcommands: [
-      Train.self, Tune.self, Evaluate.self, Extract.self, Score.self, FeedbackCommand.self, GroupsCommand.self,
+      Train.self, Tune.self, Evaluate.self, Extract.self, IndexCommand.self, SearchCommand.self, ServeCommand.self,
+      Score.self, FeedbackCommand.self, GroupsCommand.self,
       Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self,
       CheckpointCommand.self,
       ImportCommand.self, ExportCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self,
@@ -24,7 +25,9 @@ struct Lineup: ParsableCommand {
   /// A command line that cannot be read is an error of its rank like any other: the others, which wait for it, hear of it.
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
-    if [Train._commandName, Tune._commandName].contains(arguments.first) { StopSignal.install() }
+    if [Train._commandName, Tune._commandName, ServeCommand._commandName].contains(arguments.first) {
+      StopSignal.install()
+    }
     let parsed = Result { try parse(arguments) }
     Job.run { communicator, watchdog in
       let command = try communicator.agree { try parsed.get() }

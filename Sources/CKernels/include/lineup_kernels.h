@@ -4,6 +4,8 @@
 // pointers to tensors are T*, pixel-major (NHWC); per-channel vectors and scratch are A*. Every instruction set
 // computes element by element in an order of its own that is fixed: which rows or ranks a value is computed with does
 // not change a bit of it. Between instruction sets results differ within rounding.
+//
+// What a search scans is in lineup_codes.h, what a core can do at best in lineup_peaks.h.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Collectives
+import Dataset
+import Evaluation
+import Foundation
+import Retrieval
+import Storage
+import Tensors
+import Training
+
+/// `--camera` and `--not-camera`.
+struct CameraOptions: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("Only images of these cameras.", valueName: "c1,c3")) var camera: String?
+  @Option(name: .long, help: ArgumentHelp("No images of these cameras.", valueName: "c2")) var notCamera: String?
+
+  func filter(_ gallery: Gallery) throws -> CameraFilter {
+    func cameras(_ text: String?, _ option: String) throws -> Set<Int>? {
+      try text.map { try CameraFilter.cameras($0, among: gallery.cameras, of: option) }
+    }
+    return CameraFilter(
+      only: try cameras(camera, "--camera"), without: try cameras(notCamera, "--not-camera") ?? [])
+  }
+}
+
+/// The images of a gallery that are most like some others.
+struct SearchCommand: RankCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "search", abstract: "Find the images of a gallery that are nearest to each query.",
+    discussion:
+      "Distances are those of evaluation.metric, as evaluate has them, to every image: nothing is approximated. Not under mpirun."
+  )
+
+  @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
+  @Option(name: .long, parsing: .upToNextOption, help: "JPEG or PNG images.") var query: [String]
+  @Option(name: .long, help: "An index, a folder of images, or a CSV path,identity,camera.") var gallery: String
+  @Option(name: .long, help: "Matches of each query.") var top = 10
+  @OptionGroup var cameras: CameraOptions
+  @Option(name: .long, help: "Write the matches here too, as JSON: a list with an object a query.") var json: String?
+  @Option(name: .long, help: "Write a page with the pictures here: one file that needs nothing else.") var html: String?
+  @OptionGroup var options: ConfigurationOptions
+
+  func validate() throws {
+    guard top > 0 else { throw ValidationError("--top must be 1 or more") }
+  }
+
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try communicator.agree {
+      try SearchJob.requireOneProcess(communicator, "search")
+      for (option, path) in [("--json", json), ("--html", html)] {
+        if let path { try Destination(option, path).requireFile(besides: query + [gallery, options.config]) }
+      }
+      if let json, let html, FileIdentity(json) != nil, FileIdentity(json) == FileIdentity(html) || json == html {
+        throw Failure.usage("--json and --html name the same file")
+      }
+    }
+    let isIndex = GalleryIndex.isAt(gallery)
+    let (job, content) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { configuration, _, _ in
+      try (isIndex ? GalleryIndex(gallery) : nil, isIndex ? [] : SearchJob.listing(gallery, configuration))
+    }
+    func search<E: Element>(_: E.Type) throws {
+      let (index, samples) = content, extractor = try job.extractor(E.self)
+      let searched: Gallery
+      if let index {
+        try index.description.origin.require(SearchJob.origin(job.checkpoint, job.configuration), of: gallery)
+        searched = try Gallery(index, parallelFor: job.machine.parallelFor)
+      } else {
+        let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
+        for reason in damaged { job.log.warning("left out: \(reason)") }
+        guard features.rows > 0 else {
+          throw Failure.data(gallery, "none of its \(samples.count) images can be decoded")
+        }
+        searched = try Gallery(
+          kept, features, job.configuration.evaluation.metric, name: gallery, parallelFor: job.machine.parallelFor)
+      }
+      try answer(job, searched, extractor)
+    }
+    try communicator.agree { try search(job.configuration.precision.storage.element) }
+  }
+
+  private func answer<E: Element>(_ job: CheckpointedJob, _ gallery: Gallery, _ extractor: FeatureExtractor<E>) throws {
+    let filter = try cameras.filter(gallery)
+    var results: [SearchResult] = []
+    for path in query {
+      let image = try ImageCodec.decode(path: path)
+      let feature = try job.features { try extractor.features(of: [image]) { _ in path }.values }
+      let matches = try gallery.nearest(top, to: feature, filter, parallelFor: job.machine.parallelFor)
+      results.append(SearchResult(path, matches, gallery))
+    }
+    for result in results { print(result.table) }
+    if let json { try AtomicFiles.write(json: results, escapingSlashes: false, to: json) }
+    if let html { try ResultPage.write(results, to: html) { job.log.warning($0) } }
+  }
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Collectives
+import Dataset
+import Evaluation
+import Retrieval
+import Storage
+import Tensors
+import Training
+
+/// What the commands that search with a checkpoint have in common.
+enum SearchJob {
+  /// The images of a folder, or of a CSV list, whose features a configuration allows to search by.
+  static func listing(_ images: String, _ configuration: Configuration) throws -> [Sample] {
+    guard configuration.data.faces.test == .clear else {
+      throw Failure.usage(
+        "data.faces.test is blurred, but of the images that are searched by nobody says where faces are; "
+          + "--set data.faces.test=clear")
+    }
+    return try images.lowercased().hasSuffix(".csv")
+      ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+  }
+
+  /// What makes the features of a job.
+  static func origin(_ checkpoint: Checkpoint, _ configuration: Configuration) throws -> FeatureOrigin {
+    let keys = try configuration.values().filter { key, _ in
+      key.hasPrefix("input.") || key.hasPrefix("precision.") || ["evaluation.flip", "evaluation.metric"].contains(key)
+    }
+    return FeatureOrigin(
+      checkpoint: checkpoint.folder, manifest: try SHA256.digest(ofFile: checkpoint.manifestPath).sha256,
+      settings: Dictionary(uniqueKeysWithValues: keys.map { ($0.key, $0.value) }))
+  }
+
+  static func requireOneProcess(_ communicator: any Communicator, _ command: String) throws {
+    guard communicator.size == 1 else {
+      throw Failure.usage("\(command) is one process with all its threads: start it without mpirun")
+    }
+  }
+}
+
+extension CheckpointedJob {
+  /// A network of the checkpoint, and what it embeds by.
+  func extractor<E: Element>(_: E.Type) throws -> FeatureExtractor<E> {
+    let (network, parameters) = try machine.communicator.agree { try checkpoint.network(E.self) }
+    return FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
+  }
+}
