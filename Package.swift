@@ -6,7 +6,7 @@ let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
 
 // The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
 // {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network; lineup → Service → Retrieval →
-// {Dataset, Evaluation}. See docs/architecture.md.
+// {Dataset, Evaluation}; lineup → Report → Pictures → {Dataset, Evaluation}. See docs/architecture.md.
 let package = Package(
   name: "lineup",
   products: [
@@ -24,6 +24,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CMatIO", pkgConfig: "matio", providers: [.apt(["libmatio-dev"])]),
+    .systemLibrary(name: "CCairo", pkgConfig: "cairo", providers: [.apt(["libcairo2-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CMinizip", pkgConfig: "minizip", providers: [.apt(["libminizip-dev"])]),
     .systemLibrary(name: "CProtobuf", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -52,11 +53,13 @@ let package = Package(
     .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Storage", "Tensors"]),
     .target(name: "Retrieval", dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Tensors"]),
     .target(name: "Service", dependencies: ["CHTTP", "Dataset", "Evaluation", "Retrieval", "Storage", "Tensors"]),
+    .target(name: "Pictures", dependencies: ["CCairo", "Dataset", "Evaluation", "Storage", "Tensors"]),
+    .target(name: "Report", dependencies: ["Dataset", "Pictures"]),
     .executableTarget(
       name: "lineup",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Retrieval", "Service",
-        "Storage", "Tensors", "Training",
+        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Pictures", "Report",
+        "Retrieval", "Service", "Storage", "Tensors", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -96,6 +99,8 @@ let package = Package(
       dependencies: ["Dataset", "Evaluation", "Kernels", "Retrieval", "Storage", "Tensors", "TestSupport"]),
     .testTarget(
       name: "ServiceTests", dependencies: ["Dataset", "Evaluation", "Retrieval", "Service", "Tensors", "TestSupport"]),
+      name: "PicturesTests", dependencies: ["Dataset", "Evaluation", "Pictures", "Tensors", "TestSupport"]),
+    .testTarget(name: "ReportTests", dependencies: ["Pictures", "Report"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [

@@ -67,18 +67,22 @@ package enum ImageCodec {
     try write(try encode(image, quality: quality, path: path), to: path)
   }
 
-  /// Writes `image` to the file at `path` as PNG, whole or not at all.
-  /// - Throws: `Failure.internal` with the path and the system's reason.
-  package static func writePNG(_ image: RGBImage, path: String) throws {
+  /// The PNG of `image`; `path` is for the errors.
+  package static func encodePNG(_ image: RGBImage, path: String) throws -> [UInt8] {
     // libpng's own bound.
     var length = image.pixels.count + image.pixels.count / 1000 + image.height * 6 + 4096
-    let bytes = try [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
+    return try [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
       try check(path) {
         lineup_png_encode(image.pixels, CInt(image.width), CInt(image.height), buffer.baseAddress, &length, $0)
       }
       initialized = length
     }
-    try write(bytes, to: path)
+  }
+
+  /// Writes `image` to the file at `path` as PNG, whole or not at all.
+  /// - Throws: `Failure.internal` with the path and the system's reason.
+  package static func writePNG(_ image: RGBImage, path: String) throws {
+    try write(try encodePNG(image, path: path), to: path)
   }
 
   private static func write(_ bytes: [UInt8], to path: String) throws {

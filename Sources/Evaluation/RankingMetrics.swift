@@ -59,6 +59,13 @@ package struct RankingTotals: Sendable, Equatable {
     if first <= Self.ranks { firstMatches[first - 1] += 1 }
   }
 
+  /// Of one query; nil where it has no match.
+  static func averagePrecision(of matchRanks: [Int]) -> Double? {
+    var totals = RankingTotals()
+    totals.add(matchRanks: matchRanks)
+    return totals.queries > 0 ? totals.averagePrecision : nil
+  }
+
   /// - Throws: `Failure.data` if no query has a match: there is nothing to average.
   package func result() throws -> RankingResult {
     guard queries > 0 else {

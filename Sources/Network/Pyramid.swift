@@ -16,8 +16,8 @@ package final class Pyramid<E: Element> {
   fileprivate let inputs: PyramidInputs<E>?
   /// p_s by stage.
   fileprivate let levels: [Int: any PyramidLevel<E>]
-  /// Fusion bottlenecks by stage.
-  fileprivate let fusion: [Int: [ResidualBlock<E>]]
+  /// Fusion bottlenecks by stage; none at the top, where f_s is p_s.
+  let fusion: [Int: [ResidualBlock<E>]]
 
   /// `trunk`: channels of the stages.
   init(_ builder: inout NetworkBuilder<E>, _ trunk: [Int]) {
@@ -112,10 +112,16 @@ package final class Pyramid<E: Element> {
     return maps
   }
 
-  /// `outputs`: c₁, c₂, … (n × h_s × w_s × channels of the stage).
-  package func forward(_ outputs: [Feature<E>], _ run: Run<E>) throws -> PyramidPasses<E> {
+  /// `outputs`: c₁, c₂, … (n × h_s × w_s × channels of the stage). `show` gets p_s of each stage s, which an evaluation
+  /// does not keep.
+  package func forward(
+    _ outputs: [Feature<E>], _ run: Run<E>, show: (_ stage: Int, _ p: Tensor<E>) -> Void = { _, _ in }
+  ) throws -> PyramidPasses<E> {
     let passes = try PyramidPasses(self, outputs, run)
-    for stage in stages.reversed() { try passes.addLevel(stage, run) }
+    for stage in stages.reversed() {
+      try passes.addLevel(stage, run)
+      show(stage, passes.level(stage))
+    }
     for stage in stages { try passes.addMap(stage, run) }
     return passes
   }
@@ -149,7 +155,7 @@ package final class PyramidPasses<E: Element> {
   /// The level above, or nil at the top.
   private func above(_ stage: Int) -> Int? { pyramid.stages.first { $0 > stage } }
 
-  private func level(_ stage: Int) -> Tensor<E> { after("the forward pass", tensors[stage]) }
+  fileprivate func level(_ stage: Int) -> Tensor<E> { after("the forward pass", tensors[stage]) }
 
   /// p_s.
   fileprivate func addLevel(_ stage: Int, _ run: Run<E>) throws {

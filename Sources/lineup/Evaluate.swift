@@ -23,14 +23,7 @@ struct Evaluate: RankCommand {
     try communicator.onRank0 { try destination?.requireFile(besides: data.paths + [options.config]) }
     let (job, sets) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, _, agreement in
-      try data.paths.map { path in
-        let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
-        try destination?.requireOther(than: dataset.paths)
-        try dataset.require(.query, .gallery)
-        try configuration.data.faces.requireTest(dataset)
-        try agreement.add(dataset, [.query, .gallery], watchdog)
-        return dataset
-      }
+      try data.openTests(configuration, &agreement, watchdog, besides: destination.map { [$0] } ?? [])
     }
     let (configuration, machine, log) = (job.configuration, job.machine, job.log)
     func evaluate<E: Element>(_: E.Type) throws {

@@ -26,8 +26,8 @@ struct Invocation: Codable {
 
   /// May lie elsewhere on each host; what is in them is compared when it is read.
   private static let places: Set<String> = [
-    "--data", "--output", "--checkpoint", "--images", "--weights", "--initialize", "--resume-from", "--trace", "--json",
-    "--query", "--gallery", "--mask-training", "--space", "--index", "--html",
+    "--data", "--output", "--checkpoint", "--images", "--image", "--csv", "--weights", "--initialize", "--resume-from",
+    "--trace", "--json", "--query", "--gallery", "--mask-training", "--space", "--index", "--html",
   ]
   /// Agreed on key by key (`ConfigurationOptions.agreed`).
   private static let settings: Set<String> = ["--set", "--config"]

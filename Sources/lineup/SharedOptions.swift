@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Dataset
 import Evaluation
 import Foundation
 import Storage
@@ -63,6 +64,22 @@ struct DataOptions: ParsableArguments {
   var paths: [String]
 
   func validate() throws { try Self.check("--data", paths) }
+
+  /// Each of them, with queries and a gallery, alike on all ranks.
+  /// - Parameter destinations: where the command is going to write: not over any image.
+  func openTests(
+    _ configuration: Configuration, _ agreement: inout Agreement, _ watchdog: Watchdog?,
+    besides destinations: [Destination]
+  ) throws -> [ReIDDataset] {
+    try paths.map { path in
+      let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
+      for destination in destinations { try destination.requireOther(than: dataset.paths) }
+      try dataset.require(.query, .gallery)
+      try configuration.data.faces.requireTest(dataset)
+      try agreement.add(dataset, [.query, .gallery], watchdog)
+      return dataset
+    }
+  }
 
   /// - Throws: `ValidationError` for a path that is empty, or the same data set twice.
   static func check(_ option: String, _ paths: [String]) throws {

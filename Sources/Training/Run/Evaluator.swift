@@ -38,26 +38,43 @@ package enum Evaluator {
     _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false },
     announce: (ReRankingEstimate) -> Void = { _ in }
   ) throws -> Outcome {
-    let communicator = context.communicator
     let start = Date()
+    let features = try features(of: dataset, network, parameters, configuration, context, isStopping: isStopping)
+    let scores = try score(features.query, features.gallery, configuration.evaluation, context, announce)
+    return Outcome(
+      scores: scores, damaged: features.damaged,
+      damagedQueries: features.damagedQueries, damagedGallery: features.damagedGallery,
+      images: features.images, seconds: Date().timeIntervalSince(start))
+  }
+
+  /// What is ranked; the same on every rank.
+  package struct Features: Sendable {
+    /// A row an image, or a track, which is called by its first frame.
+    package let query: LabelledFeatures, gallery: LabelledFeatures
+    /// As of an `Outcome`.
+    package let damaged: [String], damagedQueries: Int, damagedGallery: Int, images: Int
+  }
+
+  /// Of the images of a data set that can be decoded, most of which have to be.
+  package static func features<E: Element>(
+    of dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
+    _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false }
+  ) throws -> Features {
+    let communicator = context.communicator
     let extractor = FeatureExtractor(network, parameters, configuration, context)
     let query = try extractor.extract(dataset.query, isStopping: isStopping)
     let damagedQueries = try requireMost(of: dataset.query, query.samples, "query", communicator)
     let gallery = try extractor.extract(dataset.gallery, isStopping: isStopping)
     let damagedGallery = try requireMost(of: dataset.gallery, gallery.samples, "gallery", communicator)
-    let settings = configuration.evaluation
-    try requireMemory(query.samples.count + gallery.samples.count, network, settings, context)
-    let (queryFeatures, galleryFeatures) = try communicator.agree {
-      (
-        try labelled("query", query.features, query.samples).meansOfTracks(query.samples.map(\.track)),
-        try labelled("gallery", gallery.features, gallery.samples).meansOfTracks(gallery.samples.map(\.track))
-      )
+    let images = query.samples.count + gallery.samples.count
+    try requireMemory(images, network, configuration.evaluation, context)
+    return try communicator.agree {
+      Features(
+        query: try labelled("query", query.features, query.samples).meansOfTracks(query.samples.map(\.track)),
+        gallery: try labelled("gallery", gallery.features, gallery.samples).meansOfTracks(gallery.samples.map(\.track)),
+        damaged: query.damaged + gallery.damaged, damagedQueries: damagedQueries, damagedGallery: damagedGallery,
+        images: images)
     }
-    let scores = try score(queryFeatures, galleryFeatures, settings, context, announce)
-    return Outcome(
-      scores: scores, damaged: query.damaged + gallery.damaged,
-      damagedQueries: damagedQueries, damagedGallery: damagedGallery,
-      images: query.samples.count + gallery.samples.count, seconds: Date().timeIntervalSince(start))
   }
 
   private static func score<E: Element>(

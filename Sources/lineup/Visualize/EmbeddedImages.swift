@@ -1,0 +1,68 @@
+import Dataset
+import Evaluation
+import Foundation
+import Pictures
+import Storage
+import Tensors
+import Training
+
+/// Images, or tracks, and their features, to be put in a plane.
+struct EmbeddedImages {
+  let features: LabelledFeatures
+  var count: Int { features.matrix.rows }
+
+  /// - Parameter metric: by whose distances the plane is made.
+  /// - Throws: `Failure.data` where there are fewer than four points.
+  init(_ features: FeatureMatrix, _ samples: [Sample], _ metric: DistanceMetric) throws {
+    let means = try Evaluator.labelled("features", features, samples).meansOfTracks(samples.map(\.track))
+    guard means.matrix.rows >= 4 else {
+      throw Failure.data("\(means.matrix.rows) images that can be decoded; a map takes four or more")
+    }
+    self.features = metric == .cosine ? try Self.ofUnitLength(means) : means
+  }
+
+  private static func ofUnitLength(_ features: LabelledFeatures) throws -> LabelledFeatures {
+    let columns = features.matrix.columns
+    var values = features.matrix.values
+    for row in 0..<features.matrix.rows {
+      let range = row * columns..<(row + 1) * columns
+      let length = values[range].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      for index in range where length > 0 { values[index] = Float(Double(values[index]) / length) }
+    }
+    return try LabelledFeatures(
+      name: features.name, matrix: FeatureMatrix(rows: features.matrix.rows, columns: columns, values: values),
+      paths: features.paths, identities: features.identities, cameras: features.cameras)
+  }
+
+  /// - Parameters:
+  ///   - samples: of which each point is one.
+  ///   - say: a line of an image that cannot be read any more.
+  func map(
+    _ title: String, _ remark: String, at plane: [Point], _ configuration: Configuration, _ samples: [Sample],
+    say: (String) -> Void
+  ) -> EmbeddingMap {
+    var pictures = SamplePictures(samples, configuration, width: 34, height: 34 * configuration.aspect)
+    let numbers = Dictionary(uniqueKeysWithValues: Set(features.identities).sorted().enumerated().map { ($1, $0) })
+    let items = (0..<count).map { row in
+      let identity = features.identities[row]
+      return EmbeddingMap.Item(
+        pictures.picture(features.paths[row], label: "identity \(identity), camera \(features.cameras[row])"),
+        plane[row],
+        identity: numbers[identity]!, label: "\(identity)")
+    }
+    for reason in pictures.damaged { say("not drawn: \(reason)") }
+    return EmbeddingMap(
+      title, "\(count) images of \(numbers.count) identities, whose numbers and colours frame them; \(remark)", items,
+      aspect: configuration.aspect)
+  }
+
+  /// A row a point.
+  func csv(_ plane: [Point]) -> String {
+    var text = "path,identity,camera,x,y\n"
+    for (row, point) in plane.enumerated() {
+      text +=
+        "\(CSVTable.field(features.paths[row])),\(features.identities[row]),\(features.cameras[row]),\(point.x),\(point.y)\n"
+    }
+    return text
+  }
+}
