@@ -42,6 +42,11 @@ package struct GalleryIndex: Sendable {
   /// Whether there is an index in `folder`.
   package static func isAt(_ folder: String) -> Bool { InputFile.size("\(folder)/\(descriptionFile)") != nil }
 
+  /// The files that an index in `folder` has, or could have.
+  package static func files(in folder: String) -> [String] {
+    [featuresFile, labelsFile, descriptionFile, faissFile].map { "\(folder)/\($0)" }
+  }
+
   /// Opens the index in `folder`; rows are read when they are asked for.
   /// - Throws: `Failure.data` that names the file for one that is missing, damaged, or does not fit the others.
   package init(_ folder: String) throws {

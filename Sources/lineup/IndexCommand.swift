@@ -4,6 +4,7 @@ import Dataset
 import Evaluation
 import Foundation
 import Retrieval
+import Storage
 import Tensors
 import Training
 
@@ -77,9 +78,15 @@ struct IndexCommand: RankCommand {
   private func requireOutput() throws {
     try Destination("--output", output).requireFolder()
     try Destination("--output", output).requireNoRun()
-    guard !GalleryIndex.isAt(output), let names = try? FileManager.default.contentsOfDirectory(atPath: output),
+    if !GalleryIndex.isAt(output), let names = try? FileManager.default.contentsOfDirectory(atPath: output),
       !names.isEmpty
-    else { return }
-    throw Failure.usage("--output \(output)", "holds something else than an index (no index.json); name another folder")
+    {
+      throw Failure.usage(
+        "--output \(output)", "holds something else than an index (no index.json); name another folder")
+    }
+    // What takes hours to embed must have a place to go to.
+    let above = URL(fileURLWithPath: output).deletingLastPathComponent().path
+    try AtomicFiles.makeDirectory(above)
+    try AtomicFiles.requireWritable("\(above)/index")
   }
 }

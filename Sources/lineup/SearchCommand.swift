@@ -39,6 +39,9 @@ struct SearchCommand: RankCommand {
   @Option(name: .long, help: "Write a page with the pictures here: one file that needs nothing else.") var html: String?
   @OptionGroup var options: ConfigurationOptions
 
+  /// The files that it reads, of a gallery only what an index has.
+  private var inputs: [String] { query + [gallery] + GalleryIndex.files(in: gallery) }
+
   func validate() throws {
     guard top > 0 else { throw ValidationError("--top must be 1 or more") }
   }
@@ -47,21 +50,26 @@ struct SearchCommand: RankCommand {
     try communicator.agree {
       try SearchJob.requireOneProcess(communicator, "search")
       for (option, path) in [("--json", json), ("--html", html)] {
-        if let path { try Destination(option, path).requireFile(besides: query + [gallery, options.config]) }
+        if let path { try Destination(option, path).requireFile(besides: inputs + [options.config]) }
       }
-      if let json, let html, FileIdentity(json) != nil, FileIdentity(json) == FileIdentity(html) || json == html {
+      if let json, let html, json == html || FileIdentity(json) != nil && FileIdentity(json) == FileIdentity(html) {
         throw Failure.usage("--json and --html name the same file")
       }
     }
     let isIndex = GalleryIndex.isAt(gallery)
-    let (job, content) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) { configuration, _, _ in
-      try (isIndex ? GalleryIndex(gallery) : nil, isIndex ? [] : SearchJob.listing(gallery, configuration))
+    let (job, content) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+      configuration, _, _ -> (GalleryIndex?, [Sample]) in
+      let samples = try isIndex ? [] : SearchJob.listing(gallery, configuration)
+      for (option, path) in [("--json", json), ("--html", html)] {
+        if let path { try Destination(option, path).requireOther(than: samples.lazy.map(\.path)) }
+      }
+      return (try isIndex ? GalleryIndex(gallery) : nil, samples)
     }
     func search<E: Element>(_: E.Type) throws {
       let (index, samples) = content, extractor = try job.extractor(E.self)
       let searched: Gallery
       if let index {
-        try index.description.origin.require(SearchJob.origin(job.checkpoint, job.configuration), of: gallery)
+        try job.require(index, of: extractor)
         searched = try Gallery(index, parallelFor: job.machine.parallelFor)
       } else {
         let (features, kept, damaged) = try job.features { try extractor.extract(samples) }

@@ -38,6 +38,17 @@ enum SearchJob {
 }
 
 extension CheckpointedJob {
+  /// - Throws: `Failure.usage` or `Failure.data` where `index` is not of what `extractor` embeds by.
+  func require<E: Element>(_ index: GalleryIndex, of extractor: FeatureExtractor<E>) throws {
+    try index.description.origin.require(SearchJob.origin(checkpoint, configuration), of: index.folder)
+    guard index.features.columns == extractor.columns, index.metric == configuration.evaluation.metric else {
+      throw Failure.data(
+        index.folder,
+        "features of \(index.features.columns) elements, \(index.metric.rawValue); "
+          + "its checkpoint's have \(extractor.columns), \(configuration.evaluation.metric.rawValue)")
+    }
+  }
+
   /// A network of the checkpoint, and what it embeds by.
   func extractor<E: Element>(_: E.Type) throws -> FeatureExtractor<E> {
     let (network, parameters) = try machine.communicator.agree { try checkpoint.network(E.self) }

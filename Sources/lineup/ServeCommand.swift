@@ -50,8 +50,8 @@ struct ServeCommand: RankCommand {
       try GalleryIndex(index)
     }
     func serve<E: Element>(_: E.Type) throws {
-      try opened.description.origin.require(SearchJob.origin(job.checkpoint, job.configuration), of: index)
       let extractor = try job.extractor(E.self), log = job.log
+      try job.require(opened, of: extractor)
       let gallery = try Gallery(opened, parallelFor: job.machine.parallelFor)
       var limits = SearchService.Limits()
       (limits.bytes, limits.pixels, limits.rate, limits.waiting) = (maximumBytes, maximumPixels, rate, waiting)

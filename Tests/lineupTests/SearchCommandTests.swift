@@ -116,6 +116,11 @@ extension UntimedCommandTests {
       try refused(64, "no index is there", ["serve", "--checkpoint", run, "--index", gallery])
       try refused(64, "--port", ["serve", "--checkpoint", run, "--index", index, "--port", "70000"])
       try refused(64, "--host", ["serve", "--checkpoint", run, "--index", index, "--host", "no.such.host.invalid"])
+      // What its description says of itself must be what the checkpoint makes.
+      let description = try scratch.text("index/index.json")
+      try description.replacing("euclidean\",\n  \"origin", with: "cosine\",\n  \"origin")
+        .write(toFile: "\(index)/index.json", atomically: false, encoding: .utf8)
+      try refused(65, "features of 32 elements, cosine; its checkpoint's have 32, euclidean", search + [images[0]])
       try FileManager.default.removeItem(atPath: "\(index)/features.csv")
       try refused(65, "features.csv", search + [images[0]])
     }

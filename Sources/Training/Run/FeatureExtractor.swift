@@ -20,6 +20,9 @@ package struct FeatureExtractor<E: Element> {
   private let configuration: Configuration
   private let context: Context<E>
 
+  /// The length of a feature.
+  package var columns: Int { network.descriptorLength }
+
   /// Packs the network's weights for evaluation.
   package init(
     _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
