@@ -99,6 +99,7 @@ let package = Package(
       dependencies: ["Dataset", "Evaluation", "Kernels", "Retrieval", "Storage", "Tensors", "TestSupport"]),
     .testTarget(
       name: "ServiceTests", dependencies: ["Dataset", "Evaluation", "Retrieval", "Service", "Tensors", "TestSupport"]),
+    .testTarget(
       name: "PicturesTests", dependencies: ["Dataset", "Evaluation", "Pictures", "Tensors", "TestSupport"]),
     .testTarget(name: "ReportTests", dependencies: ["Pictures", "Report"]),
     .testTarget(

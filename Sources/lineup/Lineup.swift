@@ -16,8 +16,7 @@ struct Lineup: ParsableCommand {
       Train.self, Tune.self, Evaluate.self, Extract.self, IndexCommand.self, SearchCommand.self, ServeCommand.self,
       Score.self, FeedbackCommand.self, GroupsCommand.self,
       Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self,
-      VisualizeCommand.self,
-      CheckpointCommand.self,
+      VisualizeCommand.self, ReportCommand.self, CheckpointCommand.self,
       ImportCommand.self, ExportCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self,
       Config.self,
     ]

@@ -71,14 +71,20 @@ struct DataOptions: ParsableArguments {
     _ configuration: Configuration, _ agreement: inout Agreement, _ watchdog: Watchdog?,
     besides destinations: [Destination]
   ) throws -> [ReIDDataset] {
-    try paths.map { path in
-      let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
-      for destination in destinations { try destination.requireOther(than: dataset.paths) }
-      try dataset.require(.query, .gallery)
-      try configuration.data.faces.requireTest(dataset)
-      try agreement.add(dataset, [.query, .gallery], watchdog)
-      return dataset
-    }
+    try paths.map { try Self.openTest($0, configuration, &agreement, watchdog, besides: destinations) }
+  }
+
+  /// One of them.
+  static func openTest(
+    _ path: String, _ configuration: Configuration, _ agreement: inout Agreement, _ watchdog: Watchdog?,
+    besides destinations: [Destination]
+  ) throws -> ReIDDataset {
+    let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
+    for destination in destinations { try destination.requireOther(than: dataset.paths) }
+    try dataset.require(.query, .gallery)
+    try configuration.data.faces.requireTest(dataset)
+    try agreement.add(dataset, [.query, .gallery], watchdog)
+    return dataset
   }
 
   /// - Throws: `ValidationError` for a path that is empty, or the same data set twice.

@@ -81,7 +81,7 @@ struct QueryRankings {
   }
 
   /// Rows of the queries.
-  private func rows(_ choice: QueryChoice) throws -> [Int] {
+  func rows(_ choice: QueryChoice) throws -> [Int] {
     let judged = averagePrecisions.indices.filter { averagePrecisions[$0] != nil }
     switch choice {
     case .even(let count):
@@ -153,7 +153,7 @@ struct QueryRankings {
     return String(format: "AP %.1f %% · %@", 100 * precision, places)
   }
 
-  private static func shown(_ distance: Double) -> String {
+  static func shown(_ distance: Double) -> String {
     String(format: distance < 10 ? "%.3f" : distance < 1000 ? "%.1f" : "%.0f", distance)
   }
 }
