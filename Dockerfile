@@ -17,7 +17,7 @@ RUN swift build -c release --product lineup --static-swift-stdlib \
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    openmpi-bin libopenmpi3 libopenblas0-pthread libcairo2 fonts-dejavu-core libjpeg62-turbo libpng16-16 libmatio11 libminizip1 libprotobuf-c1 libmicrohttpd12 libssl3 zlib1g \
+    openmpi-bin libopenmpi3 libopenblas0-pthread libcairo2 fonts-dejavu-core libjpeg62-turbo libpng16-16 libmatio11 libminizip1 libprotobuf-c1 libisal2 libmicrohttpd12 libssl3 zlib1g \
     openssh-client openssh-server \
   && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
   && useradd --create-home --uid 1000 lineup \

@@ -5,8 +5,9 @@ import PackageDescription
 let mpi = Context.environment["LINEUP_MPI"] ?? "mpi"
 
 // The data flow, top to bottom: lineup → Training → {Network → Losses, Dataset, Evaluation} → Layers →
-// {Kernels, Collectives} → Tensors, files through Storage; lineup → ForeignWeights → Network; lineup → Service → Retrieval →
-// {Dataset, Evaluation}; lineup → Report → Pictures → {Dataset, Evaluation}. See docs/architecture.md.
+// {Kernels, Collectives} → Tensors, files through Storage; Training → TensorBoard; lineup → Monitor → Training;
+// lineup → ForeignWeights → Network; lineup → Service → Retrieval → {Dataset, Evaluation}; lineup → Report → Pictures →
+// {Dataset, Evaluation}. See docs/architecture.md.
 let package = Package(
   name: "lineup",
   products: [
@@ -28,11 +29,13 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CMinizip", pkgConfig: "minizip", providers: [.apt(["libminizip-dev"])]),
     .systemLibrary(name: "CProtobuf", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
     .target(name: "CMPI", dependencies: ["CSystemMPI"]),
     .target(name: "CImageCodec", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", dependencies: ["COpenBLAS"]),
     .target(name: "CHTTP", linkerSettings: [.linkedLibrary("microhttpd")]),
     .target(name: "CONNX", dependencies: ["CProtobuf"], exclude: ["onnx.proto"]),
+    .target(name: "CTensorBoard", dependencies: ["CProtobuf"], exclude: ["tensorboard.proto"]),
 
     // Each names all that it imports.
     .target(name: "Tensors"),
@@ -42,15 +45,18 @@ let package = Package(
     .target(name: "Losses", dependencies: ["Collectives", "Layers", "Tensors"]),
     .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
     .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "CZlib", "Tensors"]),
+    .target(name: "TensorBoard", dependencies: ["CISAL", "CTensorBoard", "Storage", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["Kernels", "Storage", "Tensors"]),
     .target(
       name: "Training",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors", "Yams",
+        "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage",
+        "TensorBoard", "Tensors", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Storage", "Tensors"]),
+    .target(name: "Monitor", dependencies: ["Storage", "Tensors", "Training"]),
     .target(name: "Retrieval", dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Tensors"]),
     .target(name: "Service", dependencies: ["CHTTP", "Dataset", "Evaluation", "Retrieval", "Storage", "Tensors"]),
     .target(name: "Pictures", dependencies: ["CCairo", "Dataset", "Evaluation", "Storage", "Tensors"]),
@@ -58,8 +64,8 @@ let package = Package(
     .executableTarget(
       name: "lineup",
       dependencies: [
-        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Network", "Pictures", "Report",
-        "Retrieval", "Service", "Storage", "Tensors", "Training",
+        "Collectives", "Dataset", "Evaluation", "ForeignWeights", "Kernels", "Layers", "Monitor", "Network", "Pictures",
+        "Report", "Retrieval", "Service", "Storage", "Tensors", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -73,7 +79,8 @@ let package = Package(
     .target(
       name: "Fuzzing",
       dependencies: [
-        "CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Retrieval", "Service", "Storage", "Tensors",
+        "CImageCodec", "Dataset", "Evaluation", "ForeignWeights", "Monitor", "Retrieval", "Service", "Storage",
+        "TensorBoard", "Tensors",
         "Training",
       ]),
     .executableTarget(name: "lineup-fuzz", dependencies: ["Fuzzing", "Tensors"]),
@@ -108,12 +115,14 @@ let package = Package(
         "Collectives", "Dataset", "Evaluation", "Kernels", "Layers", "Losses", "Network", "Storage", "Tensors",
         "TestSupport", "Training",
       ]),
+    .testTarget(name: "TensorBoardTests", dependencies: ["Storage", "TensorBoard", "Tensors", "TestSupport"]),
+    .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Storage", "Tensors", "TestSupport", "Training"]),
     .testTarget(
       name: "FuzzingTests", dependencies: ["Fuzzing", "Tensors", "TestSupport", "lineup-fuzz"], exclude: ["Corpus"]),
     .testTarget(
       name: "lineupTests",
       dependencies: [
-        "Dataset", "Evaluation", "Kernels", "LineupC", "LineupKit", "Rank", "Storage", "Training", "lineup",
+        "CTensorBoard", "Dataset", "Evaluation", "Kernels", "LineupC", "LineupKit", "Rank", "Storage", "Training", "lineup",
       ],
       exclude: ["Faults", "hosts.sh"]),
   ]

@@ -2,6 +2,7 @@ import Dataset
 import Evaluation
 import Foundation
 import Storage
+import TensorBoard
 import Tensors
 import Training
 
@@ -53,6 +54,8 @@ package enum FuzzSeeds {
         "png": text("top=2&camera=1\n") + FuzzBytes.png(width: 1, height: 1, bits: 8, kind: 2, rows: [0, 9, 8, 7]),
         "jpeg": text("\n") + (try jpeg()),
       ]
+    case .metrics: ["metrics.jsonl": text(metrics)]
+    case .events: ["events": events()]
     // Benchmarks/reference/weight_files.py writes the corpus.
     case .pth, .onnx: [:]
     }
@@ -113,6 +116,23 @@ package enum FuzzSeeds {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     return Array(try encoder.encode(state))
+  }
+
+  private static let metrics = """
+    {"step": 1, "epoch": 1, "loss": 2.5, "crossEntropy": 2.25, "triplet": 0.25, "learningRate": 3.5e-05, "skipped": 0, \
+    "images": 8, "seconds": 0.5, "convolutionShare": 0.5, "collectiveShare": 0, "loadingShare": 0.125}
+    {"step": 2, "epoch": 2, "loss": null, "learningRate": 7e-05, "skipped": 1, "images": 8, "seconds": 0.25}
+    {"step": 2, "epoch": 2, "mAP": 0.5, "rank1": 0.75, "B.mAP": 0.25, "B.rank1": null, "seconds": 1.5}
+
+    """
+
+  /// A version, a start, two numbers and a picture.
+  private static func events() -> [UInt8] {
+    let contents: [Event.Content] = [
+      .version, .start, .summary([.scalar("train/loss", 2.5), .scalar("train/lr", 0)]),
+      .summary([.image("train/batch", png: [1, 2, 3], width: 1, height: 1)]),
+    ]
+    return contents.enumerated().flatMap { EventRecord.framed(Event(step: $0, time: 1.7e9, content: $1).message) }
   }
 
   private static let manifest = """

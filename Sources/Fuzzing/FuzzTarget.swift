@@ -1,7 +1,9 @@
 import Dataset
 import Evaluation
 import ForeignWeights
+import Monitor
 import Storage
+import TensorBoard
 import Tensors
 import Training
 
@@ -11,7 +13,7 @@ import Training
 /// that is not what it must be.
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case safetensors, npy, labels, jpeg, png, csv, ownData, imageList, msmt17, configuration, setting, state, manifest,
-    pth, onnx, galleryIndex, galleryLabels, request
+    pth, onnx, galleryIndex, galleryLabels, request, metrics, events
 
   /// Longer inputs are not made: what a reader does with more of the same is a matter of memory, not of cases.
   package static let longestInput = 4096
@@ -32,6 +34,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .onnx: Self.latin(ForeignTarget.onnxWords)
     case .galleryIndex, .galleryLabels: GalleryIndexTarget.words.map { Array($0.utf8) }
     case .request: Self.latin(RequestTarget.words)
+    case .metrics: MetricsTarget.words.map { Array($0.utf8) }
+    case .events: Self.latin(EventsTarget.words)
     }
   }
 
@@ -60,6 +64,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .galleryIndex: try GalleryIndexTarget(folder, "index.json")
     case .galleryLabels: try GalleryIndexTarget(folder, "features.csv")
     case .request: try RequestTarget()
+    case .metrics: try MetricsTarget(folder)
+    case .events: EventsTarget(folder)
     }
   }
 }
@@ -118,6 +124,8 @@ extension FuzzTarget {
     case .configuration: _ = try Configuration.resolve(file: path)
     case .state: _ = try Checkpoint.State.read(path)
     case .pth, .onnx: for tensor in try ForeignFile(path: path).tensors { _ = try tensor.floats() }
+    case .metrics: for kind in [MetricsTable.Kind.steps, .evaluations] { try MetricsTable(path, kind).csv { _ in } }
+    case .events: _ = try EventRecord.content(of: try InputFile(path))
     case .labels, .msmt17, .setting, .manifest, .galleryIndex, .galleryLabels, .request:
       throw Failure.usage("\(rawValue) is not one file")
     }

@@ -16,7 +16,7 @@ struct Lineup: ParsableCommand {
       Train.self, Tune.self, Evaluate.self, Extract.self, IndexCommand.self, SearchCommand.self, ServeCommand.self,
       Score.self, FeedbackCommand.self, GroupsCommand.self,
       Describe.self, Synthesize.self, Probe.self, Robustness.self, Sensitivity.self, ConfusionsCommand.self,
-      VisualizeCommand.self, ReportCommand.self, CheckpointCommand.self,
+      VisualizeCommand.self, ReportCommand.self, CheckpointCommand.self, MetricsCommand.self, WatchCommand.self,
       ImportCommand.self, ExportCommand.self, DataCommand.self, Benchmark.self, ForecastCommand.self, Doctor.self,
       Config.self,
     ]
@@ -25,9 +25,8 @@ struct Lineup: ParsableCommand {
   /// A command line that cannot be read is an error of its rank like any other: the others, which wait for it, hear of it.
   static func main() {
     let arguments = CommandLine.arguments.dropFirst()
-    if [Train._commandName, Tune._commandName, ServeCommand._commandName].contains(arguments.first) {
-      StopSignal.install()
-    }
+    let stoppable = [Train._commandName, Tune._commandName, ServeCommand._commandName, WatchCommand._commandName]
+    if arguments.first.map(stoppable.contains) == true { StopSignal.install() }
     let parsed = Result { try parse(arguments) }
     Job.run { communicator, watchdog in
       let command = try communicator.agree { try parsed.get() }

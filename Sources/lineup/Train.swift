@@ -78,7 +78,7 @@ struct Train: RankCommand {
       let trainer = try Trainer<E>(
         configuration, dataset, machine, run, log, resuming: checkpoint, trace: trace.map(StepTrace.init(path:)))
       try communicator.agree {
-        if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1) }
+        if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1, log) }
       }
       guard try trainer.train() == .stopped else { return }
       throw AgreedFailure(kind: .stopped)

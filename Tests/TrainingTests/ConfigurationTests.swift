@@ -239,7 +239,7 @@ import Training
       "sampling.scheme=random",
       "sampling.scheme is random; expected one of paper, shuffled, randomIdentity; did you mean randomIdentity?"
     ),
-    ("log=3", "log is 3; expected a section with keys among everySteps, samples, level, results"),
+    ("log=3", "log is 3; expected a section with keys among everySteps, samples, tensorBoard, level, results"),
     ("model.head=msfI", "model.head is msfI; expected one of msfl, baseline; did you mean msfl?"),
     ("model.head=MSFL", "model.head is MSFL; expected one of msfl, baseline; did you mean msfl?"),
     ("msgr.at=[1, imput]", "msgr.at[1] is imput; expected one of input, 1, 2, 3, 4; did you mean input?"),

@@ -91,7 +91,7 @@ enum Command {
   }
 
   /// The threads that tests run on block signals, and a child inherits that.
-  private static func withSignalsUnblocked(_ body: () throws -> Void) rethrows {
+  static func withSignalsUnblocked(_ body: () throws -> Void) rethrows {
     var none = sigset_t(), before = sigset_t()
     sigemptyset(&none)
     pthread_sigmask(SIG_SETMASK, &none, &before)

@@ -52,7 +52,7 @@ extension CommandTests {
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: run.path).sorted() == [
           "checkpoints", "config.yaml", "log.txt", "metrics.jsonl",
-        ])
+        ] + (ranks == nil ? [] : ["ranks.jsonl"]))
 
       let configuration = try Configuration.resolve(file: scratch("run/config.yaml"))
       #expect(configuration.model.width == 0.0625 && configuration.schedule.epochs == 3 && configuration.threads == 1)

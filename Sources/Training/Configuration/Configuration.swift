@@ -273,6 +273,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     }
     package var everySteps = 1
     package var samples = false
+    package var tensorBoard = false
     package var level = Level.info
     package var results = ResultStyle.torchreid
     package init() {}

@@ -228,6 +228,10 @@ extension ConfigurationSection {
       [
         .integer("log.everySteps", \.log.everySteps, 1...mostSteps, "Steps between two log lines."),
         .flag("log.samples", "Whether the sample list of every step is logged."),
+        .flag(
+          "log.tensorBoard",
+          "Whether event files for TensorBoard are written too, in `tensorboard/` of the run: scalars, pictures, embeddings."
+        ),
         .choice("log.level", Configuration.Log.Level.self, "The least severe lines that are logged."),
         .choice(
           "log.results", ResultStyle.self,

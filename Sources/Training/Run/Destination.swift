@@ -68,7 +68,8 @@ package struct Destination {
 extension RunFolder {
   /// What a run writes into its folder.
   static let ownNames: Set<String> = [
-    "config.yaml", "metrics.jsonl", "samples.jsonl", "strengths.jsonl", "log.txt", "lock", "checkpoints",
+    "config.yaml", "metrics.jsonl", "samples.jsonl", "strengths.jsonl", "ranks.jsonl", "log.txt", "lock", "tensorboard",
+    "checkpoints",
   ]
 
   /// Whether a run was begun in `folder`.

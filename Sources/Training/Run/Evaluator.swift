@@ -33,14 +33,17 @@ package enum Evaluator {
 
   /// - Parameter isStopping: asked now and then; where any rank says so, all throw `ExtractionStopped`.
   /// - Parameter announce: told what re-ranking is going to take.
+  /// - Parameter looking: shown the features, a row an image or a track.
   package static func run<E: Element>(
     _ dataset: ReIDDataset, _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>,
     _ configuration: Configuration, _ context: Context<E>, isStopping: () -> Bool = { false },
-    announce: (ReRankingEstimate) -> Void = { _ in }
+    announce: (ReRankingEstimate) -> Void = { _ in },
+    looking: (_ query: LabelledFeatures, _ gallery: LabelledFeatures) -> Void = { _, _ in }
   ) throws -> Outcome {
     let start = Date()
     let features = try features(of: dataset, network, parameters, configuration, context, isStopping: isStopping)
     let scores = try score(features.query, features.gallery, configuration.evaluation, context, announce)
+    looking(features.query, features.gallery)
     return Outcome(
       scores: scores, damaged: features.damaged,
       damagedQueries: features.damagedQueries, damagedGallery: features.damagedGallery,

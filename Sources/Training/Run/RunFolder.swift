@@ -5,12 +5,14 @@ import Storage
 import Tensors
 
 /// `RUN/`: `config.yaml` (resolved), `metrics.jsonl`, `log.txt`, `checkpoints/`; with `log.samples` `samples.jsonl`, with
-/// adaptive L2 `strengths.jsonl`.
+/// adaptive L2 `strengths.jsonl`, with several ranks `ranks.jsonl`, with `log.tensorBoard` `tensorboard/`.
 package final class RunFolder {
   package let path: String
   package let checkpoints: CheckpointFolder
-  /// On rank 0, after `open`.
-  package private(set) var metrics: MetricsLog?
+  // On rank 0, after `open`.
+  private var metrics: MetricsLog?
+  private var ranks: MetricsLog?
+  package private(set) var events: RunEvents?
   private var lock: RunLock?
   private var samples: OutputFile?
   private var strengths: MetricsLog?
@@ -22,6 +24,9 @@ package final class RunFolder {
 
   package var logPath: String { "\(path)/log.txt" }
   package var configurationPath: String { "\(path)/config.yaml" }
+  package var metricsPath: String { "\(path)/metrics.jsonl" }
+  package var ranksPath: String { "\(path)/ranks.jsonl" }
+  package var eventsPath: String { "\(path)/tensorboard" }
 
   /// How a job comes to a run's folder.
   package enum Beginning: Sendable, Equatable {
@@ -85,7 +90,7 @@ package final class RunFolder {
 
   /// Puts what the folder holds aside where steps were made in it: their checkpoints may be somewhere else.
   private func putLinesAside(_ say: (String) -> Void, keeping kept: [String] = []) throws {
-    guard InputFile.size("\(path)/metrics.jsonl") ?? 0 > 0, let aside = try putAside(keeping: kept + ["checkpoints"])
+    guard InputFile.size(metricsPath) ?? 0 > 0, let aside = try putAside(keeping: kept + ["checkpoints"])
     else { return }
     say("what was in \(path) is now in \(aside)")
   }
@@ -110,12 +115,14 @@ package final class RunFolder {
 
   /// Opens the logs of rank 0 and writes the configuration. Lines of steps after `step`, which a resumed run makes
   /// again, are removed first.
-  package func open(_ configuration: Configuration, afterStep step: Int) throws {
+  /// - Parameter log: told of what is lost without ending the run.
+  package func open(_ configuration: Configuration, afterStep step: Int, _ log: RunLog) throws {
     try AtomicFiles.write(try configuration.yaml(), to: configurationPath)
-    for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl"] {
+    for name in ["metrics.jsonl", "samples.jsonl", "strengths.jsonl", "ranks.jsonl"] {
       try MetricsLog.truncate("\(path)/\(name)", afterStep: step)
     }
-    metrics = try MetricsLog(path: "\(path)/metrics.jsonl")
+    if configuration.log.tensorBoard { events = try RunEvents(eventsPath, from: max(0, step + 1), log) }
+    metrics = try MetricsLog(path: metricsPath)
     if configuration.adaptiveL2.enabled { strengths = try MetricsLog(path: "\(path)/strengths.jsonl") }
     if configuration.log.samples {
       samples = try OutputFile("\(path)/samples.jsonl", flags: O_WRONLY | O_CREAT | O_APPEND)
@@ -125,13 +132,41 @@ package final class RunFolder {
   /// The evaluations up to `step` that `metrics.jsonl` tells of: a checkpoint is written before its own.
   func evaluations(upTo step: Int) throws -> [Checkpoint.State.Best] {
     struct Line: Decodable { let step: Int?, mAP: Double? }
-    guard InputFile.size("\(path)/metrics.jsonl") != nil else { return [] }
-    let bytes = try InputFile.read("\(path)/metrics.jsonl")
+    guard InputFile.size(metricsPath) != nil else { return [] }
+    let bytes = try InputFile.read(metricsPath)
     return bytes.split(separator: UInt8(ascii: "\n")).compactMap { text in
       guard let line = try? JSONDecoder().decode(Line.self, from: Foundation.Data(text)), let mAP = line.mAP,
         let done = line.step, done <= step
       else { return nil }
       return .init(mAP: mAP, step: done)
+    }
+  }
+
+  /// The fields of a step.
+  func record(step: Int, _ fields: [(key: String, value: MetricValue)]) throws {
+    try metrics?.append([("step", .integer(step))] + fields)
+    events?.record(step: step, fields)
+  }
+
+  /// An evaluation after `step` steps.
+  /// - Parameter results: of each data set by its name; the names of all but the first are in those of their fields.
+  func record(
+    evaluation step: Int, epoch: Int, _ results: [(set: String, fields: [(key: String, value: MetricValue)])],
+    seconds: Double
+  ) throws {
+    let others = results.dropFirst().flatMap { set, fields in fields.map { (key: "\(set).\($0.key)", value: $0.value) }
+    }
+    try metrics?.append(
+      [("step", .integer(step)), ("epoch", .integer(epoch))] + results[0].fields + others
+        + [("seconds", .number(seconds))])
+    for (set, fields) in results { events?.record(evaluation: step, of: set, fields) }
+  }
+
+  /// What the time of each rank went to, a line a rank.
+  func record(_ step: Int, _ ranks: [(host: String, fields: [(key: String, value: MetricValue)])]) throws {
+    if self.ranks == nil, metrics != nil { self.ranks = try MetricsLog(path: ranksPath) }
+    for (rank, (host, fields)) in ranks.enumerated() {
+      try self.ranks?.append([("step", .integer(step)), ("rank", .integer(rank)), ("host", .text(host))] + fields)
     }
   }
 

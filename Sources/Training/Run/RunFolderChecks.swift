@@ -47,10 +47,11 @@ extension RunFolder {
 
   /// Throws where something stands in the place of what the run will write, or what it has saved cannot be replaced.
   func requireReplaceable() throws {
-    let files = ["config.yaml", "metrics.jsonl", "samples.jsonl", "strengths.jsonl", "log.txt"]
+    let files = ["config.yaml", "metrics.jsonl", "samples.jsonl", "strengths.jsonl", "ranks.jsonl", "log.txt"]
     for name in files where InputFile.isFolder("\(path)/\(name)") {
       throw Failure.usage("\(path)/\(name)", "is a folder, expected a file")
     }
+    if InputFile.size(eventsPath) != nil { throw Failure.usage(eventsPath, "is a file, expected a folder") }
     for name in CheckpointFolder.pointers where Self.isItselfFolder("\(checkpoints.path)/\(name)") {
       throw Failure.usage("\(checkpoints.path)/\(name)", "is a folder, expected a file that names a checkpoint")
     }

@@ -13,6 +13,8 @@ package final class RunLock: Sendable {
     package var host: String
     package var process: Int32
 
+    package init(host: String, process: Int32) { (self.host, self.process) = (host, process) }
+
     var text: String { "process \(process) on \(host)" }
   }
 

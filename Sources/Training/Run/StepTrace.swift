@@ -17,13 +17,15 @@ package struct StepShares: Sendable, Equatable {
     (loading, packing, optimizer) = (share(.loading), share(.packing), share(.optimizer))
   }
 
+  /// By the names of their fields.
+  static let names = [
+    "convolutionShare", "collectiveShare", "reductionShare", "loadingShare", "packingShare", "optimizerShare",
+  ]
+  var values: [Double] { [convolution, collective, reduction, loading, packing, optimizer] }
+
   /// As fields of a line of `metrics.jsonl`.
   var fields: [(key: String, value: MetricValue)] {
-    [
-      ("convolutionShare", .number(convolution)), ("collectiveShare", .number(collective)),
-      ("reductionShare", .number(reduction)), ("loadingShare", .number(loading)), ("packingShare", .number(packing)),
-      ("optimizerShare", .number(optimizer)),
-    ]
+    zip(Self.names, values).map { ($0, .number($1)) }
   }
 }
 

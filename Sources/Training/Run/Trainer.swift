@@ -32,6 +32,7 @@ package final class Trainer<E: Element> {
   private var evaluated: Set<Int> = []
   private var damages: DamageCount
   private var pace = Pace()
+  private var ranks = RankTimes()
   /// The evaluations of this process, with the steps done before each.
   private var evaluations: [(step: Int, result: RankingResult)] = []
 
@@ -210,9 +211,15 @@ package final class Trainer<E: Element> {
     try communicator.allreduce(&stop, .max)
     if let name = result.skippedFor { try judgeSkipped(name, result) }
     let seconds = Double(Timeline.now - start) * 1e-9, spans = timeline.take()
+    let shares = StepShares(spans, seconds: seconds)
+    ranks.add(shares, seconds: seconds)
+    if done % RankTimes.steps == 0 || done == coordinator.totalSteps, let times = try ranks.take(communicator) {
+      try run.record(done, times)
+    }
     try record(
       plan, announced, result, seconds: seconds, waited: loader.secondsWaited - waitedBefore,
-      StepShares(spans, seconds: seconds))
+      shares)
+    if made == 1 { run.events?.show(batch, step: done) }
     if let trace, traces {
       try trace.write(spans, since: start, communicator)
       log.info("trace of step \(done): \(trace.path)")
@@ -264,7 +271,7 @@ package final class Trainer<E: Element> {
     pace.add(seconds)
     let rate = Double(result.loss.rows) / seconds
     var fields: [(key: String, value: MetricValue)] = [
-      ("step", .integer(done)), ("epoch", .integer(plan.epoch + 1)), ("loss", .number(result.loss.total)),
+      ("epoch", .integer(plan.epoch + 1)), ("loss", .number(result.loss.total)),
     ]
     fields += result.loss.terms.map { ($0.name, .number($0.value)) }
     fields += [
@@ -287,7 +294,7 @@ package final class Trainer<E: Element> {
         ("largestStrength", .number(strengths.max()!)),
       ]
     }
-    try run.metrics?.append(fields)
+    try run.record(step: done, fields)
     if let tangents = result.tangents { log.debug("step \(done): \(tangents.summary)") }
     if let penalty = step.penalty, done % coordinator.stepsPerEpoch == 0 || done == coordinator.totalSteps {
       try run.record(done, penalty.adaptive.strengths)
@@ -309,10 +316,16 @@ package final class Trainer<E: Element> {
     timeline.begin("evaluation")
     let outcomes: [Evaluator.Outcome]
     do {
-      outcomes = try data.tests.map { dataset in
+      outcomes = try zip(data.names, data.tests).map { name, dataset in
         try Evaluator.run(
           dataset, step.network, step.average?.parameters ?? step.parameters, configuration, context,
-          isStopping: { StopSignal.isRequested }, announce: log.announce)
+          isStopping: { StopSignal.isRequested }, announce: log.announce,
+          looking: { query, gallery in
+            guard name == self.data.names[0] else { return }
+            self.run.events?.show(query, gallery, of: dataset, named: name, step: self.done, self.configuration) {
+              self.timeline.beat()
+            }
+          })
       }
     } catch is ExtractionStopped {
       return false
@@ -342,13 +355,9 @@ package final class Trainer<E: Element> {
     for (name, outcome) in zip(data.names, outcomes) {
       log.result(outcome.scores, of: outcomes.count > 1 ? name : nil, as: configuration.log.results)
     }
-    let others = zip(data.names, outcomes).dropFirst().flatMap { name, outcome in
-      outcome.scores.fields.map { (key: "\(name).\($0.key)", value: $0.value) }
-    }
     // The epoch under way, counted as the lines of its steps count it.
     let epoch = (done + coordinator.stepsPerEpoch - 1) / coordinator.stepsPerEpoch
-    try run.metrics?.append(
-      [("step", .integer(done)), ("epoch", .integer(epoch))] + outcomes[0].scores.fields + others
-        + [("seconds", .number(seconds))])
+    try run.record(
+      evaluation: done, epoch: epoch, zip(data.names, outcomes).map { ($0, $1.scores.fields) }, seconds: seconds)
   }
 }
