@@ -39,9 +39,12 @@ package final class Terminal {
     if hasKeys { tcsetattr(STDIN_FILENO, TCSANOW, &before) }
   }
 
-  /// Draws over what is there, in one go.
+  /// Draws over what is there, in one go. A line is cleared before it is written: behind one of the full width a terminal would
+  /// clear its last sign.
   package func draw(_ lines: [String]) {
-    Console.write("\u{1B}[H" + lines.map { "\($0)\u{1B}[K" }.joined(separator: "\r\n") + "\u{1B}[J")
+    let isFull = lines.count >= Self.size?.height ?? 24
+    Console.write(
+      "\u{1B}[H" + lines.map { "\u{1B}[K\($0)" }.joined(separator: "\n") + (isFull ? "" : "\n\u{1B}[J"))
   }
 
   /// The keys of the next `milliseconds`, at most; nil where there will be no more.

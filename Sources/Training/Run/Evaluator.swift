@@ -43,11 +43,12 @@ package enum Evaluator {
     let start = Date()
     let features = try features(of: dataset, network, parameters, configuration, context, isStopping: isStopping)
     let scores = try score(features.query, features.gallery, configuration.evaluation, context, announce)
+    let seconds = Date().timeIntervalSince(start)
     looking(features.query, features.gallery)
     return Outcome(
       scores: scores, damaged: features.damaged,
       damagedQueries: features.damagedQueries, damagedGallery: features.damagedGallery,
-      images: features.images, seconds: Date().timeIntervalSince(start))
+      images: features.images, seconds: seconds)
   }
 
   /// What is ranked; the same on every rank.
