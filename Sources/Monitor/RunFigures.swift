@@ -1,3 +1,5 @@
+import Storage
+
 /// What the lines of `metrics.jsonl` come to, in little memory however many there are.
 package struct RunFigures: Sendable {
   package struct Evaluation: Sendable, Equatable {

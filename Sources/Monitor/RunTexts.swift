@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensors
 
 /// What is said of a run in words, in frames and in lines alike.

@@ -67,7 +67,7 @@ enum ReportStyle {
       pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.82rem;padding:.2rem .9rem .8rem;margin:0}
       footer{margin-top:3rem;border-top:1px solid var(--grid);padding-top:.8rem}
       @media (max-width:30rem){.row li{width:calc(25% - .53rem);min-width:4.6rem}th,td{padding:.4rem .55rem}}
-      @media print{html{font-size:10.5pt}body{max-width:none;padding:0}nav{display:none}section{break-inside:auto;padding-top:1.2rem}
+      @media print{html{font-size:10.5pt}body{max-width:none;padding:0}nav{display:none}section{break-inside:auto;padding-top:1.2rem}h2,h3,.key,p.muted{break-after:avoid}
       .plots>div,.row,.pairs>li,.tile,tr{break-inside:avoid}.scroll{overflow:visible}details{border:0}a{color:inherit;text-decoration:none}}
       """
   }()

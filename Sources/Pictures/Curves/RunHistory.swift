@@ -13,9 +13,10 @@ package struct RunHistory: Sendable {
 
     package var fields: some Sequence<String> { columns.keys }
 
-    fileprivate mutating func append(_ line: DecodedLine) {
-      steps.append(line.step)
-      for (field, value) in line.values {
+    fileprivate mutating func append(_ line: MetricsLine, step: Int) {
+      steps.append(step)
+      for field in line.fields.map(\.key) {
+        guard field != "step", let value = line[field] else { continue }
         let missing = steps.count - 1 - (columns[field]?.count ?? 0)
         columns[field, default: []] += [Double](repeating: .nan, count: missing) + [value]
       }
@@ -40,41 +41,22 @@ package struct RunHistory: Sendable {
     path = folder
     let file = folder.hasSuffix("/") ? folder + "metrics.jsonl" : folder + "/metrics.jsonl"
     guard InputFile.size(file) != nil else { throw Failure.data(folder, "no run (no metrics.jsonl in it)") }
-    let content = try InputFile.read(file)
-    var lines = content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    lines.removeLast()  // nothing, or what is being written
-    var steps = Table(), evaluations = Table()
-    let decoder = JSONDecoder()
-    for (index, text) in lines.enumerated() where !text.isEmpty {
-      guard let line = try? decoder.decode(DecodedLine.self, from: Data(text)) else {
-        throw Failure.data("\(file):\(index + 1)", "is no JSON object with a whole number as its step")
+    var steps = Table(), evaluations = Table(), number = 0
+    try Lines.read(try InputFile(file)) { text in
+      number += 1
+      guard !text.isEmpty else { return }
+      let line: MetricsLine
+      do throws(MetricsLine.Malformed) { line = try MetricsLine(text) } catch {
+        throw Failure.data("\(file):\(number)", error.reason)
       }
-      if line.values["loss"] != nil || line.values["imagesPerSecond"] != nil { steps.append(line) }
-      if line.values.keys.contains(where: { $0 == "mAP" || $0.hasSuffix(".mAP") }) { evaluations.append(line) }
+      guard let step = line.count("step") else { throw Failure.data("\(file):\(number)", "has no step") }
+      if line["loss"] != nil || line["imagesPerSecond"] != nil { steps.append(line, step: step) }
+      if line.fields.contains(where: { $0.key == "mAP" || $0.key.hasSuffix(".mAP") }) {
+        evaluations.append(line, step: step)
+      }
     }
     guard !steps.steps.isEmpty || !evaluations.steps.isEmpty else { throw Failure.data(file, "no step in it yet") }
     (self.steps, self.evaluations) = (steps, evaluations)
-  }
-
-  fileprivate struct DecodedLine: Decodable {
-    let step: Int, values: [String: Double]
-
-    private struct Key: CodingKey {
-      let stringValue: String
-      var intValue: Int? { nil }
-      init(stringValue: String) { self.stringValue = stringValue }
-      init?(intValue: Int) { nil }
-    }
-
-    init(from decoder: any Decoder) throws {
-      let fields = try decoder.container(keyedBy: Key.self)
-      step = try fields.decode(Int.self, forKey: Key(stringValue: "step"))
-      // What is null, a text or a flag is no number.
-      values = Dictionary(
-        uniqueKeysWithValues: fields.allKeys.compactMap { key in
-          (try? fields.decode(Double.self, forKey: key)).map { (key.stringValue, $0) }
-        })
-    }
   }
 
   /// The data sets that evaluations are of: "" is the first, which has no name in the fields.

@@ -270,30 +270,15 @@ package final class Trainer<E: Element> {
     guard communicator.isCoordinator else { return }
     pace.add(seconds)
     let rate = Double(result.loss.rows) / seconds
-    var fields: [(key: String, value: MetricValue)] = [
-      ("epoch", .integer(plan.epoch + 1)), ("loss", .number(result.loss.total)),
-    ]
-    fields += result.loss.terms.map { ($0.name, .number($0.value)) }
+    var fields: [(key: String, value: MetricValue)] = [("epoch", .integer(plan.epoch + 1))]
+    fields += result.lossFields
     fields += [
       ("learningRate", .number(plan.learningRate)), ("lossScale", .number(result.lossScale)),
       ("skipped", .integer(step.lossScale.skipped)), ("images", .integer(result.loss.rows)),
       ("damaged", .integer(batch.samples.count - result.loss.rows)), ("seconds", .number(seconds)),
       ("imagesPerSecond", .number(rate)), ("secondsWaitedForImages", .number(waited)),
     ]
-    fields += shares.fields
-    if let norm = result.gradientNorm { fields.append(("gradientNorm", .number(norm))) }
-    if let msgr = result.loss.msgr {
-      fields += [("msgr", .number(msgr)), ("tangentScale", .number(result.tangentScale))]
-    }
-    if let norms = result.loss.normLoss { fields.append(("normLoss", .number(norms))) }
-    if let penalty = step.penalty {
-      let strengths = penalty.adaptive.strengths.map(\.strength)
-      fields += [
-        ("adaptiveL2", .number(result.loss.adaptiveL2 ?? .nan)), ("smallestStrength", .number(strengths.min()!)),
-        ("meanStrength", .number(strengths.reduce(0, +) / Double(strengths.count))),
-        ("largestStrength", .number(strengths.max()!)),
-      ]
-    }
+    fields += shares.fields + result.regularizerFields(step.penalty?.adaptive.strengths.map(\.strength))
     try run.record(step: done, fields)
     if let tangents = result.tangents { log.debug("step \(done): \(tangents.summary)") }
     if let penalty = step.penalty, done % coordinator.stepsPerEpoch == 0 || done == coordinator.totalSteps {

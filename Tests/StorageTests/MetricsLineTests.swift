@@ -1,4 +1,4 @@
-import Monitor
+import Storage
 import Testing
 
 @Suite struct MetricsLineTests {
