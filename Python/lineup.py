@@ -32,7 +32,10 @@ def _library():
             break
     else:
         raise Error(f"no {_NAME} in {', '.join(map(str, places))}; LINEUP_LIBRARY names it")
-    library = ctypes.CDLL(str(place))
+    try:
+        library = ctypes.CDLL(str(place))
+    except OSError as error:
+        raise Error(f"{place}: {error}") from None
     text, error = ctypes.c_char_p, [ctypes.c_char_p, ctypes.c_size_t]
     floats, count = ctypes.POINTER(ctypes.c_float), ctypes.c_int
     library.lineup_open.restype = ctypes.c_void_p
@@ -52,7 +55,8 @@ class Model:
 
     def __init__(self, checkpoint, threads=0):
         """`checkpoint`: its folder, or a run's (its latest checkpoint); `threads`: 0 for the cores of this process."""
-        self._library, self._model = _library(), None
+        self._model = None
+        self._library = _library()
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         self._model = self._library.lineup_open(os.fsencode(checkpoint), threads, error, len(error))
         if not self._model:
@@ -95,7 +99,12 @@ class Model:
 
     def embed_files(self, paths):
         """The same of JPEG or PNG files, decoded and turned as Pillow does."""
+        if isinstance(paths, (str, bytes, os.PathLike)):
+            raise Error("embed_files takes a list of paths")
         names = [os.fsencode(path) for path in paths]
+        for name in names:
+            if b"\0" in name:
+                raise Error(f"{name!r}: a path has no zero byte")
         array = (ctypes.c_char_p * len(names))(*names)
         return self._embedded(
             len(names),

@@ -62,10 +62,12 @@ public func lineupEmbed(
   _ features: UnsafeMutablePointer<Float>, _ text: UnsafeMutablePointer<CChar>?, _ size: Int
 ) -> CInt {
   status(text, size) { () throws(LineupError) in
-    let (area, overflow) = Int(height).multipliedReportingOverflow(by: 3 * Int(width))
+    let area = Int(width) * Int(height)
     var images: [Image] = []
     for index in 0..<max(0, Int(count)) {
-      let bytes = overflow || area <= 0 ? [] : Array(UnsafeBufferPointer(start: rgb + index * area, count: area))
+      // Nothing is read of an image that is not taken.
+      let isTaken = width > 0 && height > 0 && area <= Image.mostPixels
+      let bytes = isTaken ? Array(UnsafeBufferPointer(start: rgb + 3 * area * index, count: 3 * area)) : []
       images.append(try Image(width: Int(width), height: Int(height), rgb: bytes))
     }
     store(try model(handle).embed(images), in: features)

@@ -10,10 +10,13 @@ public struct Image: Sendable {
   /// - Parameter rgb: height × width × 3 bytes: red, green, blue.
   /// - Throws: `LineupError` of kind `usage` where these are not as many, or none.
   public init(width: Int, height: Int, rgb: [UInt8]) throws(LineupError) {
-    guard width > 0, height > 0, width.multipliedReportingOverflow(by: height).overflow == false,
-      width * height <= Self.mostPixels, rgb.count == width * height * 3
-    else {
-      throw LineupError(.usage, "an image of \(width)×\(height) pixels does not have \(rgb.count) bytes of RGB")
+    guard width > 0, height > 0 else { throw LineupError(.usage, "an image of \(width)×\(height) pixels has none") }
+    let (area, overflow) = width.multipliedReportingOverflow(by: height)
+    guard !overflow, area <= Self.mostPixels else {
+      throw LineupError(.usage, "an image of \(width)×\(height) pixels; \(Self.mostPixels) are taken at most")
+    }
+    guard rgb.count == 3 * area else {
+      throw LineupError(.usage, "an image of \(width)×\(height) pixels has \(3 * area) bytes of RGB, not \(rgb.count)")
     }
     pixels = RGBImage(width: width, height: height, pixels: rgb)
   }
@@ -29,5 +32,5 @@ public struct Image: Sendable {
   }
 
   /// As of files.
-  private static var mostPixels: Int { 100_000_000 }
+  public static var mostPixels: Int { 100_000_000 }
 }

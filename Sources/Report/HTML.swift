@@ -41,7 +41,7 @@ package enum HTML {
       out += row.cells.map { element("td", [], $0) }.joined() + "</tr>\n"
     }
     out += "</tbody>"
-    let table = element("table", [], element("caption", [], escaped(caption)) + out)
+    let table = element("table", [], element("caption", [], element("span", [], escaped(caption))) + out)
     // What scrolls has to be reached by the keyboard too.
     return element("div", [("class", "scroll"), ("role", "region"), ("aria-label", caption), ("tabindex", "0")], table)
       + "\n"

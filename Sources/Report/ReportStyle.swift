@@ -28,10 +28,11 @@ enum ReportStyle {
       .scroll{overflow-x:auto;margin:.4rem 0 1.2rem;border:1px solid var(--grid);border-radius:.6rem;background:var(--paper)}
       table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}
       caption{text-align:left;padding:.6rem .8rem;color:var(--muted);font-size:.85rem}
+      caption span{position:sticky;left:.8rem;display:inline-block;max-width:min(46rem,calc(100vw - 4rem))}
       th,td{text-align:right;padding:.42rem .8rem;border-top:1px solid var(--grid);vertical-align:top}
+      td{white-space:nowrap}.wrap{display:inline-block;max-width:32rem;text-align:left;white-space:normal;overflow-wrap:anywhere}
       th[scope=row],thead th:first-child{text-align:left;font-weight:600;min-width:7rem}
-      td.text,.wide td{text-align:left;overflow-wrap:anywhere}
-      thead th{background:var(--ground);font-weight:600;white-space:nowrap}
+      thead th{background:var(--ground);font-weight:600;overflow-wrap:anywhere;min-width:4.2rem}
       .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.8rem;margin:.8rem 0 1.2rem;padding:0}
       .tile{background:var(--ground);border:1px solid var(--grid);border-radius:.6rem;padding:.8rem 1rem}
       .tile dt{color:var(--muted);font-size:.85rem}
@@ -68,7 +69,7 @@ enum ReportStyle {
       footer{margin-top:3rem;border-top:1px solid var(--grid);padding-top:.8rem}
       @media (max-width:30rem){.row li{width:calc(25% - .53rem);min-width:4.6rem}th,td{padding:.4rem .55rem}}
       @media print{html{font-size:10.5pt}body{max-width:none;padding:0}nav{display:none}section{break-inside:auto;padding-top:1.2rem}h2,h3,.key,p.muted{break-after:avoid}
-      .plots>div,.row,.pairs>li,.tile,tr{break-inside:avoid}.scroll{overflow:visible}details{border:0}a{color:inherit;text-decoration:none}}
+      .plots>div,.row,.pairs>li,.tile,tr{break-inside:avoid}.scroll{overflow:visible}th,td{padding:.25rem .35rem}td{white-space:normal}thead th{min-width:0}details{border:0}a{color:inherit;text-decoration:none}}
       """
   }()
 }

@@ -63,8 +63,11 @@ struct IndexCommand: RankCommand {
         guard pending.count < samples.count || row > 0 else {
           throw Failure.data(gallery, "none of its \(samples.count) images can be decoded")
         }
+        try requireOwn()
+        // Through a link, which would otherwise become a folder.
+        let place = URL(fileURLWithPath: output).resolvingSymlinksInPath().path
         let count = try update.write(
-          to: output, extracted.features, rows: rows, metric: job.configuration.evaluation.metric, origin: origin,
+          to: place, extracted.features, rows: rows, metric: job.configuration.evaluation.metric, origin: origin,
           faiss: faiss)
         job.log.info(
           "\(output): \(count) images × \(extracted.features.columns), \(job.configuration.evaluation.metric.rawValue): "
@@ -74,16 +77,26 @@ struct IndexCommand: RankCommand {
     try embed(job.configuration.precision.storage.element)
   }
 
+  /// What is there is replaced as a whole, so it may be an index and nothing besides: no images, no run.
+  private func requireOwn() throws {
+    guard InputFile.isFolder(output) else { return }
+    let names = try Folder.names(in: output).sorted()
+    let own = GalleryIndex.files(in: output).map { String($0.dropFirst(output.count + 1)) }
+    if let other = names.first(where: { !own.contains($0) }) {
+      throw Failure.usage(
+        "--output \(output)",
+        "holds something else than an index (\(Printable.line(other, limit: 100))); name another folder")
+    }
+    if !names.isEmpty && !GalleryIndex.isAt(output) {
+      throw Failure.usage("--output \(output)", "holds \(names[0]) and no index.json; name another folder")
+    }
+  }
+
   /// A folder that is an index, or is not there, or has nothing in it.
   private func requireOutput() throws {
     try Destination("--output", output).requireFolder()
     try Destination("--output", output).requireNoRun()
-    if !GalleryIndex.isAt(output), let names = try? FileManager.default.contentsOfDirectory(atPath: output),
-      !names.isEmpty
-    {
-      throw Failure.usage(
-        "--output \(output)", "holds something else than an index (no index.json); name another folder")
-    }
+    try requireOwn()
     // What takes hours to embed must have a place to go to.
     let above = URL(fileURLWithPath: output).deletingLastPathComponent().path
     try AtomicFiles.makeDirectory(above)

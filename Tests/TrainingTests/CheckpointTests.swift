@@ -146,6 +146,8 @@ import Training
     #expect(empty?.hasPrefix("\(folder.path): no checkpoint in it") == true)
     let training = try TinyTraining(Float.self)
     let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(1)))"
+    // The name of a pointer means what it points to.
+    #expect(try Checkpoint(path: "\(checkpoints.path)/latest").folder == path)
     try FileManager.default.removeItem(atPath: path + "/optimizer.safetensors")
     #expect(message(.data) { _ = try Checkpoint(path: folder.path) } == "\(path)/optimizer.safetensors: missing")
   }

@@ -82,14 +82,25 @@ extension UntimedCommandTests {
 
     @Test func theExampleRanks() throws {
       let example = URL(fileURLWithPath: Command.path).deletingLastPathComponent().appendingPathComponent("Rank").path
-      let process = Process(), images = try queries
-      process.executableURL = URL(fileURLWithPath: example)
-      process.arguments = [run, images[0]] + images.prefix(5)
-      process.standardOutput = try scratch.handle("out")
-      try process.run()
-      process.waitUntilExit()
-      let lines = try scratch.text("out").split(separator: "\n")
-      #expect(process.terminationStatus == 0 && lines.count == 5 && lines[0].hasPrefix(images[0]))
+      let images = try queries
+      func rank(_ arguments: [String]) throws -> (code: Int32, lines: [Substring]) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: example)
+        process.arguments = arguments
+        process.standardOutput = try scratch.handle("out")
+        process.standardError = process.standardOutput
+        try process.run()
+        process.waitUntilExit()
+        return (process.terminationStatus, try scratch.text("out").split(separator: "\n"))
+      }
+      let found = try rank([run, images[0]] + images.prefix(5))
+      #expect(found.code == 0 && found.lines.count == 5 && found.lines[0].hasPrefix(images[0]))
+      for (arguments, code) in [([run], 64), ([scratch("none"), "a", "b"], 65), ([run, images[0], run], 65)]
+        as [([String], Int32)]
+      {
+        let refused = try rank(arguments)
+        #expect(refused.code == code && refused.lines.count == 1, "\(refused.lines)")
+      }
     }
 
     /// Where `launch/test` has built the library.

@@ -113,6 +113,21 @@ extension UntimedCommandTests {
       try refused(
         64, "something else than an index", ["index", "--checkpoint", run, "--gallery", gallery, "--output", data])
       try refused(64, "holds a run", ["index", "--checkpoint", run, "--gallery", gallery, "--output", run])
+      // An index that shares its folder with anything, its own gallery not least, is left alone.
+      let photos = "\(index)/photos"
+      try FileManager.default.createDirectory(atPath: photos, withIntermediateDirectories: true)
+      try FileManager.default.copyItem(atPath: images[0], toPath: "\(photos)/a.jpg")
+      try refused(
+        64, "something else than an index (photos)",
+        ["index", "--checkpoint", run, "--gallery", photos, "--output", index])
+      #expect(FileManager.default.fileExists(atPath: "\(photos)/a.jpg"))
+      try FileManager.default.removeItem(atPath: photos)
+      // Through a link, which stays one.
+      let link = scratch("link")
+      try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: index)
+      try Command.succeed(["index", "--checkpoint", run, "--gallery", gallery, "--output", link, "--faiss"])
+      #expect((try? FileManager.default.destinationOfSymbolicLink(atPath: link)) == index)
+      #expect(FileManager.default.fileExists(atPath: "\(index)/index.faiss"))
       try refused(64, "no index is there", ["serve", "--checkpoint", run, "--index", gallery])
       try refused(64, "--port", ["serve", "--checkpoint", run, "--index", index, "--port", "70000"])
       try refused(64, "--host", ["serve", "--checkpoint", run, "--index", index, "--host", "no.such.host.invalid"])

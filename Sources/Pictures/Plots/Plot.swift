@@ -22,7 +22,10 @@ package struct Plot: Sendable, Equatable {
       (self.name, self.points, self.band, self.style, self.look) = (name, points, band, style, look)
     }
 
-    package var stroke: Stroke { Stroke(.series(look), width: 1.8, dash: Self.dashes[look % Self.dashes.count]) }
+    /// After a round of colours the dashes are one further, so that no two of 49 are alike.
+    package var stroke: Stroke {
+      Stroke(.series(look), width: 1.8, dash: Self.dashes[(look + look / Ink.seriesCount) % Self.dashes.count])
+    }
 
     /// Series that have one colour, or colours that someone does not tell apart, differ by these.
     private static let dashes: [[Double]] = [
@@ -81,6 +84,9 @@ package struct Plot: Sendable, Equatable {
     }
     // A deviation may reach beyond what a share can be.
     if isPercent { yRange = yRange.clamped(to: 0...1) }
+    // And below what is never negative.
+    let isNegative = series.contains { $0.points.contains { $0.y < 0 } }
+    if !isNegative && yRange.lowerBound < 0 && yRange.upperBound > 0 { yRange = 0...yRange.upperBound }
     let rows = max(2, Int((height - top) / 55))
     let yTicks = yScale == .linear ? Ticks(yRange, count: rows) : Ticks(logarithmic: yRange)
     let labels = yTicks.values.map { yTicks.label($0, percent: isPercent) }

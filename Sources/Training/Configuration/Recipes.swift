@@ -17,7 +17,8 @@ package enum Recipes {
     throw Failure.usage(
       "--config \(Printable.line(name, limit: 80))",
       names.isEmpty
-        ? "no such file" : "no such file, and no recipe of this name; lineup config --recipes lists them\(near)")
+        ? "no such file, and no recipes: their folder, configs, is neither above the program nor in a share/lineup there"
+        : "no such file, and no recipe of this name; lineup config --recipes lists them\(near)")
   }
 
   /// In alphabetical order, those of systems last.

@@ -201,9 +201,15 @@ package struct CheckpointFolder: Sendable {
 }
 
 extension Checkpoint {
-  /// The folder of a checkpoint that `path` means: itself, or what a `latest` in it points to.
+  /// The folder of a checkpoint that `path` means: itself, what a `latest` in it points to, or what it points to where it is such a
+  /// pointer (`RUN/checkpoints/best`).
   static func resolve(_ path: String) throws -> String {
     if try !isThere(path) { throw Failure.data(path, "no such checkpoint") }
+    let url = URL(fileURLWithPath: path)
+    if CheckpointFolder.pointers.contains(url.lastPathComponent), !InputFile.isFolder(path) {
+      let folder = url.deletingLastPathComponent().relativePath
+      if let name = try CheckpointFolder(path: folder).written(in: url.lastPathComponent) { return "\(folder)/\(name)" }
+    }
     if try isThere("\(path)/\(Manifest.name)") { return path }
     for folder in [path, "\(path)/checkpoints"] {
       if let name = try CheckpointFolder(path: folder).written(in: "latest") { return "\(folder)/\(name)" }

@@ -71,7 +71,7 @@ struct ReportCommand: RankCommand {
     _ group: RunGroup, on data: String, _ destination: Destination, _ judged: inout JudgedRuns,
     _ communicator: any Communicator, _ watchdog: Watchdog?
   ) throws {
-    let path = try communicator.agree { try Self.best(of: group.runs[0].path) }
+    let path = Self.best(of: group.runs[0].path)
     let (job, dataset) = try CheckpointedJob.begin(path, options, communicator, watchdog) {
       configuration, _, agreement in
       try DataOptions.openTest(data, configuration, &agreement, watchdog, besides: [destination])
@@ -81,11 +81,10 @@ struct ReportCommand: RankCommand {
     try add(job.configuration.precision.storage.element)
   }
 
-  /// The folder of the run's best checkpoint, or the run, for its latest one.
-  private static func best(of run: String) throws -> String {
+  /// The run's best checkpoint, or the run, for its latest one.
+  private static func best(of run: String) -> String {
     let pointer = "\(run)/checkpoints/best"
-    guard let name = try? InputFile.read(pointer, limit: 4096) else { return run }
-    return "\(run)/checkpoints/" + String(decoding: name, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    return InputFile.size(pointer) == nil ? run : pointer
   }
 
   private func page(_ groups: [RunGroup], _ facts: [RunFacts], _ judged: JudgedRuns) throws -> ReportPage {

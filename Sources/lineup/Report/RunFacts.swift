@@ -62,7 +62,8 @@ struct SettingsTables {
         name: key,
         cells: zip(all, facts).map { settings, facts in
           guard facts.configuration != nil else { return "–" }
-          return HTML.escaped(Printable.line(settings[key] ?? usual[key] ?? "–", limit: 400))
+          let value = Printable.line(settings[key] ?? usual[key] ?? "–", limit: 400)
+          return HTML.element("span", [("class", "wrap")], HTML.escaped(value))
         }
       )
     }
