@@ -38,6 +38,7 @@ let package = Package(
     .target(name: "CTensorBoard", dependencies: ["CProtobuf"], exclude: ["tensorboard.proto"]),
 
     // Each names all that it imports.
+    .target(name: "Protobuf", dependencies: ["CProtobuf"]),
     .target(name: "Tensors"),
     .target(name: "Kernels", dependencies: ["CKernels", "Tensors"]),
     .target(name: "Collectives", dependencies: ["CMPI", "Tensors"]),
@@ -45,7 +46,7 @@ let package = Package(
     .target(name: "Losses", dependencies: ["Collectives", "Layers", "Tensors"]),
     .target(name: "Network", dependencies: ["Collectives", "Kernels", "Layers", "Losses", "Tensors"]),
     .target(name: "Storage", dependencies: ["CMatIO", "COpenSSL", "CZlib", "Tensors"]),
-    .target(name: "TensorBoard", dependencies: ["CISAL", "CTensorBoard", "Storage", "Tensors"]),
+    .target(name: "TensorBoard", dependencies: ["CISAL", "CTensorBoard", "Protobuf", "Storage", "Tensors"]),
     .target(name: "Dataset", dependencies: ["CImageCodec", "Storage", "Tensors"]),
     .target(name: "Evaluation", dependencies: ["Kernels", "Storage", "Tensors"]),
     .target(
@@ -55,7 +56,9 @@ let package = Package(
         "TensorBoard", "Tensors", "Yams",
         .product(name: "Logging", package: "swift-log"),
       ]),
-    .target(name: "ForeignWeights", dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Storage", "Tensors"]),
+    .target(
+      name: "ForeignWeights",
+      dependencies: ["CMinizip", "CONNX", "Layers", "Network", "Protobuf", "Storage", "Tensors"]),
     .target(name: "Monitor", dependencies: ["Storage", "Tensors", "Training"]),
     .target(name: "Retrieval", dependencies: ["Dataset", "Evaluation", "Kernels", "Storage", "Tensors"]),
     .target(name: "Service", dependencies: ["CHTTP", "Dataset", "Evaluation", "Retrieval", "Storage", "Tensors"]),
@@ -122,7 +125,8 @@ let package = Package(
     .testTarget(
       name: "lineupTests",
       dependencies: [
-        "CTensorBoard", "Dataset", "Evaluation", "Kernels", "LineupC", "LineupKit", "Rank", "Storage", "Training", "lineup",
+        "CTensorBoard", "Dataset", "Evaluation", "Kernels", "LineupC", "LineupKit", "Rank", "Storage", "Training",
+        "lineup",
       ],
       exclude: ["Faults", "hosts.sh"]),
   ]

@@ -29,6 +29,18 @@ package enum ImageList {
     }
   }
 
+  /// What a command takes for images: a CSV file, by its name, or a folder.
+  package static func listing(_ path: String) throws -> [Sample] {
+    try isList(path) ? read(path: path) : images(inFolder: path)
+  }
+
+  /// The folder that the images of such a listing are below.
+  package static func root(of path: String) -> String {
+    isList(path) ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : path
+  }
+
+  private static func isList(_ path: String) -> Bool { path.lowercased().hasSuffix(".csv") }
+
   /// Writes `samples` in their order to the CSV file at `path`, replacing it as a whole.
   package static func write(_ samples: [Sample], to path: String) throws {
     var text = "path,identity,camera\n"

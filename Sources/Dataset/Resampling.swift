@@ -126,3 +126,13 @@ package enum Resampling {
     return RGBImage(width: image.width, height: height, pixels: pixels)
   }
 }
+
+extension RGBImage {
+  /// The same with its aspect, as large as fits width × height and no larger than it is.
+  package func reduced(toFit width: Double, _ height: Double) -> RGBImage {
+    let scale = min(1, width / Double(self.width), height / Double(self.height))
+    let columns = max(1, Int((Double(self.width) * scale).rounded()))
+    let rows = max(1, Int((Double(self.height) * scale).rounded()))
+    return columns == self.width && rows == self.height ? self : Resampling.resize(self, width: columns, height: rows)
+  }
+}

@@ -32,6 +32,20 @@ package struct FeatureMatrix: Sendable, Equatable {
   }
 }
 
+extension FeatureMatrix {
+  /// Each row scaled to unit length, a row of zeros as it is: what the cosine compares.
+  package var unitRows: FeatureMatrix {
+    var scaled = values
+    for row in 0..<rows {
+      let place = row * columns..<(row + 1) * columns
+      let length = scaled[place].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      guard length > 0 else { continue }
+      for index in place { scaled[index] = Float(Double(scaled[index]) / length) }
+    }
+    return FeatureMatrix(rows: rows, columns: columns, values: scaled)
+  }
+}
+
 /// The features of a query or gallery set with the identity and the camera of each row.
 package struct LabelledFeatures: Sendable {
   /// What errors call these features: the file they came from, or "query features".

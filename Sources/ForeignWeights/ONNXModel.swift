@@ -1,5 +1,6 @@
 import CONNX
 import Layers
+import Protobuf
 import Storage
 import Tensors
 

@@ -96,9 +96,8 @@ package final class InferenceGraph {
   func parameter(_ slot: ParameterLayout.Slot, shape: [Int]?, through transform: (any WeightTransform)?) -> String {
     constant(slot.name, shape ?? slot.shape) {
       guard let transform else { return .numbers(ParameterLayout.toFile(slot, values.pointer)) }
-      let working = Buffer<Double>(count: values.count), filters = transform.apply(values, Workers(count: 1))
-      for i in 0..<slot.count { working[slot.range.lowerBound + i] = filters[i] }
-      return .numbers(ParameterLayout.toFile(slot, working.pointer))
+      let working = transform.apply(values, Workers(count: 1))
+      return .numbers(ParameterLayout.toFile(slot, first: working.pointer))
     }
   }
 

@@ -1,5 +1,4 @@
 import Storage
-import Tensors
 
 /// `metrics.jsonl` as tables: one of steps, one of evaluations, a column a field.
 package struct MetricsTable {
@@ -48,23 +47,10 @@ package struct MetricsTable {
   private static func forEachLine(
     of file: InputFile, _ kind: Kind, _ body: (_ number: Int, MetricsLine) throws -> Void
   ) throws {
-    var number = 0
-    try Lines.read(file) { bytes in
-      number += 1
-      guard !bytes.isEmpty else { return }
-      let line: MetricsLine
-      do throws(MetricsLine.Malformed) { line = try MetricsLine(bytes) } catch {
-        throw Failure.data("\(file.path):\(number)", error.reason)
-      }
-      guard line.count("step") != nil else { throw Failure.data("\(file.path):\(number)", "has no step") }
+    try MetricsLine.read(file) { number, _, line in
       if line.isStep == (kind == .steps) { try body(number, line) }
     }
   }
 
-  private static func row(_ fields: [String]) -> String {
-    fields.map { field in
-      field.utf8.contains { [UInt8(ascii: ","), UInt8(ascii: "\""), 10, 13].contains($0) }
-        ? "\"\(field.replacing("\"", with: "\"\""))\"" : field
-    }.joined(separator: ",") + "\r\n"
-  }
+  private static func row(_ fields: [String]) -> String { fields.map(CSVTable.field).joined(separator: ",") + "\r\n" }
 }

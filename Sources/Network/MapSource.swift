@@ -20,6 +20,22 @@ package enum MapSource: String, CaseIterable, Codable, Sendable {
   package var isLevel: Bool { rawValue.hasPrefix("level") }
 }
 
+/// Of each map that heads can read: the map itself, or what belongs to it.
+struct Maps<Value> {
+  /// Of c₁, c₂, ….
+  let stages: [Value]
+  /// Of f_s, by s.
+  let levels: [Int: Value]
+  var branch: Value?
+
+  init(stages: [Value], levels: [Int: Value]?) { (self.stages, self.levels) = (stages, levels ?? [:]) }
+
+  func callAsFunction(_ source: MapSource) -> Value {
+    if source == .branch { return after("the branch's", branch) }
+    return source.isLevel ? after("the pyramid's", levels[source.number]) : stages[source.number - 1]
+  }
+}
+
 /// What reads a map beside the network's body, in a backward pass: from what else contributes to the gradient of the map,
 /// and its target, to the gradient with the readers' part. nil where nobody reads the map.
 package typealias MapReaders<E: Element> = (

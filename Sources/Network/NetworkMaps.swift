@@ -22,8 +22,7 @@ extension ReIDNetwork {
     }
     var levels: [Int: Tensor<E>] = [:]
     let fused = try pyramid?.forward(stages, run) { levels[$0] = $1 }.maps ?? [:]
-    let branch = try branch?.forward(
-      { $0.isLevel ? after("the pyramid's", fused[$0.number]) : stages[$0.number - 1] }, run)
+    let branch = try branch?.forward(Maps(stages: stages, levels: fused).callAsFunction, run)
     return stages.enumerated().map { named("c\($0 + 1)", $1.value) }
       + levels.sorted { $0.key < $1.key }.map { named("p\($0)", .plain($1)) }
       + fused.sorted { $0.key < $1.key }.filter { pyramid?.fusion[$0.key]?.isEmpty == false }

@@ -111,14 +111,10 @@ package final class ReIDNetwork<E: Element> {
   {
     let trunk = try trunk.forward(images, adding: perturbations, run)
     let pyramid = try pyramid?.forward(trunk.outputs, run)
-    func body(_ source: MapSource) -> Feature<E> {
-      source.isLevel ? after("the pyramid's", pyramid?.maps[source.number]) : trunk.outputs[source.number - 1]
-    }
-    let branch = try branch?.forward(body, run)
-    func map(_ source: MapSource) -> Feature<E> {
-      source == .branch ? after("the branch's", branch).y : body(source)
-    }
-    let heads = try heads.map { try $0.forward(map, images: images.shape.images, run) }
+    var maps = Maps(stages: trunk.outputs, levels: pyramid?.maps)
+    let branch = try branch?.forward(maps.callAsFunction, run)
+    maps.branch = branch?.y
+    let heads = try heads.map { try $0.forward(maps.callAsFunction, images: images.shape.images, run) }
     return NetworkPasses(self, trunk, pyramid, branch, heads)
   }
 
@@ -143,15 +139,10 @@ package final class ReIDNetwork<E: Element> {
 
   /// `embed` of normalized images, N×3×H×W, as operators of `graph`: N × its length.
   package func express(_ images: InferenceGraph.Value, in graph: InferenceGraph) -> InferenceGraph.Value {
-    let stages = trunk.express(images, in: graph), levels = pyramid?.express(stages, in: graph)
-    func body(_ source: MapSource) -> InferenceGraph.Value {
-      source.isLevel ? after("the pyramid's", levels?[source.number]) : stages[source.number - 1]
-    }
-    let beside = branch?.express(body, in: graph)
-    func map(_ source: MapSource) -> InferenceGraph.Value {
-      source == .branch ? after("the branch's", beside) : body(source)
-    }
-    return graph.joined(heads.filter(\.retrieve).map { $0.express(map, in: graph) })
+    let stages = trunk.express(images, in: graph)
+    var maps = Maps(stages: stages, levels: pyramid?.express(stages, in: graph))
+    maps.branch = branch?.express(maps.callAsFunction, in: graph)
+    return graph.joined(heads.filter(\.retrieve).map { $0.express(maps.callAsFunction, in: graph) })
   }
 
   /// Evaluation: running statistics; the logits of the first head, n × 1 × 1 × its classes. After `packToClassify`.

@@ -70,11 +70,7 @@ package struct Picture: Sendable, Equatable {
 
   /// Reduced to what `box` can show at twice the resolution of a CSS pixel, so that a sheet of many stays small.
   package func reduced(to box: Box) -> Picture {
-    let fitted = box.fitting(width: Double(image.width), height: Double(image.height))
-    let width = max(1, Int((2 * fitted.width).rounded())), height = max(1, Int((2 * fitted.height).rounded()))
-    guard width < image.width else { return self }
-    return Picture(
-      Resampling.resize(image, width: width, height: height), label: label, isPhotograph: isPhotograph)
+    Picture(image.reduced(toFit: 2 * box.width, 2 * box.height), label: label, isPhotograph: isPhotograph)
   }
 }
 

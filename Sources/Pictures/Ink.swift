@@ -65,6 +65,11 @@ package enum Ink: Sendable, Hashable {
   package static let named: [Ink] =
     [.paper, .ground, .text, .muted, .grid, .right, .wrong] + (0..<seriesCount).map { .series($0) }
 
+  /// Of all of them, as CSS variables whose names begin with `prefix`.
+  package static func variables(_ prefix: String, dark: Bool) -> String {
+    named.map { "\(prefix)\($0.name!):\($0.colour(dark: dark).hex)" }.joined(separator: ";")
+  }
+
   package func colour(dark: Bool = false) -> Colour {
     switch self {
     case .paper: Colour(dark ? 0x15181d : 0xffffff)

@@ -14,7 +14,7 @@ extension Drawing {
     out +=
       "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"lineup-drawing\" role=\"img\" width=\"\(size)\" "
       + "viewBox=\"0 0 \(SVG.number(width)) \(SVG.number(height))\">\n"
-    out += "<title>\(SVG.escaped(title))</title>\n<desc>\(SVG.escaped(description))</desc>\n"
+    out += "<title>\(Markup.escaped(title))</title>\n<desc>\(Markup.escaped(description))</desc>\n"
     if isStandalone { out += "<style>\n\(Self.styleSheet)\n</style>\n" }
     out += SVG.element(.box(Box(0, 0, width, height), fill: .paper)) + "\n"
     for mark in marks {
@@ -29,10 +29,7 @@ extension Drawing {
 
   /// The colours of all drawings of a page.
   package static let styleSheet: String = {
-    func variables(dark: Bool) -> String {
-      let values = Ink.named.map { "--lineup-\($0.name!):\($0.colour(dark: dark).hex)" }
-      return ".lineup-drawing{\(values.joined(separator: ";"))}"
-    }
+    func variables(dark: Bool) -> String { ".lineup-drawing{\(Ink.variables("--lineup-", dark: dark))}" }
     let classes = Ink.named.map { ink in
       let name = ink.name!
       return
@@ -49,23 +46,6 @@ extension Drawing {
 
 /// Marks as elements.
 private enum SVG {
-  /// Of the text or attribute of an element. What XML does not allow at all is left out.
-  static func escaped(_ text: String) -> String {
-    var out = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": out += "&amp;"
-      case "<": out += "&lt;"
-      case ">": out += "&gt;"
-      case "\"": out += "&quot;"
-      case "\t", "\n", "\r": out += " "
-      case _ where scalar.value < 0x20 || [0xfffe, 0xffff].contains(scalar.value): continue
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out
-  }
-
   /// Hundredths of a pixel.
   static func number(_ value: Double) -> String {
     let rounded = (value * 100).rounded() / 100
@@ -118,21 +98,16 @@ private enum SVG {
       if style.anchor != .start { attributes += " text-anchor=\"\(style.anchor.rawValue)\"" }
       if style.isBold { attributes += " font-weight=\"bold\"" }
       if style.isUpright { attributes += " transform=\"rotate(-90 \(x) \(y))\"" }
-      return "<text x=\"\(x)\" y=\"\(y)\"\(attributes)>\(escaped(text))</text>"
+      return "<text x=\"\(x)\" y=\"\(y)\"\(attributes)>\(Markup.escaped(text))</text>"
     case .picture:
       preconditionFailure("pictures are encoded, which may fail")
     }
   }
 
   static func image(_ picture: Picture, _ box: Box) throws -> String {
-    let path = "a picture of the drawing"
-    let bytes =
-      try picture.isPhotograph
-      ? ImageCodec.encode(picture.image, quality: 88, path: path) : ImageCodec.encodePNG(picture.image, path: path)
-    let type = picture.isPhotograph ? "jpeg" : "png"
     return
-      "<image \(rectangle(box)) preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(escaped(picture.label))\" "
-      + "href=\"data:image/\(type);base64,\(Data(bytes).base64EncodedString())\"><title>\(escaped(picture.label))</title>"
+      "<image \(rectangle(box)) preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(Markup.escaped(picture.label))\" "
+      + "href=\"\(try picture.dataURI())\"><title>\(Markup.escaped(picture.label))</title>"
       + "</image>"
   }
 }

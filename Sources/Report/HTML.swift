@@ -1,32 +1,16 @@
-import Foundation
+import Pictures
 
-/// Pieces of a page of HTML. A text becomes one by `escaped`; everything else is markup already.
+/// Pieces of a page of HTML. A text becomes one by `Markup.escaped`; everything else is markup already.
 package enum HTML {
-  package static func escaped(_ text: String) -> String {
-    var out = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": out += "&amp;"
-      case "<": out += "&lt;"
-      case ">": out += "&gt;"
-      case "\"": out += "&quot;"
-      case "'": out += "&#39;"
-      case _ where scalar.value < 0x20 && ![9, 10, 13].contains(scalar.value): continue
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out
-  }
-
   package static func element(
     _ name: String, _ attributes: [(name: String, value: String)] = [], _ content: String
   ) -> String {
-    let attributes = attributes.map { " \($0.name)=\"\(escaped($0.value))\"" }.joined()
+    let attributes = attributes.map { " \($0.name)=\"\(Markup.escaped($0.value))\"" }.joined()
     return "<\(name)\(attributes)>\(content)</\(name)>"
   }
 
   package static func paragraph(_ text: String, class kind: String? = nil) -> String {
-    element("p", kind.map { [("class", $0)] } ?? [], escaped(text)) + "\n"
+    element("p", kind.map { [("class", $0)] } ?? [], Markup.escaped(text)) + "\n"
   }
 
   /// A table that scrolls sideways where the page is narrower; the first column has the names of its rows.
@@ -34,14 +18,15 @@ package enum HTML {
   ///   - header: texts.
   ///   - rows: a text for the name, and markup for the others.
   package static func table(_ caption: String, header: [String], rows: [(name: String, cells: [String])]) -> String {
-    var out = "<thead><tr>" + header.map { element("th", [("scope", "col")], escaped($0)) }.joined() + "</tr></thead>\n"
+    var out =
+      "<thead><tr>" + header.map { element("th", [("scope", "col")], Markup.escaped($0)) }.joined() + "</tr></thead>\n"
     out += "<tbody>"
     for row in rows {
-      out += "<tr>" + element("th", [("scope", "row")], escaped(row.name))
+      out += "<tr>" + element("th", [("scope", "row")], Markup.escaped(row.name))
       out += row.cells.map { element("td", [], $0) }.joined() + "</tr>\n"
     }
     out += "</tbody>"
-    let table = element("table", [], element("caption", [], element("span", [], escaped(caption))) + out)
+    let table = element("table", [], element("caption", [], element("span", [], Markup.escaped(caption))) + out)
     // What scrolls has to be reached by the keyboard too.
     return element("div", [("class", "scroll"), ("role", "region"), ("aria-label", caption), ("tabindex", "0")], table)
       + "\n"

@@ -1,17 +1,5 @@
 import Dataset
-import Foundation
 import Pictures
-
-extension Picture {
-  /// As a `src`: JPEG of a photograph, PNG of anything else.
-  /// - Throws: `Failure.internal` where it cannot be encoded.
-  func dataURI() throws -> String {
-    let path = "a picture of the report"
-    let bytes =
-      try isPhotograph ? ImageCodec.encode(image, quality: 85, path: path) : ImageCodec.encodePNG(image, path: path)
-    return "data:image/\(isPhotograph ? "jpeg" : "png");base64,\(Data(bytes).base64EncodedString())"
-  }
-}
 
 /// Pictures with what stands below them.
 package enum ImageFigures {
@@ -26,12 +14,12 @@ package enum ImageFigures {
       }
     var frame =
       try entry.picture.map { picture in
-        "<img alt=\"\(HTML.escaped(picture.label))\" width=\"\(picture.image.width)\" height=\"\(picture.image.height)\" "
+        "<img alt=\"\(Markup.escaped(picture.label))\" width=\"\(picture.image.width)\" height=\"\(picture.image.height)\" "
           + "src=\"\(try picture.dataURI())\">"
       } ?? HTML.element("span", [("class", "none")], "not to be read")
     if !mark.isEmpty { frame += HTML.element("span", [("class", "mark"), ("aria-hidden", "true")], mark) }
     let lines = entry.captions.enumerated().map { index, line in
-      index == 0 ? HTML.element("b", [], HTML.escaped(line)) : HTML.escaped(line)
+      index == 0 ? HTML.element("b", [], Markup.escaped(line)) : Markup.escaped(line)
     }
     let caption = HTML.element("figcaption", [], lines.joined(separator: "<br>"))
     return HTML.element("figure", [("class", kind)], HTML.element("div", [("class", "frame")], frame) + caption)
@@ -42,17 +30,17 @@ package enum ImageFigures {
     let items = try ([row.query] + row.images).map { HTML.element("li", [], try figure($0)) }
     return HTML.element(
       "div", [("class", "row")],
-      HTML.element("h3", [], HTML.escaped(row.heading)) + HTML.paragraph(row.remark, class: "muted")
+      HTML.element("h3", [], Markup.escaped(row.heading)) + HTML.paragraph(row.remark, class: "muted")
         + HTML.element("ol", [], items.joined())) + "\n"
   }
 
   /// An image beside the maps that a network makes of it.
   package static func activations(_ row: ActivationSheet.Row) throws -> String {
-    let pixels = RGBSize(row.image, width: 128)
+    let image = row.image.reduced(toFit: 128, .infinity)
     let entries =
-      [RankingSheet.Entry(Picture(pixels.image, label: row.name), .plain, ["image"])]
+      [RankingSheet.Entry(Picture(image, label: row.name), .plain, ["image"])]
       + row.maps.map { name, map in
-        let heat = map.image(width: pixels.width, height: pixels.height)
+        let heat = map.image(width: image.width, height: image.height)
         return RankingSheet.Entry(
           Picture(heat, label: "\(name) of \(row.name), \(map.rows)×\(map.columns)"), .plain,
           [name, "\(map.rows)×\(map.columns)"])
@@ -60,24 +48,12 @@ package enum ImageFigures {
     let items = try entries.map { HTML.element("li", [], try figure($0)) }
     return HTML.element(
       "div", [("class", "row")],
-      HTML.element("h3", [], HTML.escaped(row.name)) + HTML.element("ul", [], items.joined())) + "\n"
+      HTML.element("h3", [], Markup.escaped(row.name)) + HTML.element("ul", [], items.joined())) + "\n"
   }
 
   /// Two images, and why they stand here.
   package static func pair(_ first: RankingSheet.Entry, _ second: RankingSheet.Entry, _ remark: String) throws -> String
   {
     HTML.element("li", [], try figure(first) + figure(second) + HTML.paragraph(remark)) + "\n"
-  }
-}
-
-/// An image no wider than is shown.
-private struct RGBSize {
-  let image: RGBImage
-  var width: Int { image.width }
-  var height: Int { image.height }
-
-  init(_ image: RGBImage, width: Int) {
-    let height = max(1, image.height * width / image.width)
-    self.image = image.width > width ? Resampling.resize(image, width: width, height: height) : image
   }
 }

@@ -26,37 +26,47 @@ package struct ReportPage {
 
   package var text: String {
     let contents = sections.map { section in
-      HTML.element("li", [], HTML.element("a", [("href", "#\(section.id)")], HTML.escaped(section.title)))
+      HTML.element("li", [], HTML.element("a", [("href", "#\(section.id)")], Markup.escaped(section.title)))
     }
-    var body = "<header>\n" + HTML.element("h1", [], HTML.escaped(title)) + "\n" + introduction + "</header>\n"
+    var body = "<header>\n" + HTML.element("h1", [], Markup.escaped(title)) + "\n" + introduction + "</header>\n"
     body += HTML.element("nav", [("aria-label", "Contents")], HTML.element("ul", [], contents.joined())) + "\n<main>\n"
-    for section in sections {
-      let heading = HTML.element("h2", [("id", "\(section.id)-title")], HTML.escaped(section.title))
-      body +=
-        HTML.element(
-          "section", [("id", section.id), ("aria-labelledby", "\(section.id)-title")], heading + "\n" + section.body)
-        + "\n"
-    }
-    body += "</main>\n" + HTML.element("footer", [], HTML.paragraph(footer))
-    return """
-      <!DOCTYPE html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <meta name="color-scheme" content="light dark">
-      <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-      <title>\(HTML.escaped(title))</title>
-      <style>
-      \(Drawing.styleSheet)
-      \(ReportStyle.sheet)
-      </style>
-      </head>
-      <body>
-      \(body)
-      </body>
-      </html>
+    body += sections.map(\.text).joined() + "</main>\n" + HTML.element("footer", [], HTML.paragraph(footer))
+    return Self.opening(title, head: Self.policy) + body + Self.closing
+  }
 
-      """
+  /// Nothing is fetched or run.
+  private static let policy = """
+    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+
+    """
+
+  /// What stands before the body of any page, and after it.
+  /// - Parameter head: markup besides.
+  package static func opening(_ title: String, head: String = "") -> String {
+    """
+    <!DOCTYPE html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    \(head)<title>\(Markup.escaped(title))</title>
+    <style>
+    \(Drawing.styleSheet)
+    \(ReportStyle.sheet)
+    </style>
+    </head>
+    <body>
+
+    """
+  }
+
+  package static let closing = "\n</body>\n</html>\n"
+}
+
+extension ReportPage.Section {
+  var text: String {
+    let heading = HTML.element("h2", [("id", "\(id)-title")], Markup.escaped(title))
+    return HTML.element("section", [("id", id), ("aria-labelledby", "\(id)-title")], heading + "\n" + body) + "\n"
   }
 }

@@ -22,7 +22,7 @@ package enum ReportPlots {
       let line =
         "<svg class=\"lineup-drawing\" width=\"34\" height=\"10\" aria-hidden=\"true\"><line x1=\"1\" y1=\"5\" x2=\"33\" y2=\"5\" "
         + "class=\"s-\(one.stroke.ink.name ?? "text")\" stroke-width=\"2.5\"\(dash.isEmpty ? "" : " stroke-dasharray=\"\(dash)\"")/></svg>"
-      return HTML.element("li", [], line + HTML.escaped(one.name))
+      return HTML.element("li", [], line + Markup.escaped(one.name))
     }
     return HTML.element("ul", [("class", "key")], items.joined()) + "\n"
   }

@@ -3,10 +3,7 @@ import Pictures
 /// The look of a report: the inks of drawings, on a light page or a dark one, narrow or wide, or on paper.
 enum ReportStyle {
   static let sheet: String = {
-    func variables(dark: Bool) -> String {
-      let values = Ink.named.map { "--\($0.name!):\($0.colour(dark: dark).hex)" }
-      return ":root{\(values.joined(separator: ";"))}"
-    }
+    func variables(dark: Bool) -> String { ":root{\(Ink.variables("--", dark: dark))}" }
     return """
       \(variables(dark: false))
       @media screen and (prefers-color-scheme:dark){\(variables(dark: true))}

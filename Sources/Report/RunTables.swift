@@ -12,24 +12,14 @@ package struct RunTables {
     group.runs.compactMap { $0.evaluations.values(field).last?.value }
   }
 
-  /// Mean, and standard deviation (n − 1) where there are several.
-  package static func spread(_ values: [Double]) -> (mean: Double, deviation: Double?)? {
-    guard !values.isEmpty else { return nil }
-    let mean = values.reduce(0, +) / Double(values.count)
-    guard values.count > 1 else { return (mean, nil) }
-    let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    return (mean, (squares / Double(values.count - 1)).squareRoot())
-  }
-
   /// `71.9` or `71.9 ± 0.8`.
   package static func percent(_ values: [Double]) -> String {
-    guard let (mean, deviation) = spread(values) else { return "–" }
-    return String(format: "%.1f", 100 * mean) + (deviation.map { String(format: " ± %.1f", 100 * $0) } ?? "")
+    number(values.map { 100 * $0 }, "%.1f")
   }
 
   private static func number(_ values: [Double], _ format: String) -> String {
-    guard let (mean, deviation) = spread(values) else { return "–" }
-    return String(format: format, mean) + (deviation.map { " ± " + String(format: format, $0) } ?? "")
+    guard let spread = Spread(values) else { return "–" }
+    return String(format: format, spread.mean) + (spread.deviation.map { " ± " + String(format: format, $0) } ?? "")
   }
 
   static func duration(_ seconds: Double) -> String {
@@ -58,7 +48,7 @@ package struct RunTables {
           Self.percent(finals(group, "mAP")), Self.percent(finals(group, "rank1")),
           Self.percent(group.runs.compactMap { $0.evaluations.values("mAP").map(\.value).max() }),
           Self.number(group.runs.compactMap { Self.median($0.steps.values("imagesPerSecond").map(\.value)) }, "%.1f"),
-          Self.spread(group.runs.map(Self.seconds)).map { Self.duration($0.mean) } ?? "–",
+          Spread(group.runs.map(Self.seconds)).map { Self.duration($0.mean) } ?? "–",
         ]
       )
     }
@@ -73,9 +63,9 @@ package struct RunTables {
   package var tiles: String {
     guard let group = groups.first else { return "" }
     func tile(_ name: String, _ value: String, _ note: String) -> String {
-      let inner = HTML.escaped(value) + HTML.element("span", [("class", "note")], HTML.escaped(note))
+      let inner = Markup.escaped(value) + HTML.element("span", [("class", "note")], Markup.escaped(note))
       return HTML.element(
-        "div", [("class", "tile")], HTML.element("dt", [], HTML.escaped(name)) + HTML.element("dd", [], inner))
+        "div", [("class", "tile")], HTML.element("dt", [], Markup.escaped(name)) + HTML.element("dd", [], inner))
     }
     let steps = group.runs.compactMap { $0.steps.steps.last }.max() ?? 0
     let seeds = group.runs.count > 1 ? "mean of \(group.runs.count) seeds" : "last evaluation"
@@ -133,7 +123,7 @@ package struct RunTables {
         let all = run.steps.values(field).map(\.value)
         return all.dropFirst(all.count / 10)
       }
-      return Self.spread(Array(values))?.mean
+      return Spread(Array(values))?.mean
     }
     func cell(_ share: Double?) -> String {
       guard let share else { return "–" }

@@ -12,3 +12,11 @@ package struct FileIdentity: Hashable, Sendable {
     (device, inode) = (status.st_dev, status.st_ino)
   }
 }
+
+extension FileIdentity {
+  /// The first of `paths` that is the same file or folder as one before it, by whatever name.
+  package static func repeated(_ paths: [String]) -> String? {
+    var seen: Set<FileIdentity> = []
+    return paths.first { path in FileIdentity(path).map { !seen.insert($0).inserted } ?? false }
+  }
+}

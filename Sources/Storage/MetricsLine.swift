@@ -44,6 +44,24 @@ package struct MetricsLine: Sendable, Equatable {
   package var isStep: Bool { value("loss") != nil }
 }
 
+extension MetricsLine {
+  /// Every whole line of a file, with its number and step; empty ones and one that is being written do not count.
+  /// - Throws: `Failure.data` with the path and the number of a line that is no object of numbers and texts, or has no step.
+  package static func read(_ file: InputFile, _ body: (_ number: Int, _ step: Int, MetricsLine) throws -> Void) throws {
+    var number = 0
+    try Lines.read(file) { bytes in
+      number += 1
+      guard !bytes.isEmpty else { return }
+      let line: MetricsLine
+      do throws(Malformed) { line = try MetricsLine(bytes) } catch {
+        throw Failure.data("\(file.path):\(number)", error.reason)
+      }
+      guard let step = line.count("step") else { throw Failure.data("\(file.path):\(number)", "has no step") }
+      try body(number, step, line)
+    }
+  }
+}
+
 /// JSON (RFC 8259) without objects and lists in an object.
 private struct Parser {
   var rest: ArraySlice<UInt8>

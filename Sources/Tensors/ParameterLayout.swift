@@ -54,8 +54,13 @@ package struct ParameterLayout: Sendable {
 
   /// The values of a slot in file order (O outermost) from memory order (O innermost).
   package static func toFile<A: Element>(_ slot: Slot, _ values: UnsafeMutablePointer<A>) -> [A] {
+    toFile(slot, first: values + slot.range.lowerBound)
+  }
+
+  /// The same from the slot's first value on.
+  package static func toFile<A: Element>(_ slot: Slot, first: UnsafeMutablePointer<A>) -> [A] {
     [A](unsafeUninitializedCapacity: slot.count) { file, count in
-      permute(slot, from: values + slot.range.lowerBound, to: file.baseAddress!, toFile: true)
+      permute(slot, from: first, to: file.baseAddress!, toFile: true)
       count = slot.count
     }
   }

@@ -28,9 +28,7 @@ struct Benchmark: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.agree {
-      guard communicator.size == 1 else {
-        throw Failure.usage("benchmark measures one process with all its threads: start it without mpirun")
-      }
+      try communicator.requireAlone("benchmark measures")
       let configuration = try options.resolve()
       if let json { try Destination("--json", json).requireFile(besides: [options.config]) }
       let machine = try Machine(communicator, threads: configuration.threads)

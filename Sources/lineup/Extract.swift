@@ -27,18 +27,15 @@ struct Extract: RankCommand {
     }
     let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, _, agreement in
-      let isList = images.lowercased().hasSuffix(".csv")
-      let samples = try isList ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+      let samples = try ImageList.listing(images)
       try configuration.data.faces.test.require(in: samples, of: images, "data.faces.test")
       for file in files { try file.requireOther(than: samples.lazy.map(\.path)) }
-      try agreement.add(
-        samples, below: isList ? String(images[..<(images.lastIndex(of: "/") ?? images.startIndex)]) : images)
+      try agreement.add(samples, below: ImageList.root(of: images))
       return samples
     }
-    let (saved, configuration, machine, log) = (job.checkpoint, job.configuration, job.machine, job.log)
+    let log = job.log
     func extract<E: Element>(_: E.Type) throws {
-      let (network, parameters) = try communicator.agree { try saved.network(E.self) }
-      let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
+      let extractor = try job.extractor(E.self)
       let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
       for reason in damaged { log.warning("left out: \(reason)") }
       try communicator.agree {
@@ -53,6 +50,6 @@ struct Extract: RankCommand {
       }
       log.info("\(output): \(features.rows) × \(features.columns), and \(FeatureFiles.labelPath(of: output))")
     }
-    try extract(configuration.precision.storage.element)
+    try extract(job.configuration.precision.storage.element)
   }
 }

@@ -29,9 +29,7 @@ struct IndexCommand: RankCommand {
     let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, _, agreement in
       let samples = try SearchJob.listing(gallery, configuration)
-      let isList = gallery.lowercased().hasSuffix(".csv")
-      try agreement.add(
-        samples, below: isList ? String(gallery[..<(gallery.lastIndex(of: "/") ?? gallery.startIndex)]) : gallery)
+      try agreement.add(samples, below: ImageList.root(of: gallery))
       return samples
     }
     let origin = try communicator.agree { try SearchJob.origin(job.checkpoint, job.configuration) }

@@ -11,6 +11,14 @@ protocol RankCommand: ParsableCommand {
 }
 
 extension Communicator {
+  /// - Parameter command: what the command is or does with one process.
+  /// - Throws: `Failure.usage` on every rank where there are several.
+  func requireAlone(_ command: String) throws {
+    guard size == 1 else {
+      throw Failure.usage("\(command) one process with all its threads: start it without mpirun")
+    }
+  }
+
   /// What rank 0 does for all; a failure is everybody's.
   func onRank0(_ body: () throws -> Void) throws {
     try agree { if isCoordinator { try body() } }

@@ -48,7 +48,7 @@ struct SearchCommand: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.agree {
-      try SearchJob.requireOneProcess(communicator, "search")
+      try communicator.requireAlone("search is")
       for (option, path) in [("--json", json), ("--html", html)] {
         if let path { try Destination(option, path).requireFile(besides: inputs + [options.config]) }
       }

@@ -16,8 +16,7 @@ enum SearchJob {
         "data.faces.test is blurred, but of the images that are searched by nobody says where faces are; "
           + "--set data.faces.test=clear")
     }
-    return try images.lowercased().hasSuffix(".csv")
-      ? ImageList.read(path: images) : ImageList.images(inFolder: images)
+    return try ImageList.listing(images)
   }
 
   /// What makes the features of a job.
@@ -28,12 +27,6 @@ enum SearchJob {
     return FeatureOrigin(
       checkpoint: checkpoint.folder, manifest: try SHA256.digest(ofFile: checkpoint.manifestPath).sha256,
       settings: Dictionary(uniqueKeysWithValues: keys.map { ($0.key, $0.value) }))
-  }
-
-  static func requireOneProcess(_ communicator: any Communicator, _ command: String) throws {
-    guard communicator.size == 1 else {
-      throw Failure.usage("\(command) is one process with all its threads: start it without mpirun")
-    }
   }
 }
 
@@ -47,11 +40,5 @@ extension CheckpointedJob {
         "features of \(index.features.columns) elements, \(index.metric.rawValue); "
           + "its checkpoint's have \(extractor.columns), \(configuration.evaluation.metric.rawValue)")
     }
-  }
-
-  /// A network of the checkpoint, and what it embeds by.
-  func extractor<E: Element>(_: E.Type) throws -> FeatureExtractor<E> {
-    let (network, parameters) = try machine.communicator.agree { try checkpoint.network(E.self) }
-    return FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
   }
 }

@@ -93,8 +93,7 @@ struct Sensitivity: RankCommand {
 
   /// Evenly spread over `samples`.
   private func chosen(_ samples: [Sample]) -> [Sample] {
-    guard images > 0, images < samples.count else { return samples }
-    return (0..<images).map { samples[$0 * samples.count / images] }
+    images > 0 ? samples.evenly(images) : samples
   }
 
   /// Where the logits are those of the identities of all images, which takes the data that the checkpoint was trained on.

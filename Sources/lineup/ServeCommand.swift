@@ -41,7 +41,7 @@ struct ServeCommand: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.agree {
-      try SearchJob.requireOneProcess(communicator, "serve")
+      try communicator.requireAlone("serve is")
       guard GalleryIndex.isAt(index) else {
         throw Failure.usage("--index \(index)", "no index is there (lineup index makes one)")
       }

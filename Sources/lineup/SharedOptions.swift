@@ -90,9 +90,21 @@ struct DataOptions: ParsableArguments {
   /// - Throws: `ValidationError` for a path that is empty, or the same data set twice.
   static func check(_ option: String, _ paths: [String]) throws {
     if paths.contains("") { throw ValidationError("\(option): the path of a data set is missing") }
-    let places = paths.map { FileIdentity($0) }
-    if let twice = places.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
-      throw ValidationError("\(option) \(paths[twice]): is given twice")
+    if let twice = FileIdentity.repeated(paths) { throw ValidationError("\(option) \(twice): is given twice") }
+  }
+}
+
+/// The runs that a command looks at.
+struct RunArguments: ParsableArguments {
+  @Argument(help: "The folders of runs.") var runs: [String]
+
+  private static let most = 100
+
+  func validate() throws {
+    if runs.contains("") { throw ValidationError("the path of a run is missing") }
+    if let twice = FileIdentity.repeated(runs) { throw ValidationError("\(twice): is given twice") }
+    guard runs.count <= Self.most else {
+      throw ValidationError("\(runs.count) runs; \(Self.most) are looked at, at most")
     }
   }
 }
@@ -146,6 +158,12 @@ struct CheckpointedJob {
       log.info("differs from the checkpoint: \(key) was \(old), now \(new)")
     }
     return (CheckpointedJob(checkpoint: checkpoint, configuration: configuration, machine: machine, log: log), content)
+  }
+
+  /// A network of the checkpoint, and what it embeds by.
+  func extractor<E: Element>(_: E.Type) throws -> FeatureExtractor<E> {
+    let (network, parameters) = try machine.communicator.agree { try checkpoint.network(E.self) }
+    return FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
   }
 
   /// What `body` makes of features; where these are not finite, the checkpoint is to blame.

@@ -20,7 +20,7 @@ struct WatchCommand: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.agree {
-      guard communicator.size == 1 else { throw Failure.usage("lineup watch is one process; start it without mpirun") }
+      try communicator.requireAlone("watch is")
       if run.isEmpty { throw Failure.usage("the path of a run's folder is missing") }
       if FileIdentity(run) != nil && !InputFile.isFolder(run) { throw Failure.usage(run, "is no folder") }
       var view = RunView(run)

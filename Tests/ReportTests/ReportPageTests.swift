@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func spreadsOverSeeds() throws {
-    #expect(RunTables.spread([]) == nil)
+    #expect(Spread([]) == nil)
     #expect(RunTables.percent([0.719]) == "71.9" && RunTables.percent([]) == "–")
     // Mean 0.6, deviations −0.1, 0, 0.1: √(0.02/2).
     #expect(RunTables.percent([0.5, 0.6, 0.7]) == "60.0 ± 10.0")
@@ -58,7 +58,7 @@ import Testing
       [
         ReportPage.Section(
           "a", hostile,
-          HTML.table(hostile, header: [hostile], rows: [(name: hostile, cells: [HTML.escaped(hostile)])]))
+          HTML.table(hostile, header: [hostile], rows: [(name: hostile, cells: [Markup.escaped(hostile)])]))
       ], footer: hostile
     ).text
     #expect(!page.contains("<script") && page.components(separatedBy: "&lt;script&gt;").count > 8)

@@ -29,11 +29,20 @@ enum Command {
     _ arguments: [String], ranks: Int? = nil, environment: [String: String] = [:], prefix: [String] = [],
     timeout: Double = 60, sourceLocation: SourceLocation = #_sourceLocation, during: (pid_t) -> Void = { _ in }
   ) throws -> Outcome {
-    let launcher = ranks.map(Mpirun.here) ?? []
+    try launch(
+      prefix + (ranks.map(Mpirun.here) ?? []) + [path] + arguments, environment: environment, timeout: timeout,
+      sourceLocation: sourceLocation, during: during)
+  }
+
+  /// Runs any program to its end, found on the PATH where it is no path.
+  static func launch(
+    _ line: [String], environment: [String: String] = [:], timeout: Double = 60,
+    sourceLocation: SourceLocation = #_sourceLocation, during: (pid_t) -> Void = { _ in }
+  ) throws -> Outcome {
     let scratch = try Scratch()
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = prefix + launcher + [path] + arguments
+    process.arguments = line
     process.environment = inherited.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try scratch.handle("out")
@@ -43,8 +52,8 @@ enum Command {
     while process.isRunning {
       if Date() > deadline {
         stop(process)
-        let command = arguments.joined(separator: " ")
-        Issue.record("still running after \(timeout) s: \(command)", sourceLocation: sourceLocation)
+        Issue.record(
+          "still running after \(timeout) s: \(line.joined(separator: " "))", sourceLocation: sourceLocation)
         break
       }
       during(process.processIdentifier)

@@ -11,22 +11,16 @@ enum Python {
   static let library = URL(fileURLWithPath: Command.path).deletingLastPathComponent()
     .appendingPathComponent("libLineupC.so").path
 
+  /// The repository's folder.
+  static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().path
+
   /// Runs a script of `Benchmarks/reference`; what it prints.
-  static func run(_ script: String, _ arguments: [String], timeout: Double = 120) throws -> (
-    code: Int32, output: String
-  ) {
-    let reference = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent("Benchmarks/reference").path
-    let scratch = try Scratch(), process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
-    process.arguments = ["\(Int(timeout))", try #require(interpreter), "\(reference)/\(script)"] + arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(["LINEUP_LIBRARY": library]) { $1 }
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try scratch.handle("out")
-    process.standardError = try scratch.handle("out")
-    try process.run()
-    process.waitUntilExit()
-    return (process.terminationStatus, try scratch.text("out"))
+  static func run(_ script: String, _ arguments: [String]) throws -> (code: Int32, output: String) {
+    let found = try Command.launch(
+      [try #require(interpreter), "\(repository)/Benchmarks/reference/\(script)"] + arguments,
+      environment: ["LINEUP_LIBRARY": library], timeout: 120)
+    return (found.code, found.output + found.errors)
   }
 }
 

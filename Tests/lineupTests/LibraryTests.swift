@@ -84,14 +84,8 @@ extension UntimedCommandTests {
       let example = URL(fileURLWithPath: Command.path).deletingLastPathComponent().appendingPathComponent("Rank").path
       let images = try queries
       func rank(_ arguments: [String]) throws -> (code: Int32, lines: [Substring]) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: example)
-        process.arguments = arguments
-        process.standardOutput = try scratch.handle("out")
-        process.standardError = process.standardOutput
-        try process.run()
-        process.waitUntilExit()
-        return (process.terminationStatus, try scratch.text("out").split(separator: "\n"))
+        let outcome = try Command.launch([example] + arguments)
+        return (outcome.code, (outcome.output + outcome.errors).split(separator: "\n"))
       }
       let found = try rank([run, images[0]] + images.prefix(5))
       #expect(found.code == 0 && found.lines.count == 5 && found.lines[0].hasPrefix(images[0]))

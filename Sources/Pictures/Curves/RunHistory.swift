@@ -41,15 +41,8 @@ package struct RunHistory: Sendable {
     path = folder
     let file = folder.hasSuffix("/") ? folder + "metrics.jsonl" : folder + "/metrics.jsonl"
     guard InputFile.size(file) != nil else { throw Failure.data(folder, "no run (no metrics.jsonl in it)") }
-    var steps = Table(), evaluations = Table(), number = 0
-    try Lines.read(try InputFile(file)) { text in
-      number += 1
-      guard !text.isEmpty else { return }
-      let line: MetricsLine
-      do throws(MetricsLine.Malformed) { line = try MetricsLine(text) } catch {
-        throw Failure.data("\(file):\(number)", error.reason)
-      }
-      guard let step = line.count("step") else { throw Failure.data("\(file):\(number)", "has no step") }
+    var steps = Table(), evaluations = Table()
+    try MetricsLine.read(try InputFile(file)) { _, step, line in
       if line["loss"] != nil || line["imagesPerSecond"] != nil { steps.append(line, step: step) }
       if line.fields.contains(where: { $0.key == "mAP" || $0.key.hasSuffix(".mAP") }) {
         evaluations.append(line, step: step)

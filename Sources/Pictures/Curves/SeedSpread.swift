@@ -14,11 +14,11 @@ package struct RunGroup: Sendable {
     var points: [Point] = [], band: [ClosedRange<Double>] = []
     for point in first {
       let values = [point.y] + others.compactMap { $0[point.x] }
-      guard values.count == curves.count else { continue }
-      let count = Double(values.count), mean = values.reduce(0, +) / count
-      let deviation = (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (count - 1)).squareRoot()
-      points.append(Point(point.x, mean))
-      band.append(mean - deviation...mean + deviation)
+      guard values.count == curves.count, let spread = Spread(values), let deviation = spread.deviation else {
+        continue
+      }
+      points.append(Point(point.x, spread.mean))
+      band.append(spread.mean - deviation...spread.mean + deviation)
     }
     return (points, band)
   }

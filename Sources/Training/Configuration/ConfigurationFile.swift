@@ -31,6 +31,16 @@ extension Configuration {
     return configuration
   }
 
+  /// The one that a run or a checkpoint has saved.
+  /// - Throws: `Failure.data` with the file, the key and what is expected: nobody has typed it.
+  package static func saved(_ path: String) throws -> Configuration {
+    do {
+      return try resolve(file: path)
+    } catch let failure as Failure {
+      throw Failure(.data, path: failure.path, failure.reason)
+    }
+  }
+
   /// One `--set`, taken apart.
   package struct Setting {
     /// The parts of the dotted key.

@@ -49,6 +49,15 @@ extension Transforms {
   }
 }
 
+extension Configuration {
+  /// What becomes of images that are evaluated or extracted.
+  package var evaluationTransforms: Transforms {
+    var transforms = Transforms(height: input.height, width: input.width)
+    transforms.faces = data.faces.test
+    return transforms
+  }
+}
+
 extension Configuration.Data.Faces {
   /// - Throws: `Failure.data` where they are to be blurred, and no training image of `dataset` says where its face is.
   package func requireTraining(_ dataset: ReIDDataset) throws {

@@ -92,11 +92,7 @@ package struct Checkpoint {
     let manifest = try verified ? Manifest.verify(folder) : Manifest.read(folder)
     if let wrong = Self.problem(of: manifest) { throw Failure.data("\(folder)/\(Manifest.name)", "\(wrong)") }
     var state = try State.read("\(folder)/\(Self.stateFile)")
-    do {
-      state.configuration = try Configuration.resolve(file: "\(folder)/\(Self.configurationFile)")
-    } catch let failure as Failure {
-      throw Failure(.data, path: failure.path, failure.reason)
-    }
+    state.configuration = try Configuration.saved("\(folder)/\(Self.configurationFile)")
     self.state = state
   }
 

@@ -1,3 +1,4 @@
+import Dataset
 import Evaluation
 import Foundation
 import TensorBoard
@@ -22,7 +23,7 @@ struct EvaluationPoints {
       }
     }
     let mean = Double(rows.values.reduce(0) { $0 + $1.count }) / Double(max(1, order.count))
-    let few = Self.spread(max(1, Int(Double(most) / max(1, mean))), over: order)
+    let few = order.evenly(max(1, Int(Double(most) / max(1, mean))))
     let points = few.flatMap { rows[$0]! }.prefix(most)
     images = points.map { $0.features.paths[$0.row] }
     vectors = points.flatMap { point in
@@ -37,10 +38,5 @@ struct EvaluationPoints {
           URL(fileURLWithPath: point.features.paths[point.row]).lastPathComponent, point.set,
         ]
       })
-  }
-
-  /// At most `count` of `all`, as far apart as they can be.
-  static func spread(_ count: Int, over all: [Int]) -> [Int] {
-    all.count <= count ? all : (0..<count).map { all[$0 * all.count / count] }
   }
 }

@@ -81,7 +81,8 @@ package enum Evaluator {
     }
   }
 
-  private static func score<E: Element>(
+  /// The figures of a ranking, in shares of all ranks; the same on every rank.
+  package static func score<E: Element>(
     _ query: LabelledFeatures, _ gallery: LabelledFeatures, _ settings: Configuration.Evaluation, _ context: Context<E>,
     _ announce: (ReRankingEstimate) -> Void
   ) throws -> Scores {

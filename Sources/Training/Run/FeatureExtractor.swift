@@ -145,11 +145,7 @@ package struct FeatureExtractor<E: Element> {
     }
   }
 
-  private var transforms: Transforms {
-    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    transforms.faces = configuration.data.faces.test
-    return transforms
-  }
+  private var transforms: Transforms { configuration.evaluationTransforms }
 
   private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {
     BatchRequest(

@@ -88,7 +88,7 @@ package final class RunEvents {
     attempt { file in
       let thumbnails = Thumbnails(dataset, configuration, progress)
       let lists = Ranking.lists(
-        of: EvaluationPoints.spread(5, over: query.identities.indices.filter { query.identities[$0] >= 0 }), count: 10,
+        of: query.identities.indices.filter { query.identities[$0] >= 0 }.evenly(5), count: 10,
         query: query, gallery: gallery,
         distances: try Distances(query: query, gallery: gallery, metric: configuration.evaluation.metric))
       if let mosaic = thumbnails.ranked(lists, query, gallery) {

@@ -38,10 +38,9 @@ struct JudgedRuns {
       try Evaluator.features(of: dataset, network, parameters, configuration, context)
     }
     for reason in features.damaged { job.log.warning("left out: \(reason)") }
+    let scores = try Evaluator.score(
+      features.query, features.gallery, configuration.evaluation, context, job.log.announce)
     try communicator.onRank0 {
-      let scores = try Scoring.scores(
-        query: features.query, gallery: features.gallery, try configuration.evaluation.scoring(),
-        parallelFor: machine.parallelFor)
       let isFirst = runs.isEmpty
       runs.append(Judged(name: name, checkpoint: job.checkpoint.folder, scores: scores))
       guard isFirst else { return }

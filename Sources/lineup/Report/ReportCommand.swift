@@ -20,7 +20,7 @@ struct ReportCommand: RankCommand {
       + "for CMC curves and cameras; of the first group also rankings, the hardest pairs and activation maps are shown."
   )
 
-  @Argument(help: "The folders of runs.") var runs: [String]
+  @OptionGroup var told: RunArguments
   @Option(name: .long, help: "FILE.html, the page to write.") var output: String
   @Option(name: .long, help: "A data set to evaluate on again, with its images.") var data: String?
   @Option(name: .long, help: "Queries whose rankings are shown, as many of those of lowest AP.") var queries = 5
@@ -29,13 +29,9 @@ struct ReportCommand: RankCommand {
   @Flag(name: .long, help: "Every run is a column, those that differ in their seed too.") var separate = false
   @OptionGroup var options: ConfigurationOptions
 
+  private var runs: [String] { told.runs }
+
   func validate() throws {
-    if runs.contains("") { throw ValidationError("the path of a run is missing") }
-    let places = runs.map { FileIdentity($0) }
-    if let twice = runs.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
-      throw ValidationError("\(runs[twice]): is given twice")
-    }
-    guard runs.count <= 100 else { throw ValidationError("\(runs.count) runs; 100 are reported at most") }
     guard (1...50).contains(queries) else { throw ValidationError("--queries must be from 1 to 50") }
     guard (1...50).contains(top) else { throw ValidationError("--top must be from 1 to 50") }
     if data == "" { throw ValidationError("--data: the path of a data set is missing") }
@@ -71,7 +67,9 @@ struct ReportCommand: RankCommand {
     _ group: RunGroup, on data: String, _ destination: Destination, _ judged: inout JudgedRuns,
     _ communicator: any Communicator, _ watchdog: Watchdog?
   ) throws {
-    let path = Self.best(of: group.runs[0].path)
+    // The run itself stands for its latest checkpoint.
+    let run = group.runs[0].path, checkpoints = RunFolder(path: run).checkpoints
+    let path = checkpoints.best.map { "\(checkpoints.path)/\($0)" } ?? run
     let (job, dataset) = try CheckpointedJob.begin(path, options, communicator, watchdog) {
       configuration, _, agreement in
       try DataOptions.openTest(data, configuration, &agreement, watchdog, besides: [destination])
@@ -79,12 +77,6 @@ struct ReportCommand: RankCommand {
     let choice = JudgedRuns.Choice(queries: queries, top: top)
     func add<E: Element>(_ element: E.Type) throws { try judged.add(group.name, job, dataset, choice, element) }
     try add(job.configuration.precision.storage.element)
-  }
-
-  /// The run's best checkpoint, or the run, for its latest one.
-  private static func best(of run: String) -> String {
-    let pointer = "\(run)/checkpoints/best"
-    return InputFile.size(pointer) == nil ? run : pointer
   }
 
   private func page(_ groups: [RunGroup], _ facts: [RunFacts], _ judged: JudgedRuns) throws -> ReportPage {

@@ -13,12 +13,8 @@ struct RunFacts {
   let machine: [String]
 
   init(_ run: RunHistory) throws {
-    let file = "\(run.path)/config.yaml"
-    do {
-      configuration = InputFile.size(file) == nil ? nil : try Configuration.resolve(file: file)
-    } catch let failure as Failure {
-      throw Failure(.data, path: failure.path, failure.reason)
-    }
+    let file = RunFolder(path: run.path).configurationPath
+    configuration = InputFile.size(file) == nil ? nil : try Configuration.saved(file)
     machine = Self.machine(of: "\(run.path)/log.txt")
   }
 
@@ -63,7 +59,7 @@ struct SettingsTables {
         cells: zip(all, facts).map { settings, facts in
           guard facts.configuration != nil else { return "–" }
           let value = Printable.line(settings[key] ?? usual[key] ?? "–", limit: 400)
-          return HTML.element("span", [("class", "wrap")], HTML.escaped(value))
+          return HTML.element("span", [("class", "wrap")], Markup.escaped(value))
         }
       )
     }
@@ -84,7 +80,7 @@ struct SettingsTables {
         "details", [], HTML.element("summary", [], "\(same.count) settings other than by default") + table)
     }
     for (group, facts) in zip(groups, facts) where !facts.machine.isEmpty {
-      out += HTML.element("h3", [], HTML.escaped(group.name))
+      out += HTML.element("h3", [], Markup.escaped(group.name))
       out += facts.machine.map { HTML.paragraph($0, class: "muted") }.joined()
     }
     return out

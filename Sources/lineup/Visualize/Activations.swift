@@ -19,9 +19,7 @@ struct Activations<E: Element> {
     _ context: Context<E>
   ) {
     (self.network, self.parameters, self.context) = (network, parameters, context)
-    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    transforms.faces = configuration.data.faces.test
-    self.transforms = transforms
+    transforms = configuration.evaluationTransforms
     network.pack(parameters, training: false, context)
   }
 

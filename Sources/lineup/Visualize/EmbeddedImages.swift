@@ -18,20 +18,13 @@ struct EmbeddedImages {
     guard means.matrix.rows >= 4 else {
       throw Failure.data("\(means.matrix.rows) images that can be decoded; a map takes four or more")
     }
-    self.features = metric == .cosine ? try Self.ofUnitLength(means) : means
-  }
-
-  private static func ofUnitLength(_ features: LabelledFeatures) throws -> LabelledFeatures {
-    let columns = features.matrix.columns
-    var values = features.matrix.values
-    for row in 0..<features.matrix.rows {
-      let range = row * columns..<(row + 1) * columns
-      let length = values[range].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-      for index in range where length > 0 { values[index] = Float(Double(values[index]) / length) }
+    guard metric == .cosine else {
+      self.features = means
+      return
     }
-    return try LabelledFeatures(
-      name: features.name, matrix: FeatureMatrix(rows: features.matrix.rows, columns: columns, values: values),
-      paths: features.paths, identities: features.identities, cameras: features.cameras)
+    self.features = try LabelledFeatures(
+      name: means.name, matrix: means.matrix.unitRows, paths: means.paths, identities: means.identities,
+      cameras: means.cameras)
   }
 
   /// - Parameters:

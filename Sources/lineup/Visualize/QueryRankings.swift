@@ -84,9 +84,7 @@ struct QueryRankings {
   func rows(_ choice: QueryChoice) throws -> [Int] {
     let judged = averagePrecisions.indices.filter { averagePrecisions[$0] != nil }
     switch choice {
-    case .even(let count):
-      let shown = min(count, judged.count)
-      return (0..<shown).map { judged[$0 * judged.count / shown] }
+    case .even(let count): return judged.evenly(count)
     case .drawn(let count, let seed):
       var random = CounterRandom(seed: seed, purpose: .evaluation), drawn = judged
       random.shuffle(&drawn)

@@ -36,18 +36,14 @@ enum SeedGroups {
 
   /// The settings with what does not change a result, the seed among it, as it is by default; nil of a run without any.
   private static func settings(of history: RunHistory) throws -> (Configuration?, seed: UInt64) {
-    let path = "\(history.path)/config.yaml"
+    let path = RunFolder(path: history.path).configurationPath
     guard InputFile.size(path) != nil else { return (nil, 0) }
-    do {
-      var configuration = try Configuration.resolve(file: path)
-      let seed = configuration.seed, usual = Configuration()
-      configuration.seed = usual.seed
-      (configuration.log, configuration.watchdog) = (usual.log, usual.watchdog)
-      (configuration.threads, configuration.checkpoint) = (usual.threads, usual.checkpoint)
-      return (configuration, seed)
-    } catch let failure as Failure {
-      throw Failure(.data, path: failure.path, failure.reason)
-    }
+    var configuration = try Configuration.saved(path)
+    let seed = configuration.seed, usual = Configuration()
+    configuration.seed = usual.seed
+    (configuration.log, configuration.watchdog) = (usual.log, usual.watchdog)
+    (configuration.threads, configuration.checkpoint) = (usual.threads, usual.checkpoint)
+    return (configuration, seed)
   }
 
   /// What it was trained on, as far as its checkpoints tell.

@@ -39,9 +39,7 @@ struct SamplePictures {
 
   init(_ samples: some Sequence<Sample>, _ configuration: Configuration, width: Double, height: Double) {
     self.samples = Dictionary(samples.lazy.map { ($0.path, $0) }) { first, _ in first }
-    var transforms = Transforms(height: configuration.input.height, width: configuration.input.width)
-    transforms.faces = configuration.data.faces.test
-    (self.transforms, box) = (transforms, Box(0, 0, width, height))
+    (transforms, box) = (configuration.evaluationTransforms, Box(0, 0, width, height))
   }
 
   /// nil where it cannot be read.

@@ -14,19 +14,12 @@ struct VisualizeCurves: RankCommand {
       "Runs of the same settings but for the seed are one curve, their mean, with the standard deviation as a band around it. A job "
       + "that is still writing may be looked at.")
 
-  @Argument(help: "The folders of runs.") var runs: [String]
+  @OptionGroup var told: RunArguments
   @OptionGroup var picture: PictureOptions
   @Option(name: .long, help: "step or epoch.") var over = RunHistory.Axis.step
   @Flag(name: .long, help: "Draw every run by itself, those that differ in their seed too.") var separate = false
 
-  func validate() throws {
-    if runs.contains("") { throw ValidationError("the path of a run is missing") }
-    let places = runs.map { FileIdentity($0) }
-    if let twice = runs.indices.first(where: { places[$0] != nil && places[..<$0].contains(places[$0]) }) {
-      throw ValidationError("\(runs[twice]): is given twice")
-    }
-    guard runs.count <= 100 else { throw ValidationError("\(runs.count) runs; 100 are drawn at most") }
-  }
+  private var runs: [String] { told.runs }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {

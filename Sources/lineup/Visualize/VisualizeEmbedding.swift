@@ -70,8 +70,7 @@ struct VisualizeEmbedding: RankCommand {
     }
     let (configuration, machine, log) = (job.configuration, job.machine, job.log)
     func draw<E: Element>(_: E.Type) throws {
-      let (network, parameters) = try communicator.agree { try job.checkpoint.network(E.self) }
-      let extractor = FeatureExtractor(network, parameters, configuration, machine.context(E.self, configuration))
+      let extractor = try job.extractor(E.self)
       let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
       for reason in damaged { log.warning("left out: \(reason)") }
       try communicator.onRank0 {
@@ -128,8 +127,7 @@ struct VisualizeEmbedding: RankCommand {
     random.shuffle(&order)
     var chosen: [[Sample]] = []
     for person in order where chosen.count < images {
-      let own = points[person]!, count = min(own.count, 20, images - chosen.count)
-      chosen += (0..<count).map { own[$0 * own.count / count] }
+      chosen += points[person]!.evenly(min(20, images - chosen.count))
     }
     return chosen.flatMap { $0 }
   }

@@ -1,14 +1,16 @@
-import CONNX
+import CProtobuf
 import Foundation
 
 /// Memory of messages of protobuf-c that are made here: released with this object.
-final class MessageStorage {
+package final class MessageStorage {
   private var releases: [() -> Void] = []
+
+  package init() {}
 
   deinit { for release in releases { release() } }
 
   /// A message, begun by its `…__init`.
-  func message<T>(_ initialize: (UnsafeMutablePointer<T>) -> Void, _ fill: (inout T) -> Void)
+  package func message<T>(_ initialize: (UnsafeMutablePointer<T>) -> Void, _ fill: (inout T) -> Void)
     -> UnsafeMutablePointer<T>?
   {
     let message = UnsafeMutablePointer<T>.allocate(capacity: 1)
@@ -18,13 +20,13 @@ final class MessageStorage {
     return message
   }
 
-  func text(_ value: String) -> UnsafeMutablePointer<CChar> {
+  package func text(_ value: String) -> UnsafeMutablePointer<CChar> {
     let copy = strdup(value)!
     releases.append { free(copy) }
     return copy
   }
 
-  func list<T>(_ values: [T]) -> UnsafeMutablePointer<T> {
+  package func list<T>(_ values: [T]) -> UnsafeMutablePointer<T> {
     let copy = UnsafeMutablePointer<T>.allocate(capacity: max(1, values.count))
     copy.initialize(from: values, count: values.count)
     releases.append { copy.deallocate() }
@@ -32,7 +34,7 @@ final class MessageStorage {
   }
 
   /// The bytes of `values` as they stand in memory: little-endian.
-  func bytes<T>(of values: [T]) -> ProtobufCBinaryData {
+  package func bytes<T>(of values: [T]) -> ProtobufCBinaryData {
     let start = UnsafeMutableRawPointer(list(values)).assumingMemoryBound(to: UInt8.self)
     return ProtobufCBinaryData(len: values.count * MemoryLayout<T>.stride, data: start)
   }
