@@ -27,13 +27,19 @@ enum IdentityFolders {
     return names.lazy.filter { (try? ImageFolder.names(in: joinPath(base, $0))) != nil }.prefix(2).count == 2
   }
 
+  /// Whether `root`, which has no images itself, has folders of them and none of another layout.
+  static func isGallery(_ root: String) -> Bool {
+    func hasImages(_ folder: String) -> Bool { (try? ImageFolder.names(in: folder)) != nil }
+    let names = ImageFolder.folders(in: root)
+    return !hasImages(root) && others.isDisjoint(with: names) && !names.contains("train")
+      && names.contains { hasImages(joinPath(root, $0)) }
+  }
+
   static func open(at root: String, split: RandomSplit) throws -> ReIDDataset {
-    var found: [(path: String, identity: String, role: Role)] = []
+    var found: [Image] = [], roles: [Role] = []
     func add(_ folder: String, _ role: Role) throws {
-      for identity in ImageFolder.folders(in: folder) where Int(identity).map({ $0 >= 0 }) ?? true {
-        let path = joinPath(folder, identity)
-        found += try ImageFolder.names(in: path).map { (joinPath(path, $0), identity, role) }
-      }
+      found += try images(in: folder)
+      roles += Array(repeating: role, count: found.count - roles.count)
     }
     let isDivided = InputFile.isFolder(joinPath(root, "train"))
     if isDivided {
@@ -41,23 +47,40 @@ enum IdentityFolders {
       for (name, role) in [("query", Role.query), ("gallery", .gallery)] + tests.map({ ($0, .test) })
       where InputFile.isFolder(joinPath(root, name)) {
         // A folder `test` counts only where queries and gallery are not told apart.
-        if role == .test && found.contains(where: { $0.role != .train }) { continue }
+        if role == .test && roles.contains(where: { $0 != .train }) { continue }
         try add(joinPath(root, name), role)
       }
     } else {
       try add(root, .any)
     }
-    let numbers = Self.numbers(Set(found.map(\.identity)))
-    let cameras = found.map { MarketName(String($0.path.split(separator: "/").last!))?.camera }
-    let areKnown = cameras.allSatisfy { $0 != nil }
-    let samples = found.enumerated().map { index, image in
-      Sample(
-        path: image.path, identity: numbers[image.identity]!, camera: areKnown ? cameras[index]! : index + 1)
-    }
-    let parts = Role.divide(samples, found.map(\.role), split)
+    let parts = Role.divide(samples(found) { $0 + 1 }, roles, split)
     return ReIDDataset(
       name: "folders by identity" + (isDivided ? "" : ", split \(split.number) by identity"), root: root,
       train: parts.train, query: parts.query, gallery: parts.gallery)
+  }
+
+  /// All images of `root`, each folder of it an identity: a gallery. Where names tell no camera, it is unknown, −1.
+  static func gallery(at root: String) throws -> [Sample] { samples(try images(in: root)) { _ in -1 } }
+
+  private typealias Image = (path: String, identity: String)
+
+  private static func images(in folder: String) throws -> [Image] {
+    let identities = ImageFolder.folders(in: folder).filter { Int($0).map { $0 >= 0 } ?? true }
+    return try identities.flatMap { identity in
+      let path = joinPath(folder, identity)
+      return try ImageFolder.names(in: path).map { (joinPath(path, $0), identity) }
+    }
+  }
+
+  /// - Parameter unknown: the camera of an image, by its place, where names tell none.
+  private static func samples(_ images: [Image], unknown: (Int) -> Int) -> [Sample] {
+    let numbers = numbers(Set(images.map(\.identity)))
+    let cameras = images.map { MarketName(String($0.path.split(separator: "/").last!))?.camera }
+    let areKnown = cameras.allSatisfy { $0 != nil }
+    return images.enumerated().map { index, image in
+      Sample(
+        path: image.path, identity: numbers[image.identity]!, camera: areKnown ? cameras[index]! : unknown(index))
+    }
   }
 
   private static func numbers(_ names: Set<String>) -> [String: Int] {

@@ -15,18 +15,21 @@ package enum ImageList {
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
     let faces = try FaceColumn(table), groups = try? table.integers("group")
-    let folder = path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : ""
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
-      var image = try table.text(row, column)
-      if image.isEmpty { throw table.failure(row, "path is empty") }
-      if resolvingPaths && FileManager.default.fileExists(atPath: joinPath(folder, image)) {
-        image = joinPath(folder, image)
-      }
-      return Sample(
-        path: image, identity: identities[row], camera: cameras[row], face: try faces.face(of: row),
+      Sample(
+        path: try image(table, row, column, resolvingPath: resolvingPaths), identity: identities[row],
+        camera: cameras[row], face: try faces.face(of: row),
         group: groups?[row])
     }
+  }
+
+  /// The path in a row of a list.
+  static func image(_ table: CSVTable, _ row: Int, _ column: Int, resolvingPath: Bool = true) throws -> String {
+    let image = try table.text(row, column)
+    if image.isEmpty { throw table.failure(row, "\(table.header[column]) is empty") }
+    let besides = joinPath(root(of: table.path), image)
+    return resolvingPath && FileManager.default.fileExists(atPath: besides) ? besides : image
   }
 
   /// What a command takes for images: a CSV file, by its name, or a folder.
@@ -39,7 +42,7 @@ package enum ImageList {
     isList(path) ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : path
   }
 
-  private static func isList(_ path: String) -> Bool { path.lowercased().hasSuffix(".csv") }
+  static func isList(_ path: String) -> Bool { path.lowercased().hasSuffix(".csv") }
 
   /// Writes `samples` in their order to the CSV file at `path`, replacing it as a whole.
   package static func write(_ samples: [Sample], to path: String) throws {

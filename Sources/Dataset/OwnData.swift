@@ -20,11 +20,11 @@ import Tensors
 ///
 /// An image stands once in a split, always with the same identity and camera, and what is trained on is not searched for.
 enum OwnData {
-  private static let paths = ["path", "filename", "file", "image", "image_id"]
-  private static let identities = ["identity", "pid", "label", "id"]
+  static let paths = ["path", "filename", "file", "image", "image_id"]
+  static let identities = ["identity", "pid", "label", "id"]
   /// The name that such a file has in folders of animals (WildlifeDatasets, AnimalCLEF).
   static let metadata = "metadata.csv"
-  private static let cameras = ["camera", "camid", "cam", "camera_id", "sequence"]
+  static let cameras = ["camera", "camid", "cam", "camera_id", "sequence"]
 
   /// - Parameter split: divides what the file does not.
   static func open(csv: String, split: RandomSplit) throws -> ReIDDataset {

@@ -8,8 +8,24 @@ enum ForeignNames {
   /// What checkpoints keep a network under, and what wraps it.
   private static let prefixes = ["state_dict.", "model_state_dict.", "params."] + PublishedTensors.wrappers
 
-  /// Without what stands before it.
-  static func bare(_ name: String) -> String { PublishedTensors.bare(name, without: prefixes) }
+  /// Without what stands before it, and as Lineup has it: squeeze-and-excitation is timm's as well as fast-reid's.
+  static func bare(_ name: String) -> String {
+    PublishedTensors.bare(name, without: prefixes).replacing(".se.fc1.", with: ".se.fc.0.")
+      .replacing(".se.fc2.", with: ".se.fc.2.")
+  }
+
+  /// What stands before the tensors of each trunk in a file: of `ema.conv1.weight` and its like, `ema`.
+  static func places(_ tensors: [ForeignTensor]) -> [String] {
+    tensors.compactMap { tensor in
+      guard tensor.shape.count == 4, tensor.shape[1] == 3 else { return nil }
+      return stems.lazy.compactMap { stem in
+        tensor.name.hasSuffix(".\(stem)") ? String(tensor.name.dropLast(stem.count + 1)) : nil
+      }.first
+    }
+  }
+
+  /// The first convolution of a ResNet, and of OSNet.
+  static let stems = ["conv1.weight", "conv1.conv.weight"]
 
   /// The tensor of a head that a bare name means, below what the head is called: the batch norm of BNNeck, and the
   /// exponent of generalized mean pooling; fast-reid's names, those of its first version, and AGW's and the strong

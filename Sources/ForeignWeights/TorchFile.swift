@@ -83,6 +83,10 @@ enum TorchFile {
         continue
       }
       try storages.require(tensor, of: storage, name)
+      if storages.isExpanded(tensor, of: storage) {
+        others.append((name, "elements repeated by expand, which are not read"))
+        continue
+      }
       tensors.append(
         ForeignTensor(name, shape: tensor.shape, type) { try storages.elements(of: tensor, storage, type, name) })
     }

@@ -67,7 +67,7 @@ final class TorchStorages {
     }
     let seen = storage.view ?? (0, storage.count)
     guard seen.first.addingReportingOverflow(seen.count).overflow == false, seen.first + seen.count <= storage.count,
-      let count = StridedElements.count(tensor.shape),
+      StridedElements.count(tensor.shape) != nil,
       let end = StridedElements.end(first: tensor.first, shape: tensor.shape, strides: tensor.strides),
       end <= seen.count
     else {
@@ -75,9 +75,11 @@ final class TorchStorages {
         "of shape \(tensor.shape) and strides \(tensor.strides), from element \(tensor.first) on, goes beyond its "
           + "storage of \(seen.count) elements")
     }
-    guard count <= seen.count else {
-      throw wrong("has \(count) elements, more than the \(seen.count) of its storage")
-    }
+  }
+
+  /// Whether it has elements that stand once in its storage and many times in it, as `expand` makes them.
+  func isExpanded(_ tensor: PickledTensor, of storage: PickledStorage) -> Bool {
+    StridedElements.count(tensor.shape).map { $0 > storage.view?.count ?? storage.count } ?? true
   }
 
   /// After `require`.

@@ -19,31 +19,63 @@ package struct WeightImport {
   /// Tensors of the trunk that the file does not have, sorted.
   package let missing: [String]
 
-  /// - Parameter head: the head of `model.heads` that a head's tensors go to; nil: the paper's own.
-  package init(_ file: ForeignFile, head: String? = nil) {
-    let bare = file.tensors.map { ForeignNames.bare($0.name) }
-    // Of several that come to the same name, the one that has the least before it.
-    var owners: [String: Int] = [:]
-    for (index, name) in bare.enumerated() {
-      if let other = owners[name], file.tensors[other].name.utf8.count <= file.tensors[index].name.utf8.count {
-        continue
-      }
-      owners[name] = index
-    }
-    let trunk = KnownTrunk(of: owners.mapValues { file.tensors[$0].shape })
-    let fates = file.tensors.enumerated().map { index, tensor in
-      Self.fate(tensor, bare[index], isOwner: owners[bare[index]] == index, trunk, head)
-    }
+  /// - Parameters:
+  ///   - head: the head of `model.heads` that a head's tensors go to; nil: the paper's own.
+  ///   - under: the names before the network's that count, `ema`; nil: what wrappers are known to put there, or, where no
+  ///     network is found so, whatever stands before the first.
+  package init(_ file: ForeignFile, head: String? = nil, under: String? = nil) {
+    // Nobody keeps many, and every tensor is compared with each.
+    let places = Array(ForeignNames.places(file.tensors).prefix(16))
+    let found = ([under] + (under == nil ? places : [])).lazy.map { Names(file, under: $0) }
+    let names = found.first { $0.trunk != nil } ?? Names(file, under: under)
+    let fates = file.tensors.indices.map { Self.fate($0, file, names, head, places) }
     let taken = Set(fates.compactMap { if case .taken(let name, _) = $0 { name } else { nil } })
-    (self.file, self.fates, self.trunk) = (file, fates, trunk)
+    (self.file, self.fates, trunk) = (file, fates, names.trunk)
     missing = trunk.map { $0.shapes.keys.filter { !taken.contains($0) }.sorted() } ?? []
   }
 
+  /// What tensors are called below a place in a file.
+  private struct Names {
+    /// Of each of the file's tensors; nil for one that is elsewhere.
+    let bare: [String?]
+    /// The tensor that has a name.
+    let owners: [String: Int]
+    let trunk: KnownTrunk?
+
+    init(_ file: ForeignFile, under: String?) {
+      bare = file.tensors.map { tensor in
+        guard let under else { return ForeignNames.bare(tensor.name) }
+        return tensor.name.hasPrefix("\(under).")
+          ? ForeignNames.bare(String(tensor.name.dropFirst(under.count + 1))) : nil
+      }
+      // Of several that come to the same name, the one that has the least before it.
+      var owners: [String: Int] = [:]
+      for (index, name) in bare.enumerated() {
+        guard let name else { continue }
+        if let other = owners[name], file.tensors[other].name.utf8.count <= file.tensors[index].name.utf8.count {
+          continue
+        }
+        owners[name] = index
+      }
+      self.owners = owners
+      trunk = KnownTrunk(of: owners.mapValues { file.tensors[$0].shape })
+    }
+  }
+
   private static func fate(
-    _ tensor: ForeignTensor, _ bare: String, isOwner: Bool, _ trunk: KnownTrunk?, _ head: String?
+    _ index: Int, _ file: ForeignFile, _ names: Names, _ head: String?, _ places: [String]
   ) -> Fate {
+    let tensor = file.tensors[index], bare = names.bare[index] ?? ForeignNames.bare(tensor.name)
     let fallback = ForeignNames.reason(tensor.name, bare)
-    guard let trunk else { return .left(fallback ?? "of no network that Lineup knows") }
+    guard let trunk = names.trunk else { return .left(fallback ?? "of no network that Lineup knows") }
+    // Averaged weights beside the others, say.
+    let place = places.first { tensor.name.hasPrefix("\($0).") }
+    let copy = place.flatMap { place -> String? in
+      let name = ForeignNames.bare(String(tensor.name.dropFirst(place.count + 1)))
+      return trunk.shapes[name] == nil
+        ? nil : "another \(name); --under \(Printable.line(place, limit: 60)) takes what is there"
+    }
+    guard names.bare[index] != nil else { return .left(copy ?? fallback ?? "of another part of the file") }
     let name: String, shape: [Int]
     if let known = trunk.shapes[bare] {
       (name, shape) = (bare, known)
@@ -55,9 +87,9 @@ package struct WeightImport {
       shape = part.hasPrefix("neck.") ? [trunk.channels] : [1]
       guard tensor.shape == shape else { return .left("of a head of another form") }
     } else {
-      return .left(fallback ?? "\(trunk.kind.rawValue) has no tensor of this name")
+      return .left(copy ?? fallback ?? "\(trunk.kind.rawValue) has no tensor of this name")
     }
-    guard isOwner else { return .left("\(name) is another tensor's already") }
+    guard names.owners[bare] == index else { return .left(copy ?? "\(name) is another tensor's already") }
     guard tensor.type.isFloat else { return .left("whole numbers, where \(name) has others") }
     return .taken(name, shape: shape)
   }
@@ -68,6 +100,11 @@ package struct WeightImport {
   }
 
   package var takenCount: Int { fates.count { if case .taken = $0 { true } else { false } } }
+
+  /// Whether something goes to the head of this name.
+  package func takes(head: String) -> Bool {
+    fates.contains { if case .taken(let name, _) = $0 { name.hasPrefix("heads.\(head).") } else { false } }
+  }
 
   /// Writes what is taken: float64 as such, all else as float32.
   /// - Throws: `Failure.data` with file and tensor; `Failure.internal` where the system takes no file.

@@ -6,7 +6,6 @@ package struct HTTPHead: Sendable {
   package let method: String
   /// Decoded, without what follows a question mark.
   package let path: String
-  /// The last of each name.
   package let query: [String: String]
   /// By names in small letters.
   package let headers: [String: String]

@@ -139,9 +139,10 @@ package final class HTTPServer: Sendable {
     _ place: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   ) -> MHD_Result {
     guard let pointer = place.pointee else {
-      let exchange = Exchange(head(connection, url, method))
+      let (head, twice) = head(connection, url, method), exchange = Exchange(head)
       place.pointee = Unmanaged.passRetained(exchange).toOpaque()
-      if let refusal = handler.refusal(of: exchange.head) ?? prepare(exchange) {
+      let ambiguity = twice.map { HTTPResponse.refusal(400, "\(Printable.line($0, limit: 60)) is given twice") }
+      if let refusal = ambiguity ?? handler.refusal(of: head) ?? prepare(exchange) {
         return send(refusal, connection)
       }
       return .YES
@@ -180,30 +181,34 @@ package final class HTTPServer: Sendable {
     state.withLock { $0.bodyBytes -= exchange.reserved }
   }
 
+  /// - Returns: also what is there twice and must not be.
   private func head(
     _ connection: OpaquePointer, _ url: UnsafePointer<CChar>, _ method: UnsafePointer<CChar>
-  ) -> HTTPHead {
+  ) -> (HTTPHead, twice: String?) {
     var client = [CChar](repeating: 0, count: 64)
     lineup_http_client(connection, &client, client.count)
-    return HTTPHead(
-      method: String(cString: method), path: String(cString: url),
-      query: values(connection, .GET_ARGUMENT_KIND, lowercased: false),
-      headers: values(connection, .HEADER_KIND, lowercased: true),
+    let query = values(connection, .GET_ARGUMENT_KIND), headers = values(connection, .HEADER_KIND)
+    let names = Dictionary(grouping: query, by: \.name)
+    let once = headers.map { $0.name.lowercased() }.filter { ["content-length", "host"].contains($0) }
+    let head = HTTPHead(
+      method: String(cString: method), path: String(cString: url), query: names.mapValues { $0[0].value },
+      headers: Dictionary(headers.map { ($0.name.lowercased(), $0.value) }) { $1 },
       client: client.withUnsafeBufferPointer { String(cString: $0.baseAddress!) })
+    let twice = names.keys.sorted().first { names[$0]!.count > 1 }
+    return (head, twice ?? once.first { name in once.count { $0 == name } > 1 })
   }
 
-  private func values(_ connection: OpaquePointer, _ kind: MHD_ValueKind, lowercased: Bool) -> [String: String] {
-    final class Values { var pairs: [String: String] = [:] }
+  private func values(_ connection: OpaquePointer, _ kind: MHD_ValueKind) -> [(name: String, value: String)] {
+    final class Values { var pairs: [(name: String, value: String)] = [] }
     let values = Values()
     MHD_get_connection_values(
       connection, kind,
       { context, _, key, value in
         let values = Unmanaged<Values>.fromOpaque(context!).takeUnretainedValue()
-        if let key { values.pairs[String(cString: key)] = value.map { String(cString: $0) } ?? "" }
+        if let key { values.pairs.append((String(cString: key), value.map { String(cString: $0) } ?? "")) }
         return .YES
       }, Unmanaged.passUnretained(values).toOpaque())
-    guard lowercased else { return values.pairs }
-    return Dictionary(values.pairs.map { ($0.key.lowercased(), $0.value) }) { $1 }
+    return values.pairs
   }
 
   private func send(_ answer: HTTPResponse, _ connection: OpaquePointer) -> MHD_Result {

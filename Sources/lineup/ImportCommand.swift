@@ -21,6 +21,12 @@ struct ImportCommand: RankCommand {
   @Option(
     name: .long, help: "The name in model.heads of the head that a head's tensors go to; without it the paper's own.")
   var head: String?
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Take the weights whose names begin so, where a file has several, averaged ones say; without it those that have least "
+        + "before their names.", valueName: "ema"))
+  var under: String?
   @Option(name: .long, help: "Write the table here too, as JSON, an object a line.") var json: String?
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
@@ -28,7 +34,10 @@ struct ImportCommand: RankCommand {
       for (option, path) in [("--output", output), ("--json", json)] {
         if let path { try Destination(option, path).requireFile(besides: [file, option == "--json" ? output : nil]) }
       }
-      let weights = WeightImport(try ForeignFile(path: file), head: head)
+      let weights = WeightImport(try ForeignFile(path: file), head: head, under: under)
+      if let under, !weights.file.tensors.contains(where: { $0.name.hasPrefix("\(under).") }) {
+        throw Failure.usage("--under \(under)", "no tensor of \(file) has a name that begins so")
+      }
       print(table(weights), terminator: "")
       for line in summary(weights) { print(line) }
       if let json { try AtomicFiles.write(try lines(weights), to: json) }
@@ -72,6 +81,7 @@ struct ImportCommand: RankCommand {
         + (counts.isEmpty ? "" : " (\(counts.joined(separator: "; "))\(reasons.count > 4 ? "; …" : ""))")
     ]
     guard let trunk = weights.trunk else { return lines + ["looks like no network that Lineup knows"] }
+    if let head, !weights.takes(head: head) { lines.append("--head \(head): no tensor of a head is among those taken") }
     let missing = weights.missing
     lines.append(
       "looks like \(trunk.settings.joined(separator: " ")): "

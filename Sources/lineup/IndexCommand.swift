@@ -19,19 +19,23 @@ struct IndexCommand: RankCommand {
       + "faiss.read_index.")
 
   @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
-  @Option(name: .long, help: "A folder of JPEG or PNG images, or a CSV path,identity,camera.") var gallery: String
+  @Option(
+    name: .long, help: "JPEG or PNG images: a folder of them, a folder with one for each identity, or a CSV file.")
+  var gallery: String
   @Option(name: .long, help: "The index's folder.") var output: String
   @Flag(name: .long, help: "Also write index.faiss; without it an older one goes.") var faiss = false
   @OptionGroup var options: ConfigurationOptions
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 { try requireOutput() }
-    let (job, samples) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
+    let (job, found) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
       configuration, _, agreement in
-      let samples = try SearchJob.listing(gallery, configuration)
-      try agreement.add(samples, below: ImageList.root(of: gallery))
-      return samples
+      let found = try SearchJob.gallery(gallery, configuration)
+      try agreement.add(found.samples, below: ImageList.root(of: gallery))
+      return found
     }
+    let samples = found.samples
+    for warning in found.warnings { job.log.warning(warning) }
     let origin = try communicator.agree { try SearchJob.origin(job.checkpoint, job.configuration) }
     // Rank 0 alone looks at the old index; which images are to be embedded is its word.
     var update: IndexUpdate?

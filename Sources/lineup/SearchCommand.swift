@@ -32,7 +32,9 @@ struct SearchCommand: RankCommand {
 
   @Option(name: .long, help: "A checkpoint's folder, or a run's (its latest checkpoint).") var checkpoint: String
   @Option(name: .long, parsing: .upToNextOption, help: "JPEG or PNG images.") var query: [String]
-  @Option(name: .long, help: "An index, a folder of images, or a CSV path,identity,camera.") var gallery: String
+  @Option(
+    name: .long, help: "An index, or images: a folder of them, a folder with one for each identity, or a CSV file.")
+  var gallery: String
   @Option(name: .long, help: "Matches of each query.") var top = 10
   @OptionGroup var cameras: CameraOptions
   @Option(name: .long, help: "Write the matches here too, as JSON: a list with an object a query.") var json: String?
@@ -58,15 +60,17 @@ struct SearchCommand: RankCommand {
     }
     let isIndex = GalleryIndex.isAt(gallery)
     let (job, content) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
-      configuration, _, _ -> (GalleryIndex?, [Sample]) in
-      let samples = try isIndex ? [] : SearchJob.listing(gallery, configuration)
+      configuration, _, _ -> (GalleryIndex?, SearchedGallery?) in
+      if isIndex { return (try GalleryIndex(gallery), nil) }
+      let found = try SearchJob.gallery(gallery, configuration)
       for (option, path) in [("--json", json), ("--html", html)] {
-        if let path { try Destination(option, path).requireOther(than: samples.lazy.map(\.path)) }
+        if let path { try Destination(option, path).requireOther(than: found.samples.lazy.map(\.path)) }
       }
-      return (try isIndex ? GalleryIndex(gallery) : nil, samples)
+      return (nil, found)
     }
+    for warning in content.1?.warnings ?? [] { job.log.warning(warning) }
     func search<E: Element>(_: E.Type) throws {
-      let (index, samples) = content, extractor = try job.extractor(E.self)
+      let index = content.0, samples = content.1?.samples ?? [], extractor = try job.extractor(E.self)
       let searched: Gallery
       if let index {
         try job.require(index, of: extractor)

@@ -9,14 +9,14 @@ import Training
 
 /// What the commands that search with a checkpoint have in common.
 enum SearchJob {
-  /// The images of a folder, or of a CSV list, whose features a configuration allows to search by.
-  static func listing(_ images: String, _ configuration: Configuration) throws -> [Sample] {
+  /// A gallery whose features a configuration allows to search by.
+  static func gallery(_ images: String, _ configuration: Configuration) throws -> SearchedGallery {
     guard configuration.data.faces.test == .clear else {
       throw Failure.usage(
         "data.faces.test is blurred, but of the images that are searched by nobody says where faces are; "
           + "--set data.faces.test=clear")
     }
-    return try ImageList.listing(images)
+    return try SearchedGallery(at: images)
   }
 
   /// What makes the features of a job.

@@ -1,5 +1,6 @@
 import ForeignWeights
 import Foundation
+import Layers
 import Network
 import Storage
 import Tensors
@@ -9,17 +10,21 @@ import Testing
 /// Where tensors go by their names, and which network they are of.
 @Suite struct WeightImportTests {
   /// The tensors of a trunk of Lineup's, whose names are those of torchvision, IBN-Net and torchreid.
-  private func trunk(_ kind: TrunkKind, _ norm: TrunkNorm = .batch, width: Double = 0.25) -> [(String, [Int])] {
+  private func trunk(
+    _ kind: TrunkKind, _ norm: TrunkNorm = .batch, width: Double = 0.25,
+    attention: TrunkAttention = TrunkAttention(.none)
+  ) -> [(String, [Int])] {
     var architecture = Architecture(head: .baseline, width: width, identities: 3)
-    (architecture.trunk, architecture.norm) = (kind, norm)
+    (architecture.trunk, architecture.norm, architecture.attention) = (kind, norm, attention)
     let network = ReIDNetwork<Float>(architecture)
     return (network.layout.slots + network.statistics.slots).filter { network.trunkTensors.contains($0.name) }.map {
       ($0.name, $0.shape)
     }
   }
 
-  private func imported(_ tensors: [(String, [Int])], _ types: [String: SafetensorsType] = [:], head: String? = nil)
-    throws
+  private func imported(
+    _ tensors: [(String, [Int])], _ types: [String: SafetensorsType] = [:], head: String? = nil, under: String? = nil
+  ) throws
     -> (fates: [String: String], WeightImport)
   {
     let folder = try TemporaryFolder(), path = try folder.file("a.safetensors")
@@ -33,7 +38,7 @@ import Testing
             bytes: UnsafeRawBufferPointer(rebasing: bytes[..<(shape.reduce(type.bytes, *))]))
         }, to: path)
     }
-    let weights = WeightImport(try ForeignFile(path: path), head: head)
+    let weights = WeightImport(try ForeignFile(path: path), head: head, under: under)
     let fates = zip(weights.file.tensors, weights.fates).map { tensor, fate in
       switch fate {
       case .taken(let name, _): (tensor.name, "→ \(name)")
@@ -84,11 +89,45 @@ import Testing
     tensors[place].1[0] += 1
     let (fates, weights) = try imported(tensors, ["bn1.bias": .int64])
     #expect(fates["conv1.weight"] == "→ conv1.weight")
-    #expect(fates["module.conv1.weight"] == "conv1.weight is another tensor's already")
+    #expect(fates["module.conv1.weight"] == "another conv1.weight; --under module takes what is there")
     #expect(fates["bn1.bias"] == "whole numbers, where bn1.bias has others")
     #expect(fates["layer4.1.conv2.weight"] == "resnet18 has the shape 128×128×3×3 there")
     #expect(fates["fc.weight"] == "the classifier of other classes")
     #expect(weights.missing == ["bn1.bias", "layer4.1.conv2.weight"])
+  }
+
+  /// Averaged weights beside those that were trained, and weights in a wrapper that nobody knows.
+  @Test func otherCopies() throws {
+    let names = trunk(.resnet18, width: 0.03125)
+    let both = names.map { ("model.\($0.0)", $0.1) } + names.map { ("ema.module.\($0.0)", $0.1) }
+    let (plain, _) = try imported(both)
+    #expect(plain["model.layer2.0.bn1.bias"] == "→ layer2.0.bn1.bias")
+    #expect(
+      plain["ema.module.layer2.0.bn1.bias"] == "another layer2.0.bn1.bias; --under ema.module takes what is there")
+    for under in ["ema", "ema.module"] {
+      let (averaged, weights) = try imported(both, under: under)
+      #expect(averaged["ema.module.conv1.weight"] == "→ conv1.weight" && weights.missing.isEmpty)
+      #expect(averaged["model.conv1.weight"] == "another conv1.weight; --under model takes what is there")
+    }
+    let (wrapped, weights) = try imported(names.map { ("net.encoder.\($0.0)", $0.1) } + [("net.fc.weight", [3, 16])])
+    #expect(wrapped["net.encoder.conv1.weight"] == "→ conv1.weight" && weights.missing.isEmpty)
+    #expect(wrapped["net.fc.weight"] == "of another part of the file")
+  }
+
+  @Test(arguments: [16, 8]) func squeezeAndExcitation(_ reduction: Int) throws {
+    var options = ReductionOptions()
+    options.reduction = reduction
+    let names = trunk(.resnet18, attention: .se(options))
+    let timm = names.map {
+      (
+        $0.0.replacing("se.fc.0", with: "se.fc1").replacing("se.fc.2", with: "se.fc2"),
+        $0.1.count == 2 ? $0.1 + [1, 1] : $0.1
+      )
+    }
+    let (fates, weights) = try imported(timm)
+    #expect(fates["layer1.0.se.fc1.weight"] == "→ layer1.0.se.fc.0.weight" && weights.missing.isEmpty)
+    #expect(
+      weights.trunk?.settings.last == (reduction == 16 ? "model.attention=se" : "model.attention={se: {reduction: 8}}"))
   }
 
   @Test func whatIsOfNoTrunk() throws {

@@ -177,6 +177,12 @@ import Testing
           "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
           [411]
         ),
+        (
+          "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n12345",
+          [400]
+        ),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", [400]),
+        ("GET /health?top=1&top=2 HTTP/1.1\r\nHost: localhost\r\n\r\n", [400]),
       ] {
         let answer = try client.send(Array(text.utf8))
         // 0: it is closed without a word.

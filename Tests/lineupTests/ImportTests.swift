@@ -59,6 +59,8 @@ extension UntimedCommandTests {
       let none = try Command.run(["import", copy, "--output", scratch("b.safetensors")])
       #expect(none.code == 65 && none.complaints.count == 1)
       #expect(!FileManager.default.fileExists(atPath: scratch("b.safetensors")))
+      let elsewhere = try Command.run(["import", copy, "--under", "ema"])
+      #expect(elsewhere.code == 64 && elsewhere.complaints.count == 1 && elsewhere.errors.contains("--under ema"))
       let missing = try Command.run(["import", scratch("none.pth")])
       #expect(missing.code == 65 && missing.complaints.count == 1)
     }

@@ -54,6 +54,22 @@ extension UntimedCommandTests {
       #expect(page.components(separatedBy: "src=\"data:image/jpeg;base64,").count == 12 && !page.contains("http"))
     }
 
+    @Test func peopleInFoldersAndNamesAreFound() throws {
+      let images = try images(), people = scratch("people"), index = scratch("index")
+      for (name, image) in [("ann", images[0]), ("bob", images[1])] {
+        try FileManager.default.createDirectory(atPath: "\(people)/\(name)", withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: image, toPath: "\(people)/\(name)/1.jpg")
+      }
+      let list = scratch("list.csv")
+      try "pid,filename,cam\nbob,people/bob/1.jpg,door\nann,people/ann/1.jpg,hall\n"
+        .write(toFile: list, atomically: false, encoding: .utf8)
+      let inFolders = try search(people, "--query", images[1])[0].matches[0]
+      #expect(inFolders.path == "\(people)/bob/1.jpg" && inFolders.identity == 2 && inFolders.camera == -1)
+      try Command.succeed(["index", "--checkpoint", run, "--gallery", list, "--output", index], ranks: 2)
+      let listed = try search(index, "--query", images[1], "--camera", "1")[0].matches
+      #expect(listed.map(\.path) == ["\(people)/bob/1.jpg"] && listed[0].identity == 2 && listed[0].row == 0)
+    }
+
     @Test func anIndexFollowsItsFolder() throws {
       let images = try images(), index = scratch("index"),
         arguments = ["index", "--checkpoint", run, "--gallery", gallery, "--output", index]

@@ -2,6 +2,13 @@ import Dataset
 
 /// Pictures of one size side by side, with a border around each.
 struct Mosaic {
+  /// The border of a picture.
+  struct Frame {
+    let red: UInt8, green: UInt8, blue: UInt8
+    /// For those to whom colours say nothing.
+    var isDashed = false
+  }
+
   let columns: Int, width: Int, height: Int, border: Int
   private(set) var image: RGBImage
 
@@ -12,11 +19,11 @@ struct Mosaic {
     image = RGBImage(width: all, height: high, pixels: [UInt8](repeating: 224, count: all * high * 3))
   }
 
-  /// Puts a picture ([height][width][3]) at `place`, counted row after row, its border in `frame`, where there is a colour.
+  /// Puts a picture ([height][width][3]) at `place`, counted row after row, its border in `frame`, where there is one.
   /// - Parameters:
   ///   - narrow: the picture's own width, where it is less, with `left` of the ground before it.
   mutating func put(
-    _ pixels: some RandomAccessCollection<UInt8>, at place: Int, frame: (UInt8, UInt8, UInt8)? = nil,
+    _ pixels: some RandomAccessCollection<UInt8>, at place: Int, frame: Frame? = nil,
     width narrow: Int? = nil, left: Int = 0
   ) {
     let own = narrow ?? width
@@ -27,8 +34,9 @@ struct Mosaic {
     if let frame {
       for y in 0..<high {
         for x in 0..<wide {
+          if frame.isDashed && (x + y) / (2 * border) % 2 == 1 { continue }
           let pixel = start(x, y)
-          (image.pixels[pixel], image.pixels[pixel + 1], image.pixels[pixel + 2]) = frame
+          (image.pixels[pixel], image.pixels[pixel + 1], image.pixels[pixel + 2]) = (frame.red, frame.green, frame.blue)
         }
       }
     }

@@ -29,19 +29,22 @@ struct Thumbnails {
   }
 
   /// A row a query: the query, framed dark, and what comes first for it, framed green where it is of the same identity and
-  /// orange where it is not. Nil where there are no lists.
+  /// dashed orange where it is not. Nil where there are no lists.
   func ranked(_ lists: [RankedList], _ query: LabelledFeatures, _ gallery: LabelledFeatures) -> Mosaic? {
     guard let longest = lists.map(\.images.count).max() else { return nil }
     let height = 96, width = min(width(at: height), 2 * height)
     var mosaic = Mosaic(columns: 1 + longest, rows: lists.count, width: width, height: height, border: 4)
-    func put(_ path: String, _ place: Int, _ frame: (UInt8, UInt8, UInt8)) {
+    func put(_ path: String, _ place: Int, _ frame: Mosaic.Frame) {
       if let pixels = pixels(path, width: width, height: height) { mosaic.put(pixels, at: place, frame: frame) }
     }
     for (row, list) in lists.enumerated() {
       let start = row * (1 + longest)
-      put(query.paths[list.query], start, (40, 40, 40))
+      put(query.paths[list.query], start, .init(red: 40, green: 40, blue: 40))
       for (index, image) in list.images.enumerated() {
-        put(gallery.paths[image.row], start + 1 + index, image.isMatch ? (0, 158, 115) : (213, 94, 0))
+        let frame: Mosaic.Frame =
+          image.isMatch
+          ? .init(red: 0, green: 158, blue: 115) : .init(red: 213, green: 94, blue: 0, isDashed: true)
+        put(gallery.paths[image.row], start + 1 + index, frame)
       }
     }
     return mosaic

@@ -1,0 +1,39 @@
+import Storage
+import Tensors
+
+/// The images that a search looks through, in a user's own layout: what `ReIDDataset` reads but for the splits.
+///
+/// | | identity | camera |
+/// |---|---|---|
+/// | a folder of images | of a Market-1501 name, else −1 | likewise |
+/// | a folder of folders of images | a folder's name, as in `IdentityFolders` | of Market-1501 names where all are such, else −1 |
+/// | a CSV file, with the names of columns that `OwnData` has | numbers, or names, which are numbered; −1 without the column | likewise |
+package struct SearchedGallery {
+  package let samples: [Sample]
+  /// What looks like a mistake and is none for certain, a line each.
+  package let warnings: [String]
+
+  /// - Throws: `Failure.data` with file and line, or the folder, also where there is no image.
+  package init(at path: String) throws {
+    guard ImageList.isList(path) else {
+      samples =
+        try IdentityFolders.isGallery(path) ? IdentityFolders.gallery(at: path) : ImageList.images(inFolder: path)
+      warnings = []
+      return
+    }
+    let table = try CSVTable(path: path), column = try table.requiredColumn(OwnData.paths)
+    if table.count == 0 { throw Failure.data(path, "no image in it") }
+    let (identities, mixedIdentities) = try Self.labels(OwnData.identities, in: table)
+    let (cameras, mixedCameras) = try Self.labels(OwnData.cameras, in: table)
+    samples = try (0..<table.count).map { row in
+      Sample(
+        path: try ImageList.image(table, row, column), identity: identities?[row] ?? -1, camera: cameras?[row] ?? -1)
+    }
+    warnings = [mixedIdentities, mixedCameras].compactMap { $0 }
+  }
+
+  private static func labels(_ names: [String], in table: CSVTable) throws -> ([Int]?, warning: String?) {
+    guard let column = try table.firstColumn(names) else { return (nil, nil) }
+    return try table.labels(at: column)
+  }
+}
