@@ -17,8 +17,8 @@ from settings import Settings
 # hardsigmoid(r) = clamp(r / (2c) + 1/2, 0, 1)
 HALF_WIDTH = 2.5
 KINDS = ("convolution", "linear", "bias", "normScale", "normShift")
-# Exponents of pools and centres of classes: no penalty reaches them.
-FREE_KINDS = ("exponent", "centre")
+# Exponents of pools, slopes of rectifiers and centres of classes: no penalty reaches them.
+FREE_KINDS = ("exponent", "slope", "centre")
 # Gradients with respect to r_i stand among those of the parameters, as this and the tensor's name.
 PREFIX = "adaptiveL2."
 
@@ -30,6 +30,8 @@ def kinds_of_tensors(model: nn.Module) -> dict[str, str]:
         for name, tensor in module.named_parameters(recurse=False):
             if isinstance(module, (GeneralizedMean, AttentivePool)):
                 kind = "exponent"
+            elif isinstance(module, nn.PReLU):
+                kind = "slope"
             elif isinstance(module, Centres):
                 kind = "centre"
             elif isinstance(module, (GroupSum, SelfAttention)) or name == "gain":

@@ -144,6 +144,19 @@ class BNNeck(nn.Module):
         return self.bn(x)
 
 
+class ParametricNeck(nn.Module):
+    """Linear → BatchNorm → PReLU of one slope (Sovrasov and Sidnev): the embedding."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(channels, embedding)
+        self.bn = nn.BatchNorm1d(embedding)
+        self.prelu = nn.PReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.prelu(self.bn(self.fc(x)))
+
+
 class CosineClassifier(nn.Module):
     """The cosines of the embedding and of each class's weights."""
 
@@ -192,7 +205,10 @@ class Head(nn.Module):
         kind, neck = options.neck
         self.is_bnneck = kind == "bnneck"
         length = features if self.is_bnneck else neck.get("length", 0) or settings["model.embedding"]
-        self.neck = BNNeck(features, neck.get("shift", False)) if self.is_bnneck else Neck(features, length)
+        if self.is_bnneck:
+            self.neck: nn.Module = BNNeck(features, neck.get("shift", False))
+        else:
+            self.neck = (ParametricNeck if kind == "prelu" else Neck)(features, length)
         kind, classifier = options.classifier
         self.classifier = (
             CosineClassifier(length, classes) if kind == "cosine"

@@ -158,6 +158,8 @@ HEADS = {
     "topRows of levels, pool attention": [
         *TWO_LEVELS, *heads("mask: {topRows: {height: 0.2}}, sources: [level2, stage2, level4], pool: attention")],
     "embedding of 48": [*SHALLOW, *heads("neck: {embedding: {length: 48}}")],
+    "prelu": [*ALONE, *heads("neck: {prelu: {length: 12}}, " + PLAIN_TERMS)],
+    "prelu, cosine, levels": [*SHALLOW, *heads("neck: prelu, classifier: cosine, losses: [{margin: {kind: additive, scale: 8, margin: 0.1}}, {triplet: {soft: true}}]")],
     "bnneck": [*ALONE, *heads("neck: bnneck, classifier: {linear: {bias: false}}, " + PLAIN_TERMS)],
     "bnneck with shift": [*ALONE, *heads("neck: {bnneck: {shift: true}}, " + PLAIN_TERMS)],
     "bnneck, gem of levels": [*SHALLOW, *heads("neck: bnneck, pool: gem, " + PLAIN_TERMS)],

@@ -76,14 +76,15 @@ package enum PoolKind: String, CaseIterable, Sendable { case average, max, gem, 
 
 /// The necks there are.
 package enum NeckChoice: PartChoice {
-  package enum Kind: String, CaseIterable, Sendable { case embedding, bnneck }
+  package enum Kind: String, CaseIterable, Sendable { case embedding, bnneck, prelu }
 
-  case embedding(EmbeddingOptions), bnneck(BNNeckOptions)
+  case embedding(EmbeddingOptions), bnneck(BNNeckOptions), prelu(EmbeddingOptions)
 
   package init(_ kind: Kind, _ read: OptionReader) throws {
     switch kind {
     case .embedding: self = .embedding(try read(EmbeddingOptions.self))
     case .bnneck: self = .bnneck(try read(BNNeckOptions.self))
+    case .prelu: self = .prelu(try read(EmbeddingOptions.self))
     }
   }
 
@@ -91,6 +92,7 @@ package enum NeckChoice: PartChoice {
     switch self {
     case .embedding(let options): (.embedding, options)
     case .bnneck(let options): (.bnneck, options)
+    case .prelu(let options): (.prelu, options)
     }
   }
 }

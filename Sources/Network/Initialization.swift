@@ -36,7 +36,7 @@ package enum WeightInitialization: String, Sendable, CaseIterable {
 
 extension ReIDNetwork {
   /// Freshly initialized parameters: convolutions and linear layers as `weights` says, norms 1 and 0, biases 0, the
-  /// exponents of pools 3, running statistics 0 and 1, centres of classes normal with deviation 1; but for slots that
+  /// exponents of pools 3, slopes of rectifiers ¼, running statistics 0 and 1, centres of classes normal with deviation 1; but for slots that
   /// start otherwise.
   ///
   /// The bits of a tensor depend on the seed and its name alone, so networks that share a tensor start it alike.
@@ -65,6 +65,8 @@ extension ReIDNetwork {
         for i in part { values[i] = 1 }
       case (.usual, .exponent):
         for i in part { values[i] = E.Accumulator(GeneralizedMean<E>.initialExponent) }
+      case (.usual, .slope):
+        for i in part { values[i] = 0.25 }
       case (.usual, .bias), (.usual, .normShift), (.usual, .statistic), (.usual, .strength): break
       }
     }

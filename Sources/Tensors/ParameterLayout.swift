@@ -3,7 +3,7 @@
 package struct ParameterLayout: Sendable {
   /// What a tensor is; regularizers and weight decay choose by it.
   package enum Kind: String, Sendable {
-    case convolution, linear, bias, normScale, normShift, centre, exponent, statistic, strength
+    case convolution, linear, bias, normScale, normShift, centre, exponent, slope, statistic, strength
   }
 
   /// How the values of a tensor begin.

@@ -45,7 +45,7 @@ struct ConfusionsCommand: RankCommand {
       let configuration = saved.state.configuration, head = configuration.model.heads.first ?? HeadOptions()
       let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
       for dataset in sets {
-        try destination.requireOther(than: dataset.paths)
+        try destination.require(besides: dataset)
         try agreement.add(dataset, [.train], watchdog)
       }
       let samples = RunData(sets).train, classes = Sample.classes(of: samples)

@@ -57,7 +57,7 @@ struct Robustness: RankCommand {
       for dataset in sets {
         try dataset.require(.train)
         try configuration.data.faces.requireTraining(dataset)
-        try destination?.requireOther(than: dataset.paths)
+        try destination?.require(besides: dataset)
       }
       let samples = RunData(sets).train, classes = Sample.classes(of: samples)
       try saved.requireIdentities(classes)

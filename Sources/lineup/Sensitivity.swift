@@ -51,7 +51,7 @@ struct Sensitivity: RankCommand {
       let splits: [ReIDDataset.Split] = on == .train ? [.train] : [.query, .gallery]
       let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
       for dataset in sets {
-        try destination?.requireOther(than: dataset.paths)
+        try destination?.require(besides: dataset)
         try agreement.add(dataset, splits, watchdog)
       }
       let all = on == .train ? RunData(sets).train : sets.flatMap { $0.query + $0.gallery }

@@ -80,7 +80,7 @@ struct DataOptions: ParsableArguments {
     besides destinations: [Destination]
   ) throws -> ReIDDataset {
     let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
-    for destination in destinations { try destination.requireOther(than: dataset.paths) }
+    for destination in destinations { try destination.require(besides: dataset) }
     try dataset.require(.query, .gallery)
     try configuration.data.faces.requireTest(dataset)
     try agreement.add(dataset, [.query, .gallery], watchdog)

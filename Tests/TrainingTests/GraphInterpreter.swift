@@ -68,6 +68,7 @@ struct GraphInterpreter {
     switch node.operation {
     case "Identity": return x[0]
     case "Relu": return Array(x[0].shape, x[0].values.map { max(0, $0) })
+    case "PRelu": return broadcast(x[0], x[1]) { $0 < 0 ? $0 * $1 : $0 }
     case "Sigmoid": return Array(x[0].shape, x[0].values.map { 1 / (1 + exp(-$0)) })
     case "Sqrt": return Array(x[0].shape, x[0].values.map { $0.squareRoot() })
     case "Add": return broadcast(x[0], x[1], +)

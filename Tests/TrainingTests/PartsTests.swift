@@ -46,6 +46,9 @@ import Training
     Case("model.trunk=osnetAin", "model.head=baseline"), Case("model.trunk=osnetAin", "model.attention=pixel"),
     Case("losses.crossEntropy.smoothing=0.1", "losses.triplet.soft=true", "model.trunk=resnet18"),
     Case("model.trunk=resnet18", "model.head=baseline", head("neck: bnneck, classifier: {linear: {bias: false}}")),
+    Case(
+      "model.trunk=resnet18", "model.head=baseline",
+      head("neck: {prelu: {length: 12}}, losses: [crossEntropy, {triplet: {soft: true}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("pool: gem, losses: [{focal: {exponent: 1.5}}]")),
     Case(
       "model.trunk=resnet18", "model.head=baseline",
@@ -124,7 +127,7 @@ import Training
       Double.self, ["lossScale.initial=1", "msgr.lambda=\(lambda)", "msgr.at=[1,3]"] + one.settings, SoloCommunicator())
     let parameters = training.step.parameters.values, layout = training.step.network.layout
     var random = CounterRandom(seed: 7, purpose: .probing)
-    for slot in layout.slots where slot.kind != .convolution && slot.kind != .linear && slot.kind != .exponent {
+    for slot in layout.slots where ![.convolution, .linear, .exponent].contains(slot.kind) {
       for i in slot.range { parameters[i] += 0.1 * random.normal() }
     }
     _ = try training.differentiate()

@@ -161,6 +161,8 @@ extension UntimedCommandTests {
         (["would replace"], 64, ranking + ["--output", link]),
         (["No such file"], 65, maps + png + ["--image", scratch("none.jpg")]),
         (["would replace"], 64, maps + ["--output", link, "--image", image]),
+        (["is among the images of"], 64, ranking + ["--output", "\(data)/query/x.png"]),
+        (["is among the images of"], 64, embedding + ["--output", "\(data)/bounding_box_test/x.png"]),
         (["--images"], 64, embedding + png + ["--images", "3"]),
         (["--perplexity"], 64, embedding + png + ["--perplexity", "nan"]),
         (["*.csv"], 64, embedding + png + ["--csv", scratch("x.txt")]),

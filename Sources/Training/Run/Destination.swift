@@ -1,3 +1,4 @@
+import Dataset
 import Foundation
 import Storage
 import Tensors
@@ -46,6 +47,20 @@ package struct Destination {
     guard let own = FileIdentity(path) else { return }
     if let input = inputs.first(where: { FileIdentity($0) == own }) {
       throw refusal("would replace \(input), which is read")
+    }
+  }
+
+  /// Neither over an image of `dataset` nor, where its images are whatever is in its folders, as one more of them.
+  package func require(besides dataset: ReIDDataset) throws {
+    try requireOther(than: dataset.paths)
+    let (folder, name) = place
+    guard [".png", ".jpg", ".jpeg"].contains(where: { name.lowercased().hasSuffix($0) }),
+      InputFile.isFolder(dataset.root),
+      let own = FileIdentity(folder)
+    else { return }
+    let folders = Set(dataset.paths.map { $0[..<($0.lastIndex(of: "/") ?? $0.startIndex)] })
+    if folders.contains(where: { FileIdentity(String($0)) == own }) {
+      throw refusal("is among the images of \(dataset.root)")
     }
   }
 

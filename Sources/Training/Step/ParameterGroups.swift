@@ -15,7 +15,7 @@ package struct ParameterGroup: Sendable, Equatable {
 extension ParameterGroup {
   /// All of `layout`, padding too, in as few groups as there are. A tensor's factors are those of where it stands (the
   /// trunk, or what reads it) times those of what it is (the scale or shift of a norm, the bias of a layer). Weight decay
-  /// spares exponents, which near 0 have no mean, and centres, which belong where their classes are; without `decays` all.
+  /// spares exponents, which near 0 have no mean, slopes, which near 0 rectify, and centres, which belong where their classes are; without `decays` all.
   package static func groups(
     of layout: ParameterLayout, trunk: Set<String>, _ factors: Configuration.Optimization.Factors, decays: Bool
   ) -> [ParameterGroup] {
@@ -27,7 +27,7 @@ extension ParameterGroup {
       case .normScale, .normShift:
         (rate, decay) = (rate * factors.norms.learningRate, decay * factors.norms.weightDecay)
       case .bias: (rate, decay) = (rate * factors.biases.learningRate, decay * factors.biases.weightDecay)
-      case .exponent, .centre: decay = 0
+      case .exponent, .slope, .centre: decay = 0
       case .convolution, .linear, .statistic, .strength: break
       }
       let end = index + 1 < layout.slots.count ? layout.slots[index + 1].range.lowerBound : layout.count

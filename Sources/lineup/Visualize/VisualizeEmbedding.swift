@@ -56,7 +56,7 @@ struct VisualizeEmbedding: RankCommand {
       let sets = try data.paths.map { path in
         let dataset = try ReIDDataset.open(at: path, configuration.data.reading)
         for destination in [picture.destination, table].compactMap({ $0 }) {
-          try destination.requireOther(than: dataset.paths)
+          try destination.require(besides: dataset)
         }
         guard splits.contains(where: { !dataset[$0].isEmpty }) else {
           throw Failure.data(
