@@ -27,7 +27,9 @@ package struct Kernels<E: Element>: Sendable {
     let simd =
       path == .blas
       ? nil : isDouble ? lineup_simd_double_gemm(instructions) : lineup_simd_gemm(instructions, rounds ? 1 : 0)
-    let transforms = convolution == .winograd && path != .blas && E.precision == .float16
+    let isFaster = path == .avx512 || path == .avx2
+    let transforms =
+      E.precision == .float16 && (convolution == .winograd && path != .blas || convolution == .auto && isFaster)
     self.init(
       path, multiplication, instructions, (simd ?? lineup_blas_gemm(precision)).pointee,
       transforms ? lineup_winograd_kernels(instructions) : nil)

@@ -63,6 +63,8 @@ package struct Winograd: Sendable {
 
 /// `precision.convolution`: how convolutions of 3×3 taps and stride 1 are computed.
 package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
+  /// The faster one: `winograd` where it can be had but on `amx`, whose tiles are faster than it.
+  case auto
   /// All multiply-adds.
   case direct
   /// Winograd's minimal filtering, in float32 whatever `precision.multiply` says, where tensors are float16 and the path is

@@ -45,7 +45,7 @@ struct Benchmark: RankCommand {
     print("\(empty.path), multiply \(empty.multiply), storage \(empty.storage), \(empty.cores) cores")
     report(benchmark.peaks)
     let input = configuration.input
-    if configuration.precision.convolution == .winograd {
+    if benchmark.filters {
       print(
         "3×3 convolutions of stride 1 by Winograd's filtering: GFLOP/s of all multiply-adds, the share of those left")
     }

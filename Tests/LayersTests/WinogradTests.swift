@@ -110,12 +110,15 @@ import Testing
     }
   }
 
-  /// Other taps and strides, and the references, take all multiply-adds.
+  /// Other taps and strides, and the references, take all multiply-adds; `auto` does on tiles, which are faster.
   @Test(arguments: paths) func otherConvolutionsAreDirect(_ path: KernelPath) throws {
     #expect(Kernels<Float>(path: path, convolution: .winograd).winograd == nil)
     #expect(Kernels<Double>(path: path, convolution: .winograd).winograd == nil)
     #expect(Kernels<Float16>(path: .blas, convolution: .winograd).winograd == nil)
     #expect(kernels(path).winograd != nil && kernels(path).accumulating.winograd == nil)
+    #expect((Kernels<Float16>(path: path, convolution: .auto).winograd != nil) == (path != .amx))
+    #expect(Kernels<Float>(path: path, convolution: .auto).winograd == nil)
+    #expect(Kernels<Float16>(path: .blas, convolution: .auto).winograd == nil)
     for layer in LayerCases.convolutions where layer.kernel != 3 || layer.stride != 1 || layer.padding != 1 {
       let values = Values(layer, images: 2)
       let found = try outcome(layer, kernels(path), values),

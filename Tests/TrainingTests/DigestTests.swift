@@ -72,6 +72,7 @@ import Training
         settings: [
           "model.width=0.125", "model.embedding=16", "input.height=64", "input.width=32",
           "precision.storage=\(E.precision.rawValue)", "lossScale.initial=1", "communication.bucketMegabytes=1",
+          "precision.convolution=direct",
         ] + one.settings)
       let context = Context<E>(
         workers: Workers(count: 1), communicator: communicator, arena: Arena(),

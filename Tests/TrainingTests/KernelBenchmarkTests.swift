@@ -26,7 +26,7 @@ import Training
       ["model.fusion=false"], ["model.lastStride=1"], ["input.height=96"],
     ]
   ) func theListIsAStep(_ settings: [String]) throws {
-    let configuration = try configuration(settings)
+    let configuration = try configuration(settings + ["precision.convolution=direct"])
     let images = 4
     let identities = 3
     let network = ReIDNetwork<Float16>(Architecture(configuration.model, identities: identities))

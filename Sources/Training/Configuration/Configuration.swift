@@ -68,7 +68,7 @@ package struct Configuration: Codable, Sendable, Equatable {
   package struct Precision: Codable, Sendable, Equatable {
     package var storage = Tensors.Precision.float16
     package var multiply = Multiplication.exact
-    package var convolution = ConvolutionAlgorithm.direct
+    package var convolution = ConvolutionAlgorithm.auto
     package init() {}
   }
 

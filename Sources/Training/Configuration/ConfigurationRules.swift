@@ -64,7 +64,7 @@ extension Configuration {
       precision.multiply == .exact || precision.storage == .float16, "precision.multiply", precision.multiply.rawValue,
       "exact where precision.storage is \(precision.storage.rawValue)")
     try require(
-      precision.convolution == .direct || precision.storage == .float16, "precision.convolution",
+      precision.convolution != .winograd || precision.storage == .float16, "precision.convolution",
       precision.convolution.rawValue, "direct where precision.storage is \(precision.storage.rawValue)")
   }
 

@@ -29,6 +29,9 @@ package struct KernelBenchmark<E: Element> {
     peaks = Peaks.measure(kernels.path, machine.workers)
   }
 
+  /// Whether convolutions of 3×3 taps go through Winograd's filtering.
+  package var filters: Bool { kernels.winograd != nil }
+
   /// GFLOP/s that all cores together could reach; Winograd multiplies in float32.
   private func limit(isWinograd: Bool) -> Double {
     Double(machine.workers.count)
