@@ -121,7 +121,7 @@ class Report:
             f"Lineup's steps without an update (loss scale too large) are left out; there were {self.skipped()}.",
         ]
         if self.peaks:
-            lines.append("Of the limit: two operations a multiply-add that `lineup describe` counts, by the peak of the cores.")
+            lines.append("Of the limit: two operations a multiply-add that `lineup describe` counts, by the peak of the cores; those that Winograd saves count.")
         return "\n".join(f"- {line}" for line in lines + self.notes) + "\n"
 
     def json(self) -> str:

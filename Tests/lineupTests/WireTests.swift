@@ -111,7 +111,9 @@ extension CommandTests {
       }
       let exact = try losses("exact", nil, "float64")
       let narrow = try losses("narrow", 2, "float16")
-      #expect(exact.count == 8 && narrow.count == 8 && narrow[0] == exact[0] && narrow != exact)
+      #expect(exact.count == 8 && narrow.count == 8 && narrow != exact)
+      // Before any gradient has crossed: the same but for the order in which rows' losses are added up.
+      #expect(abs(narrow[0] - exact[0]) < 1e-14 * exact[0])
       for (mine, theirs) in zip(narrow, exact) { #expect(abs(mine - theirs) < 0.1 * theirs) }
       #expect(try losses("again", 2, "float16") == narrow)
     }
