@@ -78,7 +78,7 @@ package struct EmbeddingOptions: Options {
 
   package init() {}
 
-  func length(by usual: Int) -> Int { length > 0 ? length : usual }
+  func length(or usual: Int) -> Int { length > 0 ? length : usual }
 
   package static var fields: [OptionField<Self>] {
     [.integer("length", \.length, 0...16384, "Length of the embedding; 0 is `model.embedding`.")]

@@ -48,13 +48,13 @@ package final class Head<E: Element> {
           case .embedding(let options):
             EmbeddingNeck(
               &layout, &statistics, prefix, features: features,
-              embedding: options.length(by: architecture.embedding))
+              embedding: options.length(or: architecture.embedding))
           case .bnneck(let options):
             BNNeck(&layout, &statistics, prefix, features: features, shift: options.shift)
           case .prelu(let options):
             ParametricNeck(
               &layout, &statistics, prefix, features: features,
-              embedding: options.length(by: architecture.embedding))
+              embedding: options.length(or: architecture.embedding))
           }
         let classifier: any Classifier<A> =
           switch options.classifier {

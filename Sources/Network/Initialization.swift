@@ -36,8 +36,8 @@ package enum WeightInitialization: String, Sendable, CaseIterable {
 
 extension ReIDNetwork {
   /// Freshly initialized parameters: convolutions and linear layers as `weights` says, norms 1 and 0, biases 0, the
-  /// exponents of pools 3, slopes of rectifiers ¼, running statistics 0 and 1, centres of classes normal with deviation 1; but for slots that
-  /// start otherwise.
+  /// exponents of pools 3, slopes of rectifiers ¼, running statistics 0 and 1, centres of classes normal with deviation
+  /// 1; but for slots that start otherwise.
   ///
   /// The bits of a tensor depend on the seed and its name alone, so networks that share a tensor start it alike.
   package func initialized(_ weights: WeightInitialization = .he, seed: UInt64, _ workers: Workers)

@@ -15,7 +15,8 @@ package struct ParameterGroup: Sendable, Equatable {
 extension ParameterGroup {
   /// All of `layout`, padding too, in as few groups as there are. A tensor's factors are those of where it stands (the
   /// trunk, or what reads it) times those of what it is (the scale or shift of a norm, the bias of a layer). Weight decay
-  /// spares exponents, which near 0 have no mean, slopes, which near 0 rectify, and centres, which belong where their classes are; without `decays` all.
+  /// spares exponents, which near 0 have no mean, slopes, which near 0 rectify, and centres, which belong where their
+  /// classes are; without `decays` all.
   package static func groups(
     of layout: ParameterLayout, trunk: Set<String>, _ factors: Configuration.Optimization.Factors, decays: Bool
   ) -> [ParameterGroup] {
