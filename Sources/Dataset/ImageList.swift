@@ -28,9 +28,12 @@ package enum ImageList {
   static func image(_ table: CSVTable, _ row: Int, _ column: Int, resolvingPath: Bool = true) throws -> String {
     let image = try table.text(row, column)
     if image.isEmpty { throw table.failure(row, "\(table.header[column]) is empty") }
-    let besides = joinPath(root(of: table.path), image)
-    return resolvingPath && FileManager.default.fileExists(atPath: besides) ? besides : image
+    let beside = joinPath(folder(of: table.path), image)
+    return resolvingPath && FileManager.default.fileExists(atPath: beside) ? beside : image
   }
+
+  /// The folder that a list's file is in; "" is the working folder.
+  static func folder(of list: String) -> String { String(list[..<(list.lastIndex(of: "/") ?? list.startIndex)]) }
 
   /// What a command takes for images: a CSV file, by its name, or a folder.
   package static func listing(_ path: String) throws -> [Sample] {
@@ -38,9 +41,7 @@ package enum ImageList {
   }
 
   /// The folder that the images of such a listing are below.
-  package static func root(of path: String) -> String {
-    isList(path) ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : path
-  }
+  package static func root(of path: String) -> String { isList(path) ? folder(of: path) : path }
 
   static func isList(_ path: String) -> Bool { path.lowercased().hasSuffix(".csv") }
 

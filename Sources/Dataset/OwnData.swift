@@ -31,10 +31,10 @@ enum OwnData {
     let table = try CSVTable(path: csv)
     let path = try table.requiredColumn(paths)
     let (identities, mixedIdentities) = try table.labels(at: table.requiredColumn(identities))
-    let (cameras, mixedCameras) = try table.firstColumn(cameras).map { try table.labels(at: $0) } ?? (nil, nil)
+    let (cameras, mixedCameras) = try table.labels(ofFirst: cameras)
     var tracks = try Tracks(table)
     let roles = try OwnRoles(table), faces = try FaceColumn(table)
-    let folder = csv.contains("/") ? String(csv[..<csv.lastIndex(of: "/")!]) : ""
+    let folder = ImageList.folder(of: csv)
     var listed: [(sample: Sample, row: Int, role: Role)] = []
     var places: [Image: [Int]] = [:], firstOfTrack: [Int: Int] = [:]
     for row in 0..<table.count {

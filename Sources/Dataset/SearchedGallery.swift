@@ -23,17 +23,12 @@ package struct SearchedGallery {
     }
     let table = try CSVTable(path: path), column = try table.requiredColumn(OwnData.paths)
     if table.count == 0 { throw Failure.data(path, "no image in it") }
-    let (identities, mixedIdentities) = try Self.labels(OwnData.identities, in: table)
-    let (cameras, mixedCameras) = try Self.labels(OwnData.cameras, in: table)
+    let (identities, mixedIdentities) = try table.labels(ofFirst: OwnData.identities)
+    let (cameras, mixedCameras) = try table.labels(ofFirst: OwnData.cameras)
     samples = try (0..<table.count).map { row in
       Sample(
         path: try ImageList.image(table, row, column), identity: identities?[row] ?? -1, camera: cameras?[row] ?? -1)
     }
     warnings = [mixedIdentities, mixedCameras].compactMap { $0 }
-  }
-
-  private static func labels(_ names: [String], in table: CSVTable) throws -> ([Int]?, warning: String?) {
-    guard let column = try table.firstColumn(names) else { return (nil, nil) }
-    return try table.labels(at: column)
   }
 }

@@ -14,6 +14,11 @@ enum ForeignNames {
       .replacing(".se.fc2.", with: ".se.fc.2.")
   }
 
+  /// The same of what stands below `place`; nil of what does not.
+  static func bare(_ name: String, under place: String) -> String? {
+    name.hasPrefix("\(place).") ? bare(String(name.dropFirst(place.count + 1))) : nil
+  }
+
   /// What stands before the tensors of each trunk in a file: of `ema.conv1.weight` and its like, `ema`.
   static func places(_ tensors: [ForeignTensor]) -> [String] {
     tensors.compactMap { tensor in

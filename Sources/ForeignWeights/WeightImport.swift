@@ -26,8 +26,8 @@ package struct WeightImport {
   package init(_ file: ForeignFile, head: String? = nil, under: String? = nil) {
     // Nobody keeps many, and every tensor is compared with each.
     let places = Array(ForeignNames.places(file.tensors).prefix(16))
-    let found = ([under] + (under == nil ? places : [])).lazy.map { Names(file, under: $0) }
-    let names = found.first { $0.trunk != nil } ?? Names(file, under: under)
+    let told = Names(file, under: under), elsewhere = told.trunk == nil && under == nil ? places : []
+    let names = elsewhere.lazy.map { Names(file, under: $0) }.first { $0.trunk != nil } ?? told
     let fates = file.tensors.indices.map { Self.fate($0, file, names, head, places) }
     let taken = Set(fates.compactMap { if case .taken(let name, _) = $0 { name } else { nil } })
     (self.file, self.fates, trunk) = (file, fates, names.trunk)
@@ -45,8 +45,7 @@ package struct WeightImport {
     init(_ file: ForeignFile, under: String?) {
       bare = file.tensors.map { tensor in
         guard let under else { return ForeignNames.bare(tensor.name) }
-        return tensor.name.hasPrefix("\(under).")
-          ? ForeignNames.bare(String(tensor.name.dropFirst(under.count + 1))) : nil
+        return ForeignNames.bare(tensor.name, under: under)
       }
       // Of several that come to the same name, the one that has the least before it.
       var owners: [String: Int] = [:]
@@ -69,12 +68,10 @@ package struct WeightImport {
     let fallback = ForeignNames.reason(tensor.name, bare)
     guard let trunk = names.trunk else { return .left(fallback ?? "of no network that Lineup knows") }
     // Averaged weights beside the others, say.
-    let place = places.first { tensor.name.hasPrefix("\($0).") }
-    let copy = place.flatMap { place -> String? in
-      let name = ForeignNames.bare(String(tensor.name.dropFirst(place.count + 1)))
-      return trunk.shapes[name] == nil
-        ? nil : "another \(name); --under \(Printable.line(place, limit: 60)) takes what is there"
-    }
+    let copy = places.lazy.compactMap { place -> String? in
+      guard let name = ForeignNames.bare(tensor.name, under: place), trunk.shapes[name] != nil else { return nil }
+      return "another \(name); --under \(Printable.line(place, limit: 60)) takes what is there"
+    }.first
     guard names.bare[index] != nil else { return .left(copy ?? fallback ?? "of another part of the file") }
     let name: String, shape: [Int]
     if let known = trunk.shapes[bare] {

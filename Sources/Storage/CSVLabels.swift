@@ -36,6 +36,11 @@ extension CSVTable {
     return (labels.map { label in label.name.map { numbers[$0]! } ?? label.integer! }, mixture(labels, name))
   }
 
+  /// As `labels`, by `firstColumn`; nil where the table has no such column.
+  package func labels(ofFirst names: [String]) throws -> (values: [Int]?, warning: String?) {
+    try firstColumn(names).map { try labels(at: $0) } ?? (nil, nil)
+  }
+
   private func mixture(_ labels: [Label], _ name: String) -> String? {
     func isNumber(_ label: Label) -> Bool { label.integer.map { $0 >= 0 } ?? false }
     let numbers = labels.count(where: isNumber), names = labels.count { $0.integer == nil }

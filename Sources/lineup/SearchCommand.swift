@@ -41,6 +41,9 @@ struct SearchCommand: RankCommand {
   @Option(name: .long, help: "Write a page with the pictures here: one file that needs nothing else.") var html: String?
   @OptionGroup var options: ConfigurationOptions
 
+  /// What `gallery` names.
+  private enum Content { case index(GalleryIndex), images(SearchedGallery) }
+
   /// The files that it reads, of a gallery only what an index has.
   private var inputs: [String] { query + [gallery] + GalleryIndex.files(in: gallery) }
 
@@ -60,26 +63,26 @@ struct SearchCommand: RankCommand {
     }
     let isIndex = GalleryIndex.isAt(gallery)
     let (job, content) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
-      configuration, _, _ -> (GalleryIndex?, SearchedGallery?) in
-      if isIndex { return (try GalleryIndex(gallery), nil) }
+      configuration, _, _ -> Content in
+      if isIndex { return .index(try GalleryIndex(gallery)) }
       let found = try SearchJob.gallery(gallery, configuration)
       for (option, path) in [("--json", json), ("--html", html)] {
         if let path { try Destination(option, path).requireOther(than: found.samples.lazy.map(\.path)) }
       }
-      return (nil, found)
+      return .images(found)
     }
-    for warning in content.1?.warnings ?? [] { job.log.warning(warning) }
     func search<E: Element>(_: E.Type) throws {
-      let index = content.0, samples = content.1?.samples ?? [], extractor = try job.extractor(E.self)
-      let searched: Gallery
-      if let index {
+      let extractor = try job.extractor(E.self), searched: Gallery
+      switch content {
+      case .index(let index):
         try job.require(index, of: extractor)
         searched = try Gallery(index, parallelFor: job.machine.parallelFor)
-      } else {
-        let (features, kept, damaged) = try job.features { try extractor.extract(samples) }
+      case .images(let found):
+        for warning in found.warnings { job.log.warning(warning) }
+        let (features, kept, damaged) = try job.features { try extractor.extract(found.samples) }
         for reason in damaged { job.log.warning("left out: \(reason)") }
         guard features.rows > 0 else {
-          throw Failure.data(gallery, "none of its \(samples.count) images can be decoded")
+          throw Failure.data(gallery, "none of its \(found.samples.count) images can be decoded")
         }
         searched = try Gallery(
           kept, features, job.configuration.evaluation.metric, name: gallery, parallelFor: job.machine.parallelFor)
