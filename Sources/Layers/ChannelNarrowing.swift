@@ -37,7 +37,7 @@ package final class ChannelNarrowing<E: Element>: LinearMap {
   }
 
   package var slots: [ParameterLayout.Slot] { [weight] }
-  package var packedBytes: Int { working?.bytes ?? 0 }
+  package var keptBytes: Int { working?.bytes ?? 0 }
 
   package func pack(_ values: Buffer<A>, backward: Bool, _ context: Context<E>) {
     let working = working ?? Buffer<Double>(count: weight.count)

@@ -38,7 +38,7 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   }
 
   package var slots: [ParameterLayout.Slot] { [weight] }
-  package var packedBytes: Int { working?.bytes ?? 0 }
+  package var keptBytes: Int { working?.bytes ?? 0 }
   private var channels: Int { geometry.inputs }
 
   package func pack(_ values: Buffer<A>, backward: Bool, _ context: Context<E>) {
@@ -89,7 +89,7 @@ package final class DepthwiseConvolution<E: Element>: LinearMap {
   ) -> Sums {
     let working = working, out = epilogue.out.shape, kernels = context.kernels
     context.workers.work.move(.activations, operand.bytes)
-    context.workers.work.move(.weights, packedBytes)
+    context.workers.work.move(.weights, keptBytes)
     let multiplyAdds = geometry.multiplyAdds(pass == .backwardData ? out : operand.shape)
     if hasBands {
       let weights = working.map { $0.pointer + (pass == .backwardData ? weight.count : 0) }

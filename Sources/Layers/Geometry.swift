@@ -21,6 +21,9 @@ package struct Geometry: Codable, Hashable, Sendable {
       outputs)
   }
 
+  /// What an output pixel sees.
+  var window: Window { Window(rows: kernel, columns: kernel, stride: stride, top: -padding, left: -padding) }
+
   /// Multiply-adds of one forward pass.
   package func multiplyAdds(_ input: Shape) -> Int {
     outputShape(input).pixels * outputs * (inputs / groups) * kernel * kernel

@@ -11,11 +11,11 @@ package protocol LinearMap<E>: AnyObject {
   /// The weight, and the bias if there is one.
   var slots: [ParameterLayout.Slot] { get }
 
-  /// Packs the working weights from the masters: after every change of them, before any pass. `backward` also packs what
-  /// `backwardData` needs.
+  /// Makes the working weights ready from the masters: after every change of them, before any pass. `backward`: whether
+  /// `backwardData` may follow. The masters stay as they are until the last pass.
   func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>)
-  /// Bytes of the packed working weights, after `pack`.
-  var packedBytes: Int { get }
+  /// Bytes of working weights that outlive a pass outside of the arena, after `pack`.
+  var keptBytes: Int { get }
 
   /// From the gradients of working weights, summed over all ranks, to those of the masters, where these are not the same.
   func pullBack(_ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers)

@@ -11,6 +11,7 @@ extension ReIDNetwork {
       workers: Workers(count: 1, rehearsal: true), communicator: SoloCommunicator(), arena: Arena(),
       kernels: Kernels(path: .blas))
     let parameters = Parameters<E.Accumulator>(layout: layout, statistics: statistics)
+    pack(parameters, training: true, context)
     let run = Run(
       context, parameters, .training(seed: 0, step: 0, firstRow: 0), inventory: inventory)
     _ = try forward(context.tensor(Shape(1, height, width, 3)), run)

@@ -49,8 +49,8 @@ package final class ReIDNetwork<E: Element> {
     return channels
   }
 
-  /// Packs the working weights from the masters. `training` also packs what the backward pass needs, `inputGradient`
-  /// what the gradient of the images does.
+  /// Makes the working weights ready from the masters. `training`: for a backward pass too, `inputGradient`: down to the
+  /// images.
   package func pack(
     _ parameters: Parameters<E.Accumulator>, training: Bool, inputGradient: Bool = false, _ context: Context<E>
   ) {
@@ -98,10 +98,10 @@ package final class ReIDNetwork<E: Element> {
     for (map, _) in maps { map.fit(parameters.values, workers) }
   }
 
-  /// Bytes of the packed working weights, after `pack`.
-  package var packedBytes: Int {
+  /// Bytes of working weights that outlive a pass outside of the arena, after `pack`.
+  package var keptBytes: Int {
     let necks = accumulatorMaps + heads.flatMap { $0.neck.maps + [$0.classifier.map] }
-    return maps.reduce(0) { $0 + $1.map.packedBytes } + necks.reduce(0) { $0 + $1.packedBytes }
+    return maps.reduce(0) { $0 + $1.map.keptBytes } + necks.reduce(0) { $0 + $1.keptBytes }
   }
 
   /// `images`: n × height × width × 3, normalized. `perturbations` are added to the features at their places (0: the

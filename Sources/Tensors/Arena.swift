@@ -1,50 +1,112 @@
 import Foundation
 
-/// Memory for the tensors of a step: a block goes back when its last tensor does, and serves again.
+/// Memory for the tensors of a step: a block goes back when its last tensor does, and serves again, whole, in parts, or with its
+/// neighbours.
 ///
-/// Blocks are mapped lazily and never cleared, so a rehearsed step (see `Workers`) costs address space only,
-/// and `peakBytes` is known before the first image. One thread allocates.
+/// Addresses are reserved, and memory comes as it is written to and is never cleared; so a rehearsed step (see `Workers`) costs
+/// address space only, and `peakBytes` is known before the first image. One thread allocates.
 package final class Arena: @unchecked Sendable {
   /// A piece of memory of an arena.
   package final class Block {
     package let pointer: UnsafeMutableRawPointer
-    fileprivate let bytes: Int
+    private let addresses: Range<Int>
     private let arena: Arena
 
-    fileprivate init(_ pointer: UnsafeMutableRawPointer, _ bytes: Int, _ arena: Arena) {
-      (self.pointer, self.bytes, self.arena) = (pointer, bytes, arena)
+    fileprivate init(_ addresses: Range<Int>, _ arena: Arena) {
+      (self.addresses, self.arena) = (addresses, arena)
+      pointer = UnsafeMutableRawPointer(bitPattern: addresses.lowerBound)!
     }
 
-    deinit { arena.recycle(pointer, bytes) }
+    deinit { arena.recycle(addresses) }
   }
 
-  private var idle: [(bytes: Int, pointer: UnsafeMutableRawPointer)] = []  // ascending sizes
-  private var mapped: [(pointer: UnsafeMutableRawPointer, bytes: Int)] = []
+  private static let page = 4096
+  private var regions: [Region] = []
+  /// Addresses of regions that no block has, ascending; none adjoins the next.
+  private var idle: [Range<Int>] = []
 
-  /// All memory that the arena has asked for so far, in bytes.
-  package private(set) var peakBytes = 0
+  /// All memory that blocks have had so far, in bytes.
+  package var peakBytes: Int { regions.reduce(0) { $0 + $1.used.count } }
 
   package init() {}
 
-  deinit { for (pointer, bytes) in mapped { munmap(pointer, bytes) } }
-
-  /// A block of at least `bytes`, contents undefined: the smallest idle one that is not over a quarter too large.
+  /// A block of at least `bytes`, contents undefined: of the smallest idle memory that is large enough, at its start.
   package func block(bytes: Int) -> Block {
-    let size = max(4096, (bytes + 4095) / 4096 * 4096)
-    if let index = idle.firstIndex(where: { $0.bytes >= size }), idle[index].bytes <= size + size / 4 {
-      let found = idle.remove(at: index)
-      return Block(found.pointer, found.bytes, self)
-    }
-    let mapping = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    let pointer = Memory.granted(mapping == MAP_FAILED ? nil : mapping, bytes: size)
-    if size >= 2 << 20 { madvise(pointer, size, MADV_HUGEPAGE) }
-    mapped.append((pointer, size))
-    peakBytes += size
-    return Block(pointer, size, self)
+    let size = max(Self.page, (bytes + Self.page - 1) / Self.page * Self.page)
+    return Block(take(size) ?? grow(by: size), self)
   }
 
-  private func recycle(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
-    let index = idle.firstIndex { $0.bytes >= bytes } ?? idle.count
-    idle.insert((bytes, pointer), at: index)
+  private func take(_ size: Int) -> Range<Int>? {
+    var best: Int?
+    for index in idle.indices where idle[index].count >= size {
+      if idle[index].count < best.map({ idle[$0].count }) ?? .max { best = index }
+    }
+    guard let best else { return nil }
+    let start = idle[best].lowerBound, rest = start + size..<idle[best].upperBound
+    if rest.isEmpty { idle.remove(at: best) } else { idle[best] = rest }
+    return start..<start + size
+  }
+
+  /// What is idle at the end of the newest region, and as much more as is missing.
+  private func grow(by size: Int) -> Range<Int> {
+    if let region = regions.last {
+      let end = idle.last { $0.upperBound == region.used.upperBound }, start = end?.lowerBound ?? region.used.upperBound
+      if region.extend(to: start + size) {
+        idle.removeAll { $0 == end }
+        return start..<start + size
+      }
+    }
+    let region = Region(atLeast: size)
+    regions.append(region)
+    guard region.extend(to: region.used.lowerBound + size) else {
+      preconditionFailure("a region holds what it is made for")
+    }
+    return region.used
+  }
+
+  private func recycle(_ addresses: Range<Int>) {
+    let next = idle.firstIndex { $0.lowerBound > addresses.lowerBound } ?? idle.count
+    let joinsLast = next > 0 && idle[next - 1].upperBound == addresses.lowerBound
+    let joinsNext = next < idle.count && idle[next].lowerBound == addresses.upperBound
+    let start = joinsLast ? idle[next - 1].lowerBound : addresses.lowerBound
+    let end = joinsNext ? idle[next].upperBound : addresses.upperBound
+    idle.replaceSubrange((joinsLast ? next - 1 : next)..<(joinsNext ? next + 1 : next), with: [start..<end])
+  }
+}
+
+/// Reserved addresses, used from their start on.
+private final class Region {
+  private(set) var used: Range<Int>
+  private let reserved: Range<Int>
+  /// The end of what may be read and written.
+  private var granted: Int
+
+  /// Of addresses, which cost nothing; where the system limits them, fewer, but `size`.
+  init(atLeast size: Int) {
+    var bytes = max(size, 64 << 30), start: UnsafeMutableRawPointer?
+    repeat {
+      let mapping = mmap(nil, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+      if mapping != MAP_FAILED { start = mapping } else if bytes == size { break } else { bytes = max(size, bytes / 2) }
+    } while start == nil
+    let pointer = Memory.granted(start, bytes: size)
+    madvise(pointer, bytes, MADV_HUGEPAGE)
+    let first = Int(bitPattern: pointer)
+    (reserved, used, granted) = (first..<first + bytes, first..<first, first)
+  }
+
+  deinit { munmap(UnsafeMutableRawPointer(bitPattern: reserved.lowerBound), reserved.count) }
+
+  /// Uses what is in front of `end`; false where that is not reserved. What the system refuses ends the process.
+  func extend(to end: Int) -> Bool {
+    guard end <= reserved.upperBound else { return false }
+    if end > granted {
+      let piece = 32 << 20, pieces = (end - granted + piece - 1) / piece
+      let more = min(pieces * piece, reserved.upperBound - granted)
+      let pointer = UnsafeMutableRawPointer(bitPattern: granted)
+      _ = Memory.granted(mprotect(pointer, more, PROT_READ | PROT_WRITE) == 0 ? pointer : nil, bytes: more)
+      granted += more
+    }
+    used = used.lowerBound..<max(used.upperBound, end)
+    return true
   }
 }

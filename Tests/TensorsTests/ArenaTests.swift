@@ -30,24 +30,64 @@ import Testing
     #expect(arena.peakBytes == 2 * 16_384)
   }
 
-  /// A smaller request takes an idle block that is at most a quarter larger, the smallest such.
+  /// A request takes the smallest idle memory that is large enough, and leaves the rest of it idle.
   @Test func reuseTakesTheTightestFit() {
     let arena = Arena()
     let page = 4096
-    var blocks: [Arena.Block?] = [20, 24, 30].map { arena.block(bytes: $0 * page) }
+    var blocks: [Arena.Block?] = [20, 1, 24, 1, 30, 1].map { arena.block(bytes: $0 * page) }
     let pointers = blocks.map { $0!.pointer }
-    blocks = [nil, nil, nil]
-    #expect(arena.peakBytes == 74 * page)
+    for index in [0, 2, 4] { blocks[index] = nil }
     let tight = arena.block(bytes: 21 * page)
-    #expect(tight.pointer == pointers[1])
+    #expect(tight.pointer == pointers[2])
     let next = arena.block(bytes: 19 * page)
     #expect(next.pointer == pointers[0])
-    let small = arena.block(bytes: 10 * page)
-    #expect(small.pointer != pointers[2], "30 pages are too many for 10")
-    #expect(arena.peakBytes == 84 * page)
-    let last = arena.block(bytes: 30 * page)
-    #expect(last.pointer == pointers[2])
-    withExtendedLifetime((tight, next, small, last)) {}
+    let half = arena.block(bytes: 15 * page), otherHalf = arena.block(bytes: 15 * page)
+    #expect(half.pointer == pointers[4])
+    #expect(otherHalf.pointer == pointers[4] + 15 * page)
+    #expect(arena.peakBytes == 77 * page)
+    withExtendedLifetime((blocks, tight, next, half, otherHalf)) {}
+  }
+
+  /// Idle neighbours serve as one, in whatever order they have become idle; at the end the arena grows by what is missing.
+  @Test(arguments: [[0, 1, 2], [2, 1, 0], [0, 2, 1], [1, 0, 2]])
+  func neighboursJoin(order: [Int]) {
+    let arena = Arena()
+    let page = 4096
+    var blocks: [Arena.Block?] = [5, 6, 7].map { arena.block(bytes: $0 * page) }
+    let first = blocks[0]!.pointer
+    for index in order { blocks[index] = nil }
+    var whole: Arena.Block? = arena.block(bytes: 18 * page)
+    #expect(whole!.pointer == first && arena.peakBytes == 18 * page)
+    whole = nil
+    let more = arena.block(bytes: 20 * page)
+    #expect(more.pointer == first && arena.peakBytes == 20 * page)
+  }
+
+  /// Blocks of any sizes, some given back at any time, never overlap, and what is idle in the end is one piece.
+  @Test func blocksNeverOverlap() {
+    let arena = Arena()
+    var live: [(block: Arena.Block, size: Int, mark: UInt8)] = [], state: UInt64 = 7
+    func draw(_ count: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % count
+    }
+    for turn in 0..<2000 {
+      if !live.isEmpty, draw(2) == 0 {
+        let (block, size, mark) = live.remove(at: draw(live.count))
+        let bytes = UnsafeRawBufferPointer(start: block.pointer, count: size)
+        #expect(bytes.first == mark && bytes[size / 2] == mark && bytes.last == mark)
+      } else {
+        let size = 1 + draw(50_000), mark = UInt8(turn % 251)
+        let block = arena.block(bytes: size)
+        block.pointer.initializeMemory(as: UInt8.self, repeating: mark, count: size)
+        live.append((block, size, mark))
+      }
+    }
+    live = []
+    let peak = arena.peakBytes
+    let all = arena.block(bytes: peak)
+    #expect(arena.peakBytes == peak)
+    withExtendedLifetime(all) {}
   }
 
   @Test func peakIsWhatLivesAtOnce() {

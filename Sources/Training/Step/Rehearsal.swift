@@ -39,14 +39,15 @@ package struct Rehearsal: Sendable {
     let activations = context.arena.peakBytes, work = rehearsal.workers.work
     let (multiplyAdds, performed, traffic) = (work.multiplyAdds, work.performed, work.bytes)
     // Between steps, out of the same arena.
+    network.pack(parameters, training: false, context)
     _ = try network.embed(
       context.tensor(Shape(configuration.evaluation.batch, height, width, 3)), parameters, context)
     let moments = step.optimizer.moments.count, averages = step.average == nil ? 0 : 1
     let memory = MemoryAccount(
       parameters: (1 + moments + averages) * parameters.values.bytes + step.gradients.values.bytes
-        + (1 + averages) * parameters.statistics.bytes,
-      workingWeights: network.packedBytes, activations: activations,
-      evaluation: context.arena.peakBytes - activations, scratch: rehearsal.workers.scratchBytes)
+        + (1 + averages) * parameters.statistics.bytes + network.keptBytes,
+      activations: activations, evaluation: context.arena.peakBytes - activations,
+      scratch: rehearsal.workers.scratchBytes)
     // Masters, moments and the average are read and written, gradients read.
     let optimizer = (2 + 2 * moments + 2 * averages) * parameters.values.bytes + step.gradients.values.bytes
     return Rehearsal(
@@ -57,30 +58,27 @@ package struct Rehearsal: Sendable {
 
 /// The memory of one rank, in bytes.
 package struct MemoryAccount: Sendable {
-  /// Masters, gradients, the optimizer's moments and the average.
+  /// Masters, gradients, the optimizer's moments, the average, and what is kept of working weights.
   package let parameters: Int
-  /// Packed working weights.
-  package let workingWeights: Int
-  /// Activations and gradients of activations at their peak.
+  /// Activations, their gradients, and the working weights of the passes under way, at their peak.
   package let activations: Int
   /// What an evaluation takes beyond these.
   package let evaluation: Int
   /// The workers' scratch.
   package let scratch: Int
 
-  package init(parameters: Int, workingWeights: Int, activations: Int, evaluation: Int, scratch: Int) {
+  package init(parameters: Int, activations: Int, evaluation: Int, scratch: Int) {
     self.parameters = parameters
-    self.workingWeights = workingWeights
     self.activations = activations
     self.evaluation = evaluation
     self.scratch = scratch
   }
 
-  package var total: Int { parameters + workingWeights + activations + evaluation + scratch }
+  package var total: Int { parameters + activations + evaluation + scratch }
 
   package var summary: String {
-    "\(Self.format(total)) a rank: parameters and moments \(Self.format(parameters)), working weights "
-      + "\(Self.format(workingWeights)), activations \(Self.format(activations)), evaluation \(Self.format(evaluation)) more, scratch \(Self.format(scratch))"
+    "\(Self.format(total)) a rank: parameters and moments \(Self.format(parameters)), "
+      + "activations \(Self.format(activations)), evaluation \(Self.format(evaluation)) more, scratch \(Self.format(scratch))"
   }
 
   package static func format(_ bytes: Int) -> String {
