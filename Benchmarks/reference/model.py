@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import settings as configuration
 from attention import GroupSum, GuidedDropping, SelfAttention
-from filters import align, bias_for_norms
+from filters import FILTERS, bias_for_norms, replace
 from heads import Centres, CosineClassifier, Head, HeadOutput, Neck, head_options
 from pyramid import LevelSum, Pyramid
 from settings import Settings, part
@@ -80,8 +80,8 @@ class ReIDNetwork(Trunk):
 
     def __init__(self, settings: Settings, identities: int, cameras: int = 1) -> None:
         super().__init__(settings)
-        if settings["model.filters"] == "aligned":
-            align(self)  # the trunk: all else comes below
+        if settings["model.filters"] != "plain":
+            replace(self, FILTERS[settings["model.filters"]])  # the trunk: all else comes below
         if settings["model.norm"] == "bias":
             bias_for_norms(self)
         width: float = settings["model.width"]

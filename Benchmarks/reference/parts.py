@@ -220,6 +220,9 @@ WEIGHTS = {
     "aligned, bam": ["model.filters=aligned", "model.width=0.25", "model.attention={bam: {reduction: 4}}"],
     "aligned, decoupled, resnet18": [*SHALLOW, "model.filters=aligned", "model.attention=decoupled"],
     "aligned, se": [*SHALLOW, "model.filters=aligned", "model.attention={se: {reduction: 4}}"],
+    "spectral": ["model.filters=spectral"],
+    "spectral, scan, resnet18": [*SHALLOW, "model.filters=spectral", "model.attention=scan"],
+    "spectral, osnet": ["model.trunk=osnet", "model.width=0.5", "model.filters=spectral"],
     "aligned, osnet": ["model.trunk=osnet", "model.width=0.5", "model.filters=aligned"],
     "normLoss": ["normLoss.lambda=0.01"],
     "normLoss, ibn-a, resnet18": [*RESNET18_IBN, "normLoss.lambda=0.1"],
@@ -240,7 +243,7 @@ PLACED = {
     **{name: HEADS[name] for name in ("norm bias, aligned", "pam of stages 2 and 4, own weights", "darn", "darn of stages 2 and 4, own weights", "groie beside levels, odd",
                                       "pool attention of levels", "topRows of bands and sources", "rankedList", "topRank",
                                       "entropy, additive")},
-    **{name: WEIGHTS[name] for name in ("aligned", "aligned, osnet", "normLoss")},
+    **{name: WEIGHTS[name] for name in ("aligned", "aligned, osnet", "spectral", "normLoss")},
 }
 # MSGR at one place.
 SINGLE = {name: HEADS[name] for name in ("heads on levels 2 and 4", "camera, every part", "pam", "darn", "groie")}

@@ -37,6 +37,7 @@ package final class Convolution<E: Element>: LinearMap {
       switch transform {
       case .none: nil
       case .aligned: AlignedFilters(&layout, name, of: weight)
+      case .spectral: SpectralFilters(weight)
       case .unitLength: UnitFilters(weight)
       }
     working = WorkingWeights(weight, geometry, transform, of: name)

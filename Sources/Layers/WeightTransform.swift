@@ -5,6 +5,8 @@ package enum FilterTransform: Sendable {
   case none
   /// `AlignedFilters`.
   case aligned
+  /// `SpectralFilters`.
+  case spectral
   /// `UnitFilters`.
   case unitLength
 }

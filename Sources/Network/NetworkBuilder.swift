@@ -18,7 +18,7 @@ package struct NetworkBuilder<E: Element> {
 
   /// What `make` makes is the trunk.
   package mutating func trunk<T>(_ make: (inout NetworkBuilder) -> T) -> T {
-    (transform, isTrunk) = (architecture.filters == .aligned ? .aligned : .none, true)
+    (transform, isTrunk) = (architecture.filters.transform, true)
     defer { (transform, isTrunk) = (.none, false) }
     return make(&self)
   }

@@ -1,3 +1,4 @@
+import Layers
 /// The trunks there are.
 package enum TrunkKind: String, CaseIterable, Sendable {
   case resnet18, resnet34, resnet50, resnet101, osnet, osnetAin
@@ -32,12 +33,21 @@ package enum TrunkNorm: String, CaseIterable, Sendable {
 
 /// What the filters of a trunk's convolutions go through before they are used.
 package enum TrunkFilters: String, CaseIterable, Sendable {
-  case plain, aligned
+  case plain, aligned, spectral
 
   package var meaning: String {
     switch self {
     case .plain: "nothing"
     case .aligned: "WeightAlign: mean 0, and a trained variance in the tensor `<convolution>.gain`"
+    case .spectral: "divided by the largest singular value of a layer's filters"
+    }
+  }
+
+  var transform: FilterTransform {
+    switch self {
+    case .plain: .none
+    case .aligned: .aligned
+    case .spectral: .spectral
     }
   }
 }

@@ -81,14 +81,18 @@ private final class Region {
   /// The end of what may be read and written.
   private var granted: Int
 
-  /// Of addresses, which cost nothing; where the system limits them, fewer, but `size`.
+  /// For `size` bytes and, as addresses cost nothing, much more; where the system limits those (`ulimit -v`), a little more.
   init(atLeast size: Int) {
-    var bytes = max(size, 64 << 30), start: UnsafeMutableRawPointer?
-    repeat {
+    func reserve(_ bytes: Int) -> UnsafeMutableRawPointer? {
       let mapping = mmap(nil, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-      if mapping != MAP_FAILED { start = mapping } else if bytes == size { break } else { bytes = max(size, bytes / 2) }
-    } while start == nil
-    let pointer = Memory.granted(start, bytes: size)
+      return mapping == MAP_FAILED ? nil : mapping
+    }
+    var bytes = max(size, 64 << 30), start = reserve(bytes)
+    if start == nil {
+      bytes = max(size, 64 << 20)
+      start = reserve(bytes)
+    }
+    let pointer = Memory.granted(start, bytes: bytes)
     madvise(pointer, bytes, MADV_HUGEPAGE)
     let first = Int(bitPattern: pointer)
     (reserved, used, granted) = (first..<first + bytes, first..<first, first)

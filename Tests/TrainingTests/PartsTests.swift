@@ -112,12 +112,13 @@ import Training
   ]
 
   /// With constants in their gradients that depend on parameters, as automatic differentiation has `detach`: these are not the
-  /// derivative of the loss (see `TermTests` for them).
+  /// derivative of the loss (see `TermTests` and `SpectralFiltersTests` for them).
   static let detached = [
     Case(
       "model.trunk=resnet18", "model.head=baseline",
       head("classifier: cosine, losses: [{margin: {kind: circle, scale: 8, margin: 0.25}}]")),
     Case("model.trunk=resnet18", "model.head=baseline", head("losses: [crossEntropy, rankedList]")),
+    Case("model.trunk=resnet18", "model.filters=spectral", "model.attention=scan", "model.head=baseline"),
   ]
 
   /// In float64, the derivative of J along a random direction of all parameters, by central differences. Gates and winners

@@ -165,7 +165,7 @@ extension ConfigurationSection {
         .choice(
           "precision.convolution", ConvolutionAlgorithm.self,
           "How convolutions of 3×3 taps and stride 1 are computed: `direct`, or by Winograd's minimal filtering in float32, "
-            + "with a quarter of the multiply-adds and four times the memory for their working weights. `auto`: `winograd` "
+            + "with a quarter of the multiply-adds and four times the memory for the working weights of a layer. `auto`: `winograd` "
             + "where `precision.storage` is float16 and the CPU has AVX2 and no AMX tiles; a job says what it came to."
         ),
       ])
