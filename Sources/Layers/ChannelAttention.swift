@@ -18,6 +18,8 @@ struct ChannelAttention: ImageAttention {
     return DualMatrix.product(maps[0], e.transposed, by: gemm).scaled(by: scalars[0])
   }
 
+  func largestMatrix(_ shape: Shape) -> Int { shape.channels * shape.channels }
+
   func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value {
     let x = maps[0], g = graph.matrixProduct(x, graph.transposed(x))
     let e = graph.softmax(graph.with(-1, "Mul", g))

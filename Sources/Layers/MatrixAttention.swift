@@ -10,6 +10,8 @@ protocol ImageAttention: Sendable {
   func backward(_ maps: [DualMatrix], _ scalars: [Double], _ bar: DualMatrix, by gemm: Gemm) -> (
     maps: [DualMatrix], scalars: [Dual]
   )
+  /// Elements of the largest matrix that it makes of an image of a map of this shape.
+  func largestMatrix(_ shape: Shape) -> Int
   /// o, channels × pixels, from such maps, as operators of `graph`.
   func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value
 }
@@ -65,9 +67,16 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
     (self.x, self.linear, self.attention, self.values, self.slots) = (x, linear, attention, values, slots)
     let y = run.context.tensor(x.shape.with(channels: outputs)), maps = Self.maps(x, linear)
     self.y = .plain(y)
+    holdMatrices(dual: false, run)
     ImageMatrices.forEachImage(maps, writing: [y], run.context) { _, read in
       read.store(attention.forward(maps.map { DualMatrix(read($0)) }, values, by: read.gemm).value, y)
     }
+  }
+
+  /// For the account of memory: of its largest matrix an image's body holds about four at once, with tangents twice that.
+  private func holdMatrices(dual: Bool, _ run: Run<E>) {
+    let matrices = dual ? 8 : 4
+    run.context.workers.work.hold(bytes: matrices * attention.largestMatrix(x.shape) * MemoryLayout<Double>.size)
   }
 
   private static func maps(_ x: Feature<E>, _ linear: [LinearPasses<E>]) -> [Operand<E>] {
@@ -77,6 +86,7 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
   func forwardTangent(_ xDot: Operand<E>, adding v: Tensor<E>?, _ run: Run<E>) -> Operand<E> {
     let maps = Self.maps(x, linear), dots = linear.isEmpty ? [xDot] : linear.map { $0.forwardTangent(xDot, run) }
     let yDot = run.context.tensor(y.shape), attention = attention, values = values
+    holdMatrices(dual: true, run)
     ImageMatrices.forEachImage(maps + dots, writing: [yDot], run.context) { _, read in
       let u = zip(maps, dots).map { DualMatrix(read($0), tangent: read($1)) }
       read.store(after("tangents", attention.forward(u, values, by: read.gemm).tangent), yDot)
@@ -93,6 +103,7 @@ private final class MatrixAttentionPasses<E: Element>: Passes {
     let h = Operand.plain(yBar.tensor), weight = pass.tangentWeight
     var moved: (first: Operand<E>, tangents: [Operand<E>])?
     if case .regularized = pass, let recorded, let tangents { moved = (.plain(recorded), tangents) }
+    holdMatrices(dual: moved != nil, run)
     let operands = maps + [h] + (moved.map { [$0.first] + $0.tangents } ?? []), second = moved
     ImageMatrices.forEachImage(operands, writing: bars, run.context) { image, read in
       let u = maps.enumerated().map { index, map in

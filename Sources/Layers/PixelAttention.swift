@@ -26,6 +26,8 @@ struct PixelAttention: ImageAttention {
     return DualMatrix.product(p, maps[2], by: gemm).scaled(by: scalars[0])
   }
 
+  func largestMatrix(_ shape: Shape) -> Int { shape.area * shape.area }
+
   func express(_ maps: [InferenceGraph.Value], _ scalars: [Double], in graph: InferenceGraph) -> InferenceGraph.Value {
     let p = graph.softmax(expressedLogits(maps[0], maps[1], scalars, in: graph))
     return graph.with(scalars[0], "Mul", graph.matrixProduct(maps[2], graph.transposed(p)))

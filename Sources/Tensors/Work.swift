@@ -17,6 +17,8 @@ package final class Work: @unchecked Sendable {
   /// Those that are carried out: fewer where products are saved (Winograd).
   package private(set) var performed: [Pass: Int] = [:]
   package private(set) var bytes: [Traffic: Int] = [:]
+  /// What the body of a loop allocates at most while it runs, of each thread.
+  package private(set) var heldBytes = 0
 
   package init() {}
 
@@ -27,4 +29,6 @@ package final class Work: @unchecked Sendable {
   }
 
   package func move(_ traffic: Traffic, _ count: Int) { bytes[traffic, default: 0] += count }
+
+  package func hold(bytes: Int) { heldBytes = max(heldBytes, bytes) }
 }

@@ -45,6 +45,17 @@ import Training
     #expect(one.parameters == two.parameters)
   }
 
+  /// Attention over 128 channels makes matrices of 128×128 in float64 of each image; with tangents twice as many.
+  @Test(arguments: [(0, 4), (0.01, 8)]) func whatLoopsAllocateCounts(_ lambda: Double, matrices: Int) throws {
+    func scratch(_ attention: String) throws -> Int {
+      try account(
+        Float.self, images: 6,
+        TinyTraining(Float.self, "model.head=baseline", "msgr.lambda=\(lambda)", "model.attention=\(attention)")
+      ).scratch
+    }
+    #expect(try scratch("scan") - scratch("none") == matrices * 8 * 128 * 128)
+  }
+
   @Test func theSummaryIsInUnitsThatPeopleRead() {
     let account = MemoryAccount(
       parameters: 3 << 20, activations: 5 << 30, evaluation: 2 << 20, scratch: 1 << 20)

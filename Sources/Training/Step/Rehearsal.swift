@@ -47,7 +47,7 @@ package struct Rehearsal: Sendable {
       parameters: (1 + moments + averages) * parameters.values.bytes + step.gradients.values.bytes
         + (1 + averages) * parameters.statistics.bytes + network.keptBytes,
       activations: activations, evaluation: context.arena.peakBytes - activations,
-      scratch: rehearsal.workers.scratchBytes)
+      scratch: rehearsal.workers.scratchBytes + rehearsal.workers.count * work.heldBytes)
     // Masters, moments and the average are read and written, gradients read.
     let optimizer = (2 + 2 * moments + 2 * averages) * parameters.values.bytes + step.gradients.values.bytes
     return Rehearsal(
@@ -64,7 +64,7 @@ package struct MemoryAccount: Sendable {
   package let activations: Int
   /// What an evaluation takes beyond these.
   package let evaluation: Int
-  /// The workers' scratch.
+  /// The workers' scratch, and what their loops allocate while they run.
   package let scratch: Int
 
   package init(parameters: Int, activations: Int, evaluation: Int, scratch: Int) {
