@@ -43,6 +43,19 @@ enum ForeignNames {
     return ["heads.pool_layer.p", "global_pool.p"].contains(bare) ? "pool.stage4.p" : nil
   }
 
+  /// Of the bias of a convolution in front of a batch norm, the running mean that it shifts: AGW's and fast-reid's non-local blocks
+  /// have one, which the norm takes away again.
+  static func mean(shiftedBy bare: String) -> String? {
+    bare.hasPrefix("NL_") && bare.hasSuffix(bias) ? String(bare.dropLast(bias.count)) + mean : nil
+  }
+
+  /// The other way round.
+  static func bias(shifting bare: String) -> String? {
+    bare.hasPrefix("NL_") && bare.hasSuffix(mean) ? String(bare.dropLast(mean.count)) + bias : nil
+  }
+
+  private static let bias = ".W.0.bias", mean = ".W.1.running_mean"
+
   /// Why a tensor that no trunk has is left; nil where nothing is known of it.
   static func reason(_ name: String, _ bare: String) -> String? {
     if bare.hasSuffix("num_batches_tracked") { return "a count of batches, which Lineup does not keep" }

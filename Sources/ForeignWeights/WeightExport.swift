@@ -19,6 +19,8 @@ package struct WeightExport {
   package let taken: [(name: String, slot: ParameterLayout.Slot, isStatistic: Bool)]
   /// Lineup's names of those that stay.
   package let left: [String]
+  /// Biases that the other network has in front of a norm: zeros.
+  private let zeros: [(name: String, shape: [Int])]
 
   /// - Throws: `Failure.usage` where the tool has no such network.
   package init(_ network: ReIDNetwork<Float>, _ tool: ForeignTool) throws {
@@ -34,15 +36,19 @@ package struct WeightExport {
       }
     }
     (self.taken, self.left) = (taken, left)
+    zeros = taken.compactMap { name, slot, _ in
+      ForeignNames.bias(shifting: slot.name).map { (String(name.dropLast(slot.name.count)) + $0, slot.shape) }
+    }
   }
 
   private static func require(_ architecture: Architecture, _ tool: ForeignTool) throws {
     let trunk = architecture.trunk
     func refuse(_ key: String, _ value: String) -> Failure {
-      .usage("--names \(tool.rawValue)", "\(tool.rawValue) has no network with \(key) \(value)")
+      .usage("--names \(tool.rawValue)", "no network with \(key) \(value) is written under its names")
     }
-    if architecture.attention.part.kind != .none {
-      throw refuse("model.attention", architecture.attention.part.kind.rawValue)
+    let attention = architecture.attention.part.kind
+    if attention != .none && !(attention == .nonLocal && tool == .fastReID) {
+      throw refuse("model.attention", attention.rawValue)
     }
     if architecture.filters != .plain { throw refuse("model.filters", architecture.filters.rawValue) }
     if !trunk.isResNet && tool != .torchreid { throw refuse("model.trunk", trunk.rawValue) }
@@ -68,9 +74,12 @@ package struct WeightExport {
 
   /// Writes them as float32.
   package func write(_ parameters: Parameters<Float>, to path: String, progress: () -> Void = {}) throws {
-    let tensors = taken.map { name, slot, isStatistic in
+    var tensors = taken.map { name, slot, isStatistic in
       let values = isStatistic ? parameters.statistics : parameters.values
       return SafetensorsTensor(name, shape: slot.shape) { ParameterLayout.toFile(slot, values.pointer) as [Float] }
+    }
+    tensors += zeros.map { name, shape in
+      SafetensorsTensor(name, shape: shape) { [Float](repeating: 0, count: shape.reduce(1, *)) }
     }
     // What libraries of PyTorch's ecosystem ask of a file.
     try SafetensorsWriter.write(tensors, metadata: ["format": "pt"], to: path, progress: progress)

@@ -14,6 +14,8 @@ package struct WeightImport {
   package let file: ForeignFile
   /// Of each of the file's tensors.
   package let fates: [Fate]
+  /// Of tensors of which another is taken off, that one.
+  private let shifts: [String: ForeignTensor]
   /// What network it is, nil where it is none that Lineup knows.
   package let trunk: KnownTrunk?
   /// Tensors of the trunk that the file does not have, sorted.
@@ -31,6 +33,10 @@ package struct WeightImport {
     let fates = file.tensors.indices.map { Self.fate($0, file, names, head, places) }
     let taken = Set(fates.compactMap { if case .taken(let name, _) = $0 { name } else { nil } })
     (self.file, self.fates, trunk) = (file, fates, names.trunk)
+    shifts = taken.reduce(into: [:]) { shifts, name in
+      guard let bias = ForeignNames.bias(shifting: name).flatMap({ names.owners[$0] }) else { return }
+      if file.tensors[bias].shape == names.trunk?.shapes[name] { shifts[name] = file.tensors[bias] }
+    }
     missing = trunk.map { $0.shapes.keys.filter { !taken.contains($0) }.sorted() } ?? []
   }
 
@@ -83,6 +89,8 @@ package struct WeightImport {
       name = (head.map { "heads.\($0)." } ?? "") + part
       shape = part.hasPrefix("neck.") ? [trunk.channels] : [1]
       guard tensor.shape == shape else { return .left("of a head of another form") }
+    } else if let mean = ForeignNames.mean(shiftedBy: bare), trunk.shapes[mean] == tensor.shape {
+      return .left("taken off \(mean), the norm behind it")
     } else {
       return .left(copy ?? fallback ?? "\(trunk.kind.rawValue) has no tensor of this name")
     }
@@ -109,11 +117,16 @@ package struct WeightImport {
     guard takenCount > 0 else { throw Failure.data(file.path, "no tensor of a network that Lineup knows is in it") }
     var tensors: [SafetensorsTensor] = []
     for case (let tensor, .taken(let name, let shape)) in zip(file.tensors, fates) {
+      let shift = shifts[name]
       tensors.append(
         tensor.type == .float64
-          ? .doubles(name, shape: shape) { try tensor.doubles() }
-          : SafetensorsTensor(name, shape: shape) { try tensor.floats() })
+          ? .doubles(name, shape: shape) { try Self.difference(tensor.doubles(), shift?.doubles()) }
+          : SafetensorsTensor(name, shape: shape) { try Self.difference(tensor.floats(), shift?.floats()) })
     }
     try SafetensorsWriter.write(tensors, metadata: ["format": "lineup"], to: path, progress: progress)
+  }
+
+  private static func difference<T: FloatingPoint>(_ values: [T], _ shift: [T]?) -> [T] {
+    shift.map { zip(values, $0).map { $0 - $1 } } ?? values
   }
 }

@@ -42,12 +42,24 @@ struct DualMatrix {
   static func mapRows(_ matrices: [DualMatrix], by map: some RowMap) -> DualMatrix {
     let rows = matrices[0].rows
     guard matrices.contains(where: { $0.tangent != nil }) else {
+      let first = map(matrices.map { $0.value.row(0) })
       return DualMatrix(
-        ImageMatrix(rows: (0..<rows).map { row in map(matrices.map { $0.value.row(row) }) }))
+        ImageMatrix(rows: rows, columns: first.count) { row, into in
+          let result = row == 0 ? first : map(matrices.map { $0.value.row(row) })
+          result.withUnsafeBufferPointer { into.update(from: $0.baseAddress!, count: $0.count) }
+        })
     }
-    let results = (0..<rows).map { row in map(matrices.map { $0.row(row) }) }
+    let first = map(matrices.map { $0.row(0) })
+    let tangents = Buffer<Double>(count: rows * first.count)
+    let value = ImageMatrix(rows: rows, columns: first.count) { row, into in
+      let result = row == 0 ? first : map(matrices.map { $0.row(row) }), tangent = tangents.pointer + row * first.count
+      for i in 0..<result.count { (into[i], tangent[i]) = (result[i].value, result[i].tangent) }
+    }
     return DualMatrix(
-      ImageMatrix(rows: results.map { $0.map(\.value) }), tangent: ImageMatrix(rows: results.map { $0.map(\.tangent) }))
+      value,
+      tangent: ImageMatrix(rows: rows, columns: first.count) { row, into in
+        into.update(from: tangents.pointer + row * first.count, count: first.count)
+      })
   }
 
   /// Row `index` as dual numbers.
@@ -82,9 +94,18 @@ struct SoftmaxRows: RowMap {
   @_specialize(where S == Double)
   @_specialize(where S == Dual)
   func callAsFunction<S: RealNumber>(_ rows: [[S]]) -> [S] {
-    let most = S(rows[0].reduce(-.infinity) { max($0, $1.value) })
-    let powers = rows[0].map { ($0 - most).exponential() }, inverse = S(1) / powers.reduce(S(0), +)
-    return powers.map { $0 * inverse }
+    var largest = -Double.infinity
+    for x in rows[0] { largest = max(largest, x.value) }
+    // Loops of their own: an operator that is handed on is called through a table.
+    let most = S(largest)
+    var powers = rows[0], sum = S(0)
+    for i in powers.indices {
+      powers[i] = (powers[i] - most).exponential()
+      sum += powers[i]
+    }
+    let inverse = S(1) / sum
+    for i in powers.indices { powers[i] = powers[i] * inverse }
+    return powers
   }
 }
 
@@ -95,6 +116,8 @@ struct SoftmaxBars: RowMap {
   func callAsFunction<S: RealNumber>(_ rows: [[S]]) -> [S] {
     var along = S(0)
     for (bar, p) in zip(rows[0], rows[1]) { along += bar * p }
-    return zip(rows[0], rows[1]).map { ($0 - along) * $1 }
+    var bars = rows[0]
+    for i in bars.indices { bars[i] = (bars[i] - along) * rows[1][i] }
+    return bars
   }
 }

@@ -26,30 +26,48 @@ struct ImageMatrix {
     if factor != 1 { scale(by: factor) }
   }
 
-  /// Of rows of one length.
-  init(rows: [[Double]]) {
-    let columns = rows.first?.count ?? 0, values = Buffer<Double>(count: rows.count * columns)
-    for (index, row) in rows.enumerated() {
-      row.withUnsafeBufferPointer { (values.pointer + index * columns).update(from: $0.baseAddress!, count: columns) }
-    }
-    self.init(values, rows: rows.count, columns: columns, rowStride: columns)
+  /// Of rows that `fill` writes.
+  init(rows: Int, columns: Int, _ fill: (_ row: Int, _ into: UnsafeMutablePointer<Double>) -> Void) {
+    let values = Buffer<Double>(count: rows * columns)
+    for row in 0..<rows { fill(row, values.pointer + row * columns) }
+    self.init(values, rows: rows, columns: columns, rowStride: columns)
+  }
+
+  static func constant(_ value: Double, rows: Int, columns: Int) -> ImageMatrix {
+    ImageMatrix(rows: rows, columns: columns) { _, row in row.update(repeating: value, count: columns) }
   }
 
   /// Row after row.
   var array: [Double] { (0..<rows).flatMap(row) }
 
   func row(_ index: Int) -> [Double] {
-    (0..<columns).map { values[index * rowStride + $0 * columnStride] }
+    [Double](unsafeUninitializedCapacity: columns) { row, count in
+      copy(index, to: row.baseAddress!)
+      count = columns
+    }
+  }
+
+  private func copy(_ row: Int, to target: UnsafeMutablePointer<Double>) {
+    let start = values.pointer + row * rowStride, step = columnStride
+    if step == 1 { return target.update(from: start, count: columns) }
+    for i in 0..<columns { target[i] = start[i * step] }
   }
 
   /// a + b
   static func sum(_ a: ImageMatrix, _ b: ImageMatrix) -> ImageMatrix {
     precondition(a.rows == b.rows && a.columns == b.columns)
-    return ImageMatrix(rows: (0..<a.rows).map { row in zip(a.row(row), b.row(row)).map { $0 + $1 } })
+    return ImageMatrix(rows: a.rows, columns: a.columns) { row, sum in
+      a.copy(row, to: sum)
+      let other = b.values.pointer + row * b.rowStride
+      for i in 0..<b.columns { sum[i] += other[i * b.columnStride] }
+    }
   }
 
   func scaled(by factor: Double) -> ImageMatrix {
-    ImageMatrix(rows: (0..<rows).map { row in self.row(row).map { factor * $0 } })
+    ImageMatrix(rows: rows, columns: columns) { row, scaled in
+      copy(row, to: scaled)
+      for i in 0..<columns { scaled[i] *= factor }
+    }
   }
 
   var transposed: ImageMatrix {
@@ -58,7 +76,7 @@ struct ImageMatrix {
 
   /// In place.
   func scale(by factor: Double) {
-    for i in 0..<values.count { values[i] *= factor }
+    for i in 0..<values.count { values.pointer[i] *= factor }
   }
 
   /// a·b, or a₁·b₁ + a₂·b₂ + …, summed in that order by the GEMM of the kernels' path.
@@ -89,13 +107,7 @@ struct ImageMatrix {
   /// The same with the elements of a row side by side.
   private var withDenseRows: ImageMatrix {
     guard columnStride != 1 else { return self }
-    let copy = Buffer<Double>(count: rows * columns)
-    for row in 0..<rows {
-      for column in 0..<columns {
-        copy[row * columns + column] = values[row * rowStride + column * columnStride]
-      }
-    }
-    return ImageMatrix(copy, rows: rows, columns: columns, rowStride: columns)
+    return ImageMatrix(rows: rows, columns: columns) { row, dense in copy(row, to: dense) }
   }
 
   /// Writes the pixels of an image, rounded to storage.

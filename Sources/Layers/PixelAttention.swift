@@ -59,7 +59,7 @@ struct PixelAttention: ImageAttention {
         [.product(sBar, k, by: gemm), .product(sBar.transposed, q, by: gemm), vBar], [gammaBar]
       )
     }
-    let a = scalars[1], ones = DualMatrix(ImageMatrix(rows: [[Double](repeating: 1, count: q.rows)]))
+    let a = scalars[1], ones = DualMatrix(.constant(1, rows: 1, columns: q.rows))
     let qBar = DualMatrix.mapRows(
       [DualMatrix.product(sBar, parts.keys, by: gemm).scaled(by: a), q], by: UnitRowBars())
     let unitBar = DualMatrix.product(sBar.transposed, parts.queries, by: gemm).scaled(by: a)
@@ -87,7 +87,7 @@ struct PixelAttention: ImageAttention {
     let lengths = DualMatrix.mapRows([k], by: RowLength()).transposed
     let parts = (queries, keys, cosines, lengths)
     guard norms else { return (cosines.scaled(by: scalars[1]), parts) }
-    let ones = DualMatrix(ImageMatrix(rows: [[Double]](repeating: [1], count: q.rows)))
+    let ones = DualMatrix(.constant(1, rows: q.rows, columns: 1))
     let shares = DualMatrix.product(ones, DualMatrix.mapRows([lengths], by: MeanQuotient()), by: gemm)
     return (DualMatrix.mapRows([cosines, shares], by: Combination(scalars[1], scalars[2])), parts)
   }

@@ -66,7 +66,7 @@ package struct HeadOptions: Options {
   /// How many the head tells apart among `classes`.
   package func count(of classes: Int) -> Int { groups.isEmpty ? classes : groups.reduce(0) { max($0, $1 + 1) } }
 
-  @Sendable private static func isName(_ name: String) -> Bool {
+  @Sendable package static func isName(_ name: String) -> Bool {
     (1...32).contains(name.utf8.count) && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
   }
 }

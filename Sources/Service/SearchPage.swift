@@ -140,9 +140,9 @@ struct SearchPage: Sendable {
       } catch {
         return say("The service does not answer.", true);
       }
-      element("about").textContent =
-        `Search by image among ${limits.images.toLocaleString("en")} images of ${limits.cameras.length} ` +
-        (limits.cameras.length === 1 ? "camera" : "cameras");
+      const known = limits.cameras.filter(camera => camera >= 0).length;
+      element("about").textContent = `Search by image among ${limits.images.toLocaleString("en")} images` +
+        (known ? ` of ${known} ` + (known === 1 ? "camera" : "cameras") : "");
       top_.max = limits.maximumMatches;
       top_.value = Math.min(10, limits.maximumMatches);
       if (limits.cameras.length < 2) return;
@@ -160,9 +160,9 @@ struct SearchPage: Sendable {
         const item = make("li"), picture = make("img"), facts = make("dl");
         picture.src = match.image;
         picture.loading = "lazy";
-        picture.alt = `Match ${match.rank}: identity ${match.identity}, camera ${match.camera}`;
-        const rows = [["Rank", match.rank], ["Distance", match.distance.toPrecision(4)], ["Identity", match.identity],
-          ["Camera", match.camera]];
+        const labels = [["Identity", match.identity], ["Camera", match.camera]].filter(([, value]) => value >= 0);
+        picture.alt = [`Match ${match.rank}: ${match.name}`, ...labels.map(label => label.join(" ").toLowerCase())].join(", ");
+        const rows = [["Rank", match.rank], ["Distance", match.distance.toPrecision(4)], ...labels];
         for (const [name, value] of rows) facts.append(make("dt", name), make("dd", value));
         item.append(picture, facts, make("div", match.name, "name"));
         return item;

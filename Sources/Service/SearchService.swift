@@ -27,6 +27,8 @@ package final class SearchService: HTTPHandler {
   }
 
   private let gallery: Gallery
+  /// That all of its images are in.
+  private let folder: String
   private let limits: Limits
   private let isLoopback: Bool
   private let searches: RateLimit, pictures: RateLimit
@@ -46,7 +48,7 @@ package final class SearchService: HTTPHandler {
     log: @escaping @Sendable (String) -> Void, embed: @escaping (RGBImage) throws -> [Float]
   ) {
     (self.gallery, self.limits, self.isLoopback, self.parallelFor) = (gallery, limits, isLoopback, parallelFor)
-    (self.log, self.embed) = (log, embed)
+    (self.log, self.embed, folder) = (log, embed, Self.commonFolder(gallery.samples))
     searches = RateLimit(rate: limits.rate, saved: 2 * limits.rate)
     pictures = RateLimit(rate: 20 * limits.rate, saved: Double(10 * limits.matches))
     searching = Turn(waiting: limits.waiting)
@@ -152,7 +154,7 @@ package final class SearchService: HTTPHandler {
   private struct Matches: Encodable {
     struct Match: Encodable {
       let rank: Int, row: Int, distance: Double, identity: Int, camera: Int
-      /// The file's name, without the folders that it is in.
+      /// The file below the folder that all images of the gallery are in.
       let name: String
       /// Where its picture is.
       let image: String
@@ -194,13 +196,23 @@ package final class SearchService: HTTPHandler {
         let sample = gallery.samples[match.row]
         return Matches.Match(
           rank: rank + 1, row: match.row, distance: match.distance, identity: sample.identity, camera: sample.camera,
-          name: sample.path.split(separator: "/").last.map(String.init) ?? "", image: "/images/\(match.row)")
+          name: String(sample.path.dropFirst(folder.count)), image: "/images/\(match.row)")
       }
       return HTTPResponse(json: Matches(matches: matches, metric: gallery.metric.rawValue))
     } catch {
       log("a search failed: \(error)")
       return .refusal(500, "the search failed; the service's log says why")
     }
+  }
+
+  /// The folder, with its slash, that all of these files are in.
+  package static func commonFolder(_ samples: [Sample]) -> String {
+    func folder(_ path: some StringProtocol) -> String { path.lastIndex(of: "/").map { String(path[...$0]) } ?? "" }
+    var common = folder(samples.first?.path ?? "")
+    for sample in samples {
+      while !sample.path.hasPrefix(common) { common = folder(common.dropLast()) }
+    }
+    return common
   }
 
   private func picture(_ row: Int) -> HTTPResponse {

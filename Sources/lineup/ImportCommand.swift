@@ -2,6 +2,7 @@ import ArgumentParser
 import Collectives
 import ForeignWeights
 import Foundation
+import Network
 import Storage
 import Tensors
 import Training
@@ -31,6 +32,9 @@ struct ImportCommand: RankCommand {
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
     try communicator.onRank0 {
+      if let head, !HeadOptions.isName(head) {
+        throw Failure.usage("--head \(Printable.line(head, limit: 60))", "expected 1 to 32 letters, digits and hyphens")
+      }
       for (option, path) in [("--output", output), ("--json", json)] {
         if let path { try Destination(option, path).requireFile(besides: [file, option == "--json" ? output : nil]) }
       }
@@ -88,6 +92,11 @@ struct ImportCommand: RankCommand {
         + (missing.isEmpty
           ? "all tensors of that trunk are there"
           : "\(missing.count) tensors of that trunk are missing, \(missing[0]) among them"))
+    if file.kind == .onnx, trunk.norm == .bias || missing.contains(where: { $0.hasSuffix("running_mean") }) {
+      lines.append(
+        "norms may have been folded into convolutions, which no network here takes: export in training mode (torch.onnx.export "
+          + "with training=TrainingMode.TRAINING, do_constant_folding=False)")
+    }
     return lines
   }
 

@@ -52,6 +52,21 @@ import Testing
       ])
   }
 
+  /// With the bias in front of each block's norm that the network there has, which is 0.
+  @Test func fastReIDTakesNonLocalBlocks() throws {
+    var architecture = architecture(.resnet18), options = NonLocalOptions()
+    (options.blocks, options.channels) = ([0, 1, 2, 0], 2)
+    architecture.attention = .nonLocal(options)
+    let network = ReIDNetwork<Float>(architecture), export = try WeightExport(network, .fastReID)
+    let folder = try TemporaryFolder(), path = "\(folder.path)/a.safetensors"
+    try export.write(network.initialized(seed: 3, Workers(count: 1)), to: path)
+    let file = try SafetensorsFile(path: path), bias = "backbone.NL_3.1.W.0.bias"
+    #expect(try file.shape(bias) == [16] && file.values(bias) == [Float](repeating: 0, count: 16))
+    let found = WeightImport(try ForeignFile(path: path))
+    #expect(found.missing.isEmpty && found.takenCount == export.taken.count)
+    #expect(found.trunk?.settings.last == "model.attention={nonLocal: {blocks: [0, 1, 2, 0], channels: 2}}")
+  }
+
   @Test func whatAToolDoesNotHaveIsRefused() throws {
     func refusal(_ architecture: Architecture, _ tool: ForeignTool) throws -> String {
       let network = ReIDNetwork<Float>(architecture)
@@ -59,12 +74,15 @@ import Testing
     }
     #expect(
       try refusal(architecture(.resnet18, .ibnA), .torchvision)
-        == "--names torchvision: torchvision has no network with model.norm ibn-a")
-    #expect(try refusal(architecture(.osnet), .timm) == "--names timm: timm has no network with model.trunk osnet")
+        == "--names torchvision: no network with model.norm ibn-a is written under its names")
+    #expect(
+      try refusal(architecture(.osnet), .timm)
+        == "--names timm: no network with model.trunk osnet is written under its names")
     var gated = architecture(.resnet18), aligned = gated
     gated.attention = TrunkAttention(.se)
     aligned.filters = .aligned
-    #expect(try refusal(gated, .timm).hasSuffix("has no network with model.attention se"))
-    #expect(try refusal(aligned, .torchreid).hasSuffix("has no network with model.filters aligned"))
+    #expect(try refusal(gated, .timm).hasSuffix("no network with model.attention se is written under its names"))
+    #expect(
+      try refusal(aligned, .torchreid).hasSuffix("no network with model.filters aligned is written under its names"))
   }
 }

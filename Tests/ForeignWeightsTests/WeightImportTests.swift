@@ -63,7 +63,7 @@ import Testing
         ("model.backbone.bn1.num_batches_tracked", []), ("model.heads.weight", [7, 512]),
         ("model.heads.bottleneck.0.weight", [512]), ("model.heads.bottleneck.0.running_var", [512]),
         ("model.heads.pool_layer.p", [1]), ("model.pixel_mean", [1, 3, 1, 1]), ("optimizer.state.0.exp_avg", [4]),
-        ("model.backbone.NL_2.0.g.weight", [4, 4, 1, 1]),
+        ("model.backbone.att_2.0.g.weight", [4, 4, 1, 1]),
       ]
     let (fates, weights) = try imported(tensors, ["model.backbone.bn1.num_batches_tracked": .int64])
     #expect(weights.trunk?.settings == ["model.trunk=resnet50", "model.norm=ibn-a", "model.width=0.25"])
@@ -75,7 +75,7 @@ import Testing
     #expect(fates["model.backbone.bn1.num_batches_tracked"]?.hasPrefix("a count of batches") == true)
     #expect(fates["model.pixel_mean"]?.hasPrefix("what pixels") == true)
     #expect(fates["optimizer.state.0.exp_avg"] == "state of the optimizer")
-    #expect(fates["model.backbone.NL_2.0.g.weight"] == "resnet50 has no tensor of this name")
+    #expect(fates["model.backbone.att_2.0.g.weight"] == "resnet50 has no tensor of this name")
     #expect(weights.takenCount == tensors.count - 5)
     let (named, _) = try imported(tensors, head: "global")
     #expect(named["model.heads.bottleneck.0.weight"] == "→ heads.global.neck.bn.weight")
@@ -128,6 +128,30 @@ import Testing
     #expect(fates["layer1.0.se.fc1.weight"] == "→ layer1.0.se.fc.0.weight" && weights.missing.isEmpty)
     #expect(
       weights.trunk?.settings.last == (reduction == 16 ? "model.attention=se" : "model.attention={se: {reduction: 8}}"))
+  }
+
+  /// As AGW and fast-reid have them: what the bias of a block's last convolution adds, the norm behind it takes away.
+  @Test(arguments: [1, 0]) func nonLocalBlocks(_ channels: Int) throws {
+    var options = NonLocalOptions()
+    (options.blocks, options.channels) = ([0, 0, 2, 1], channels)
+    let names = trunk(.resnet18, width: 0.03125, attention: .nonLocal(options)).map { ("backbone." + $0.0, $0.1) }
+    let bias = "backbone.NL_3.1.W.0.bias", mean = "NL_3.1.W.1.running_mean"
+    let folder = try TemporaryFolder(), path = try folder.file("a.safetensors"),
+      output = try folder.file("b.safetensors")
+    try SafetensorsWriter.write(
+      (names + [(bias, [8])]).map { name, shape in
+        SafetensorsTensor(name, shape: shape) {
+          [Float](repeating: name == bias ? 2 : name == "backbone." + mean ? 5 : 1, count: shape.reduce(1, *))
+        }
+      }, to: path)
+    let weights = WeightImport(try ForeignFile(path: path))
+    #expect(weights.missing.isEmpty && weights.takenCount == names.count)
+    #expect(
+      weights.trunk?.settings.last == "model.attention={nonLocal: {blocks: [0, 0, 2, 1], channels: \(channels)}}")
+    try weights.write(to: output)
+    let written = try SafetensorsFile(path: output)
+    #expect(try written.values(mean) == [Float](repeating: 3, count: 8))
+    #expect(try written.values("NL_3.0.W.1.running_mean") == [Float](repeating: 1, count: 8))
   }
 
   @Test func whatIsOfNoTrunk() throws {

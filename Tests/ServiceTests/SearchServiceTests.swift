@@ -50,6 +50,17 @@ import Testing
 
   private func bytes(_ row: Int) throws -> [UInt8] { try ImageCodec.read(images[row].path) }
 
+  /// What a match is called begins below the folder that all images are in: where identities have folders, with theirs.
+  @Test(arguments: [
+    (["/g/ann/0.png", "/g/ann/1.png"], "/g/ann/"), (["/g/ann/0.png", "/g/bob/0.png"], "/g/"),
+    (["/g/ann/0.png", "/g/anna/0.png", "/g/1.png"], "/g/"), (["/a/0.png", "/b/0.png"], "/"),
+    (["0.png", "a/1.png"], ""),
+    ([], ""),
+  ]) func theCommonFolder(_ paths: [String], _ folder: String) {
+    let samples = paths.map { Sample(path: $0, identity: 0, camera: 0) }
+    #expect(SearchService.commonFolder(samples) == folder)
+  }
+
   @Test func anImageFindsItself() throws {
     try serve { client in
       for (row, type) in [(0, "image/jpeg"), (3, "application/octet-stream"), (5, "IMAGE/JPEG; charset=binary")] {
@@ -60,8 +71,8 @@ import Testing
         #expect(try abs(#require(matches[0]["distance"] as? Double)) < 1e-6)
         #expect(
           matches[0]["image"] as? String == "/images/\(row)" && matches[0]["camera"] as? Int == images[row].camera)
-        // A name, and not where it lies.
-        #expect(matches[0]["name"] as? String == String(images[row].path.split(separator: "/").last!))
+        // Below the folder of the gallery, and not where that lies.
+        #expect(matches[0]["name"] as? String == String(images[row].path.dropFirst("\(folder.path)/people/".count)))
         #expect(!answer.text.contains(folder.path))
       }
       let camera = images[0].camera

@@ -46,7 +46,8 @@ extension UntimedCommandTests {
       }
       let other = try Command.run(["export", "--checkpoint", run, "--output", out, "--names", "ibn-net"])
       #expect(
-        other.code == 64 && other.errors.contains("--names ibn-net: ibn-net has no network with model.norm batch"))
+        other.code == 64
+          && other.errors.contains("--names ibn-net: no network with model.norm batch is written under its names"))
       let none = try Command.run(["export", "--checkpoint", scratch("none"), "--output", out, "--names", "timm"])
       #expect(none.code == 65 && none.complaints.count == 1)
     }

@@ -22,7 +22,7 @@ struct ReportCommand: RankCommand {
 
   @OptionGroup var told: RunArguments
   @Option(name: .long, help: "FILE.html, the page to write.") var output: String
-  @Option(name: .long, help: "A data set to evaluate on again, with its images.") var data: String?
+  @Option(name: .customLong("data"), help: "A data set to evaluate on again, with its images.") var sets: [String] = []
   @Option(name: .long, help: "Queries whose rankings are shown, as many of those of lowest AP.") var queries = 5
   @Option(name: .long, help: "Images of a ranking.") var top = 7
   @Option(name: .long, help: "The page's title.") var title: String?
@@ -30,11 +30,13 @@ struct ReportCommand: RankCommand {
   @OptionGroup var options: ConfigurationOptions
 
   private var runs: [String] { told.runs }
+  private var data: String? { sets.first }
 
   func validate() throws {
     guard (1...50).contains(queries) else { throw ValidationError("--queries must be from 1 to 50") }
     guard (1...50).contains(top) else { throw ValidationError("--top must be from 1 to 50") }
     if data == "" { throw ValidationError("--data: the path of a data set is missing") }
+    if sets.count > 1 { throw ValidationError("--data: a report evaluates on one data set") }
   }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
@@ -95,15 +97,19 @@ struct ReportCommand: RankCommand {
         "cmc", "CMC",
         HTML.paragraph("By \(judged.runs[0].scores.metric) distance. \(names).", class: "muted")
           + (try ReportPlots.grid([cmc])))
-      add("rankings", "Rankings", key + judged.rankings)
-      add("pairs", "Hardest pairs", judged.pairs)
+      let first = judged.runs[0]
+      let seen = HTML.paragraph(
+        "What \(first.name) sees, by \(ShownName.checkpoint(first.checkpoint)).", class: "muted")
+      add("rankings", "Rankings", seen + key + judged.rankings)
+      add("pairs", "Hardest pairs", seen + judged.pairs)
       add(
         "activations", "Activations",
         judged.activations.isEmpty
           ? ""
-          : HTML.paragraph(
-            "Sums of absolute values over the channels of each map, from its smallest to its largest: where a network responds, not how strongly.",
-            class: "muted") + judged.activations)
+          : seen
+            + HTML.paragraph(
+              "Sums of absolute values over the channels of each map, from its smallest to its largest: where a network responds, not how strongly.",
+              class: "muted") + judged.activations)
       add("cameras", "Cameras", judged.cameras)
     }
     add("regularizers", "Regularizers", try ReportPlots.grid(ReportPlots.regularizers(curves)))

@@ -45,7 +45,7 @@ struct EmbeddedImages {
     }
     for reason in pictures.damaged { say("not drawn: \(reason)") }
     return EmbeddingMap(
-      title, "\(count) images of \(numbers.count) identities, whose numbers and colours frame them; \(remark)", items,
+      title, "\(count) images of \(numbers.count) identities, framed in their colours; \(remark)", items,
       aspect: configuration.aspect)
   }
 
