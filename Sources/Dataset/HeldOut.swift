@@ -31,14 +31,16 @@ package struct HeldOut: Sendable {
 
   /// Writes a CSV file that is a data set: what is held out is `test`, of which `data.split` decides what is searched for.
   package func write(to path: String) throws {
-    let hasTracks = (train + heldOut).contains { $0.track != nil }
-    var text = "path,identity,camera,split\(hasTracks ? ",track" : "")\n"
+    let all = train + heldOut, hasTracks = all.contains { $0.track != nil }, hasFaces = all.contains { $0.face != nil }
+    var text = "path,identity,camera,split\(hasTracks ? ",track" : "")\(hasFaces ? ",face" : "")\n"
     for (split, samples) in [("train", train), ("test", heldOut)] {
       for sample in samples {
         // Relative paths would count from the folder of the CSV file.
         let image = URL(fileURLWithPath: sample.path).standardizedFileURL.path
         text += "\(CSVTable.field(image)),\(sample.identity),\(sample.camera),\(split)"
-        text += hasTracks ? ",\(sample.track.map(String.init) ?? "")\n" : "\n"
+        if hasTracks { text += ",\(sample.track.map(String.init) ?? "")" }
+        if hasFaces { text += ",\(sample.face?.words ?? "")" }
+        text += "\n"
       }
     }
     try AtomicFiles.write(text, to: path)

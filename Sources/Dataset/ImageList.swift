@@ -8,13 +8,15 @@ package enum ImageList {
   ///
   /// With `resolvingPaths` a relative path counts from the folder of the CSV file, or, where no such file exists,
   /// from the working folder; without it paths stay as they are written. Identities and cameras are integers; a column `face`
-  /// may say where faces are (`FaceColumn`), one of integers `group` who is seen together.
+  /// may say where faces are (`FaceColumn`), one of integers `group` who is seen together,
+  /// empty or negative where nobody is.
   /// - Throws: `Failure.data` with file and line, also where no image is listed.
   package static func read(path: String, resolvingPaths: Bool = true) throws -> [Sample] {
     let table = try CSVTable(path: path)
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
-    let faces = try FaceColumn(table), groups = try? table.integers("group")
+    let faces = try FaceColumn(table)
+    let groups = table.header.contains("group") ? try table.integers("group", empty: -1) : nil
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
       Sample(

@@ -8,9 +8,11 @@ import Tensors
 extension CSVTable {
   /// A column of integers of 64 bits.
   /// - Throws: `Failure.data` with file and line for anything else.
-  package func integers(_ name: String) throws -> [Int] {
+  /// - Parameter empty: what an empty field means; nil: a mistake.
+  package func integers(_ name: String, empty: Int? = nil) throws -> [Int] {
     let column = try column(name)
     return try (0..<count).map { row in
+      if let empty, try text(row, column).trimmed.isEmpty { return empty }
       switch try label(row, column) {
       case .integer(let value): return value
       case .name(let text): throw failure(row, "\(name) is \"\(shown(text))\", expected an integer")

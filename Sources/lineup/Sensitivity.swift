@@ -55,6 +55,7 @@ struct Sensitivity: RankCommand {
         try agreement.add(dataset, splits, watchdog)
       }
       let all = on == .train ? RunData(sets).train : sets.flatMap { $0.query + $0.gallery }
+      try faces(configuration).require(in: all, of: data[0], "data.faces.\(on.rawValue)")
       let samples = chosen(all)
       guard samples.count >= 2 else {
         throw Failure.data(
@@ -70,7 +71,8 @@ struct Sensitivity: RankCommand {
       let probe = OutputSensitivityProbe(
         sigma: sigma, seeds: seeds, seed: configuration.seed, batch: configuration.evaluation.batch, context)
       let (height, width) = (configuration.input.height, configuration.input.width)
-      let transforms = Transforms(configuration)
+      var transforms = Transforms(configuration)
+      transforms.faces = faces(configuration)
       let result = try probe.measure(samples.count, classes: classes) { range in
         let pixels = try transforms.evaluation(of: samples[range])
         watchdog?.beat()
@@ -89,6 +91,10 @@ struct Sensitivity: RankCommand {
     // In float16 the noise drowns in rounding.
     let isExact = configuration.precision.storage == .float64
     try isExact ? measure(Double.self) : measure(Float.self)
+  }
+
+  private func faces(_ configuration: Configuration) -> Faces {
+    on == .train ? configuration.data.faces.train : configuration.data.faces.test
   }
 
   /// Evenly spread over `samples`.

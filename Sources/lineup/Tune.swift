@@ -60,6 +60,7 @@ struct Tune: RankCommand {
     let destination = Destination("--output", output)
     try destination.requireFolder()
     try destination.requireNoRun()
+    try SearchFolder.requireOwn(output)
     let space = try SearchSpace.read(self.space)
     for settings in ProgressiveSearch(space, seed: 0).ends(configuration) {
       do {

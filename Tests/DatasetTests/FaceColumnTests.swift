@@ -32,6 +32,19 @@ import Testing
     }
   }
 
+  /// Who is seen together: an empty field is nobody, and anything but an integer a mistake.
+  @Test func groupsOfListsAreRead() throws {
+    try withFolder { folder in
+      try touch(folder, "a.jpg", "b.jpg")
+      try put("path,identity,camera,group\na.jpg,1,1,7\nb.jpg,1,1, \n", folder + "/list.csv")
+      #expect(try ImageList.read(path: folder + "/list.csv").map(\.group) == [7, -1])
+      try put("path,identity,camera,group\na.jpg,1,1,7\nb.jpg,1,1,abc\n", folder + "/list.csv")
+      #expect(
+        failure { _ = try ImageList.read(path: folder + "/list.csv") }.message
+          == "\(folder)/list.csv:3: group is \"abc\", expected an integer")
+    }
+  }
+
   /// Ranks that have other faces are found out before they compute.
   @Test func facesAreCompared() throws {
     try withFolder { folder in

@@ -10,7 +10,7 @@ import Testing
       (0..<3).map {
         Sample(
           path: "\(folder)/\(identity)-\($0).jpg", identity: identity, camera: identity > 8 ? 5 : $0 % 2,
-          track: tracks ? identity : nil)
+          track: tracks ? identity : nil, face: tracks ? Rectangle(top: 1, left: 2, height: 3, width: 4) : nil)
       }
     }
   }
@@ -39,6 +39,7 @@ import Testing
       #expect(dataset.train.map(\.camera) == divided.train.map(\.camera))
       #expect(Set((dataset.query + dataset.gallery).map(\.identity)) == Set(divided.heldOut.map(\.identity)))
       #expect(Set(dataset.query.map(\.identity)).count == 3 && dataset.train.allSatisfy { ($0.track != nil) == tracks })
+      #expect(dataset.train.map(\.face) == divided.train.map(\.face))
     }
   }
 

@@ -39,17 +39,33 @@ import Testing
   }
 
   private struct Row {
-    let identity: Int, split: String, orientation: String, attributes: String, group: String, face: String
+    let identity: Int, split: String, orientation: String, attributes: String, group: String, occluded: String,
+      part: String
+    let face: String
   }
 
   private func rows(_ folder: String) throws -> [Row] {
     let lines = try String(contentsOfFile: folder + "/labels.csv", encoding: .utf8).split(separator: "\n")
-    #expect(lines[0] == "path,identity,camera,split,orientation,attributes,group,face")
+    #expect(lines[0] == "path,identity,camera,split,orientation,attributes,group,occluded,part,face")
     return lines.dropFirst().map { line in
       let fields = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
       return Row(
         identity: Int(fields[1])!, split: fields[3], orientation: fields[4], attributes: fields[5], group: fields[6],
-        face: fields[7])
+        occluded: fields[7], part: fields[8], face: fields[9])
+    }
+  }
+
+  /// Of queries alone, as many as are asked for.
+  @Test func whatIsHiddenOrCutOffIsSaid() throws {
+    try withFolder { folder in
+      let labelled = synthesizer {
+        ($0.labels, $0.occlusion, $0.partial) = (true, 0.5, 0.5)
+      }
+      _ = try labelled.write(to: folder)
+      let rows = try rows(folder), queries = rows.filter { $0.split == "query" }
+      #expect(Set(queries.map(\.occluded)) == ["0", "1"] && Set(queries.map(\.part)).count > 3)
+      let others = rows.filter { $0.split != "query" }
+      #expect(others.allSatisfy { $0.occluded == "0" && $0.part == "whole" })
     }
   }
 

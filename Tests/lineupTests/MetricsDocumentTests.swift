@@ -17,7 +17,7 @@ extension CommandTests {
             "schedule.epochs=1", "evaluation.everyEpochs=1", "evaluation.rerank=true", "msgr.lambda=0.01",
             "evaluation.expansion=average", "evaluation.multiQuery=true", "evaluation.singleShot=true",
             "evaluation.verification=true",
-            "optimizer.clipNorm=10", "adaptiveL2.enabled=true"))
+            "optimizer.clipNorm=10", "adaptiveL2.enabled=true", "normLoss.lambda=0.01"))
       let lines = try RunFiles(path: scratch("run")).metrics()
       let steps = lines.filter { $0["loss"] != nil }, evaluations = lines.filter { $0["loss"] == nil }
       #expect(steps.count == 8 && evaluations.count == 1)

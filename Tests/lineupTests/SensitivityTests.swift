@@ -52,6 +52,8 @@ extension CommandTests {
         (["--images"], 64, command + ["--images", "1"]), (["--seeds"], 64, command + ["--seeds", "0"]),
         (["--of"], 64, command + ["--of", "features"]),
         (["no such checkpoint"], 65, ["sensitivity", "--checkpoint", scratch("none"), "--data", data]),
+        (["data.faces.test is blurred"], 65, command + ["--set", "data.faces.test=blurred"]),
+        (["data.faces.train is blurred"], 65, command + ["--on", "train", "--set", "data.faces.train=blurred"]),
         (["0 test images", "two or more"], 65, Array(command.dropLast()) + [try scratch.list(data, count: 2)]),
       ] as [([String], Int32, [String])] {
         let outcome = try Command.run(arguments), complaint = outcome.complaints.first ?? ""

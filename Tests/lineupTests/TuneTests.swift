@@ -111,6 +111,9 @@ extension CommandTests {
         return path
       }
       try Data().write(to: URL(fileURLWithPath: scratch("file")))
+      // A folder of the user's, whose own data.csv stays.
+      try FileManager.default.createDirectory(atPath: scratch("own"), withIntermediateDirectories: false)
+      try Data("mine".utf8).write(to: URL(fileURLWithPath: scratch("own/data.csv")))
       for (code, words, arguments) in [
         (64, ["stagez", "an option among stages"], command("a", try file("stagez: 2"))),
         (
@@ -127,6 +130,7 @@ extension CommandTests {
         ),
         (65, ["too few"], command("a", try file("{heldOut: 0.9, keys: {optimizer.learningRate: {from: 1, to: 2}}}"))),
         (64, ["--output", "is no folder"], command("file", good)),
+        (64, ["--output", "something else than a search (data.csv)"], command("own", good)),
         (64, ["--space"], Array(command("a", good).filter { $0 != "--space" && $0 != good })),
         (64, ["--data", "is given twice"], command("a", good) + ["--data", data]),
       ] as [(Int32, [String], [String])] {
@@ -135,6 +139,7 @@ extension CommandTests {
         #expect(words.allSatisfy { complaint.contains($0) }, "\(complaint), expected \(words)")
       }
       #expect(!FileManager.default.fileExists(atPath: scratch("a")))
+      #expect(try scratch.text("own/data.csv") == "mine")
     }
   }
 }

@@ -60,7 +60,8 @@ package struct Synthesizer: Sendable {
             number: number)
           let picture = try write(
             person, scenes[camera - 1], random(.picture(identity: identity), (camera - 1) << 16 | image), place, root)
-          table.add(place, person, picture, group: groups[identity])
+          table.add(
+            place, person, picture, isOccluded: obstacle(place) != nil, part: part(place), group: groups[identity])
         }
       }
     }
@@ -73,7 +74,8 @@ package struct Synthesizer: Sendable {
       ]
       for (identity, person, random) in others {
         let place = SyntheticLabels.Place(split: .gallery, identity: identity, camera: camera, number: extra + 1)
-        table.add(place, person, try write(person, scenes[camera - 1], random, place, root))
+        let picture = try write(person, scenes[camera - 1], random, place, root)
+        table.add(place, person, picture, isOccluded: false, part: nil)
       }
     }
     if labels { try AtomicFiles.write(table.text, to: joinPath(root, SyntheticLabels.file)) }

@@ -9,11 +9,13 @@ import Tensors
 /// | `orientation` | which side of the person is seen: `front`, `back`, `left`, `right` |
 /// | `attributes` | a digit for each of long sleeves, a pattern above, trousers, skirt, backpack, shoulder bag, long hair, bald, cap: 1 where it holds |
 /// | `group` | the number of the two to four people of one split who walk together; empty for one who walks alone |
+/// | `occluded` | 1 where something stands in front of the person, else 0 |
+/// | `part` | what is left of the picture: `whole`, `upperHalf` and so on |
 /// | `face` | `x y width height` of the ellipse of the head, in pixels from the upper left corner; empty where no face is seen |
 struct SyntheticLabels {
   /// The file's name, beside the folders of the pictures.
   static let file = "labels.csv"
-  private(set) var text = "path,identity,camera,split,orientation,attributes,group,face\n"
+  private(set) var text = "path,identity,camera,split,orientation,attributes,group,occluded,part,face\n"
 
   /// Where a picture stands in the data set.
   struct Place {
@@ -29,12 +31,17 @@ struct SyntheticLabels {
     }
   }
 
-  /// - Parameter group: nil for one who walks alone.
-  mutating func add(_ place: Place, _ person: Appearance, _ picture: Scene.Picture, group: Int? = nil) {
+  /// - Parameters:
+  ///   - part: that the picture shows; nil for the whole.
+  ///   - group: nil for one who walks alone.
+  mutating func add(
+    _ place: Place, _ person: Appearance, _ picture: Scene.Picture, isOccluded: Bool, part: BodyPart?,
+    group: Int? = nil
+  ) {
     let face = picture.face.map { "\($0.left) \($0.top) \($0.width) \($0.height)" } ?? ""
     text +=
       "\(place.path),\(place.identity),\(place.camera),\(place.split.rawValue),\(picture.view.rawValue),"
-      + "\(person.attributes),\(group.map(String.init) ?? ""),\(face)\n"
+      + "\(person.attributes),\(group.map(String.init) ?? ""),\(isOccluded ? 1 : 0),\(part ?? .whole),\(face)\n"
   }
 
   /// Groups of the identities of each range, two to four who follow one another; a last one may be left alone.

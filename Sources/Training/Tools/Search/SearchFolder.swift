@@ -19,6 +19,18 @@ package final class SearchFolder {
   /// Where a search of these data sets writes its own.
   package static func dataPath(_ path: String) -> String { "\(path)/data.csv" }
 
+  private static func setupPath(_ path: String) -> String { "\(path)/search.json" }
+
+  /// - Throws: `Failure.usage` where the folder at `path` holds something, and that is no search.
+  package static func requireOwn(_ path: String) throws {
+    guard InputFile.isFolder(path), InputFile.size(setupPath(path)) == nil,
+      let other = try Folder.names(in: path).filter({ $0 != "lock" }).min()
+    else { return }
+    throw Failure.usage(
+      "--output \(path)",
+      "holds something else than a search (\(Printable.line(other, limit: 60))); a search needs a folder of its own")
+  }
+
   /// Begins a search in the folder at `path`, or goes on with the one that it holds.
   /// - Parameters:
   ///   - data: paths of the data sets whose training images are `samples`.
@@ -42,13 +54,13 @@ package final class SearchFolder {
     (self.path, lock) = (path, try RunLock(path, waiting: say))
     let setup = Setup(
       data: data.map { URL(fileURLWithPath: $0).standardizedFileURL.path }, space: space, configuration: configuration)
-    let file = "\(path)/search.json"
+    let file = Self.setupPath(path)
     if InputFile.size(file) != nil {
       try Self.require(setup, asIn: file)
     } else {
-      try heldOut.write(to: Self.dataPath(path))
       try AtomicFiles.write(json: setup, escapingSlashes: false, to: file)
     }
+    if InputFile.size(Self.dataPath(path)) == nil { try heldOut.write(to: Self.dataPath(path)) }
     trials = try TrialsFile("\(path)/trials.jsonl", search.dimensions)
   }
 
