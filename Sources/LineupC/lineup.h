@@ -1,7 +1,7 @@
 #ifndef LINEUP_H
 #define LINEUP_H
 
-/* Embeds images by a network that Lineup has trained: liblineup of `swift build -c release --product LineupC`.
+/* Embeds images by a network that Lineup has trained: libLineupC.so of `swift build -c release --product LineupC`.
  *
  * Functions that can fail write one line that names the file, key or image into `error` (`error_size` bytes, always terminated; NULL
  * and 0 for none). A model may be used by several threads; one of them computes at a time. Nothing here prints or exits. */

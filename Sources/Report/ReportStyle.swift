@@ -66,7 +66,7 @@ enum ReportStyle {
       footer{margin-top:3rem;border-top:1px solid var(--grid);padding-top:.8rem}
       @media (max-width:30rem){.row li{width:calc(25% - .53rem);min-width:4.6rem}th,td{padding:.4rem .55rem}}
       @media print{html{font-size:10.5pt}body{max-width:none;padding:0}nav{display:none}section{break-inside:auto;padding-top:1.2rem}h2,h3,.key,p.muted{break-after:avoid}
-      .plots>div,.row,.pairs>li,.tile,tr{break-inside:avoid}.scroll{overflow:visible}th,td{padding:.25rem .35rem}td{white-space:normal}thead th{min-width:0}details{border:0}a{color:inherit;text-decoration:none}}
+      .plots>div,.row,.pairs>li,.tile,tr{break-inside:avoid}.scroll{overflow:visible}th,td{padding:.25rem .35rem}td{white-space:normal}thead th{min-width:0}details{border:0}details::details-content{content-visibility:visible;block-size:auto;opacity:1}a{color:inherit;text-decoration:none}}
       """
   }()
 }
