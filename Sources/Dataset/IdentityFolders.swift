@@ -60,7 +60,11 @@ enum IdentityFolders {
   }
 
   /// All images of `root`, each folder of it an identity: a gallery. Where names tell no camera, it is unknown, −1.
-  static func gallery(at root: String) throws -> [Sample] { samples(try images(in: root)) { _ in -1 } }
+  static func gallery(at root: String) throws -> ([Sample], LabelNames) {
+    let images = try images(in: root), numbers = numbers(Set(images.map(\.identity)))
+    let names = numbers.filter { $0.key != "\($0.value)" }.map { ($0.value, $0.key) }
+    return (samples(images) { _ in -1 }, LabelNames(identities: Dictionary(uniqueKeysWithValues: names)))
+  }
 
   private typealias Image = (path: String, identity: String)
 

@@ -16,7 +16,7 @@ package enum ImageList {
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
     let faces = try FaceColumn(table)
-    let groups = table.header.contains("group") ? try table.integers("group", empty: -1) : nil
+    let groups = try groups(table)
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
       Sample(
@@ -24,6 +24,14 @@ package enum ImageList {
         camera: cameras[row], face: try faces.face(of: row),
         group: groups?[row])
     }
+  }
+
+  /// The column `group`, where it has an integer: somebody else's of that name is not ours.
+  private static func groups(_ table: CSVTable) throws -> [Int]? {
+    guard let column = table.header.firstIndex(of: "group"),
+      try (0..<table.count).contains(where: { Int(try table.text($0, column).trimmed) != nil })
+    else { return nil }
+    return try table.integers("group", empty: -1)
   }
 
   /// The path in a row of a list.

@@ -10,14 +10,16 @@ import Tensors
 /// | a CSV file, with the names of columns that `OwnData` has | numbers, or names, which are numbered; −1 without the column | likewise |
 package struct SearchedGallery {
   package let samples: [Sample]
+  package let names: LabelNames
   /// What looks like a mistake and is none for certain, a line each.
   package let warnings: [String]
 
   /// - Throws: `Failure.data` with file and line, or the folder, also where there is no image.
   package init(at path: String) throws {
     guard ImageList.isList(path) else {
-      samples =
-        try IdentityFolders.isGallery(path) ? IdentityFolders.gallery(at: path) : ImageList.images(inFolder: path)
+      (samples, names) =
+        try IdentityFolders.isGallery(path)
+        ? IdentityFolders.gallery(at: path) : (ImageList.images(inFolder: path), LabelNames())
       warnings = []
       return
     }
@@ -29,6 +31,8 @@ package struct SearchedGallery {
       Sample(
         path: try ImageList.image(table, row, column), identity: identities?[row] ?? -1, camera: cameras?[row] ?? -1)
     }
+    names = LabelNames(
+      identities: try table.names(ofFirst: OwnData.identities), cameras: try table.names(ofFirst: OwnData.cameras))
     warnings = [mixedIdentities, mixedCameras].compactMap { $0 }
   }
 }

@@ -43,7 +43,12 @@ final class WorkingWeights<E: Element> {
 
   /// Takes the masters, which stay as they are until the last pass. `backward`: whether a backward pass may follow.
   func take(_ masters: Buffer<A>, backward: Bool, _ context: Context<E>) {
-    source = transform.map { ($0.apply(masters, context.workers), 0) } ?? (masters, slot.range.lowerBound)
+    source = (masters, slot.range.lowerBound)
+    if let transform {
+      context.workers.timeline.measure(.packing, "filters of \(name)") {
+        source = (transform.apply(masters, context.workers), 0)
+      }
+    }
     kept = nil
     if !backward { kept = packForward(context) }
   }

@@ -8,7 +8,8 @@ import Tensors
 ///
 ///     features.npy    float32 (rows, columns), of unit length where `metric` is the cosine
 ///     features.csv    path,identity,camera of each row, and bytes and modified of its file when it was read
-///     index.json      how many rows, of what length, which metric, and what made them (`FeatureOrigin`)
+///     index.json      how many rows, of what length, which metric, what made them (`FeatureOrigin`), and what the numbers of
+///                     identities and cameras stand for where they were names
 ///     index.faiss     where asked for: the same features as a flat index that `faiss.read_index` reads
 ///
 /// Paths are absolute. `lineup score` takes features.npy as it is.
@@ -20,9 +21,12 @@ package struct GalleryIndex: Sendable {
     /// A `DistanceMetric`.
     package let metric: String
     package let origin: FeatureOrigin
+    /// nil where identities and cameras are numbers.
+    package let names: LabelNames?
 
-    package init(rows: Int, columns: Int, metric: DistanceMetric, origin: FeatureOrigin) {
+    package init(rows: Int, columns: Int, metric: DistanceMetric, origin: FeatureOrigin, names: LabelNames? = nil) {
       (self.rows, self.columns, self.metric, self.origin) = (rows, columns, metric.rawValue, origin)
+      self.names = names
     }
   }
 
@@ -37,6 +41,7 @@ package struct GalleryIndex: Sendable {
   package let samples: [Sample]
   /// The files when they were read.
   let stamps: [FileStamp]
+  package var names: LabelNames { description.names ?? LabelNames() }
   package var hasFAISS: Bool { InputFile.size("\(folder)/\(Self.faissFile)") != nil }
 
   /// Whether there is an index in `folder`.

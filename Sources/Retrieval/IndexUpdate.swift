@@ -7,6 +7,7 @@ import Tensors
 /// What becomes of an index when its gallery has changed: features of files that are as they were stay.
 package struct IndexUpdate {
   package let samples: [Sample]
+  private let names: LabelNames
   private let stamps: [FileStamp]
   private let old: GalleryIndex?
   /// The row of the old index that each sample's feature is in; nil where it has to be computed.
@@ -18,9 +19,11 @@ package struct IndexUpdate {
 
   /// - Parameters:
   ///   - listing: the gallery, in the order of the rows to be.
+  ///   - names: of its identities and cameras.
   ///   - old: of the same origin, where there is one.
   /// - Throws: `Failure.data` where an image is missing.
-  package init(of listing: [Sample], _ old: GalleryIndex?) throws {
+  package init(of listing: [Sample], named names: LabelNames = LabelNames(), _ old: GalleryIndex?) throws {
+    self.names = names
     samples = listing.map { sample in
       // Wherever the next command is started.
       let path = URL(fileURLWithPath: sample.path).standardizedFileURL.path
@@ -42,7 +45,7 @@ package struct IndexUpdate {
   }
 
   /// Whether the old index has the same rows with the same labels.
-  package var isNothing: Bool { old.map { $0.samples == samples && pending.isEmpty } ?? false }
+  package var isNothing: Bool { old.map { $0.samples == samples && $0.names == names && pending.isEmpty } ?? false }
 
   /// Writes the index: the old rows, and `features` of the pending samples.
   /// - Parameters:
@@ -91,7 +94,8 @@ package struct IndexUpdate {
         let features = try NPYFile("\(aside)/\(GalleryIndex.featuresFile)")
         try FAISSFile.write(features, metric, to: "\(aside)/\(GalleryIndex.faissFile)")
       }
-      let description = GalleryIndex.Description(rows: kept.count, columns: columns, metric: metric, origin: origin)
+      let description = GalleryIndex.Description(
+        rows: kept.count, columns: columns, metric: metric, origin: origin, names: names.isEmpty ? nil : names)
       try AtomicFiles.write(
         json: description, escapingSlashes: false, to: "\(aside)/\(GalleryIndex.descriptionFile)")
     }

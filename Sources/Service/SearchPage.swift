@@ -146,7 +146,7 @@ struct SearchPage: Sendable {
       top_.max = limits.maximumMatches;
       top_.value = Math.min(10, limits.maximumMatches);
       if (limits.cameras.length < 2) return;
-      for (const camera of limits.cameras) {
+      for (const camera of limits.cameraNames) {
         const label = make("label"), box = make("input");
         [box.type, box.checked, box.value] = ["checkbox", true, camera];
         label.append(box, ` ${camera}`);
@@ -160,7 +160,8 @@ struct SearchPage: Sendable {
         const item = make("li"), picture = make("img"), facts = make("dl");
         picture.src = match.image;
         picture.loading = "lazy";
-        const labels = [["Identity", match.identity], ["Camera", match.camera]].filter(([, value]) => value >= 0);
+        const labels = [["Identity", match.identity, match.identityName], ["Camera", match.camera, match.cameraName]]
+          .filter(([, number]) => number >= 0).map(([label, number, name]) => [label, name ?? number]);
         picture.alt = [`Match ${match.rank}: ${match.name}`, ...labels.map(label => label.join(" ").toLowerCase())].join(", ");
         const rows = [["Rank", match.rank], ["Distance", match.distance.toPrecision(4)], ...labels];
         for (const [name, value] of rows) facts.append(make("dt", name), make("dd", value));

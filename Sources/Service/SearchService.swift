@@ -143,10 +143,12 @@ package final class SearchService: HTTPHandler {
   // MARK: - Answers
 
   private struct Health: Encodable {
-    let status = "ok", images: Int, cameras: [Int], metric: String, maximumBytes: Int, maximumMatches: Int
+    let status = "ok", images: Int, cameras: [Int], cameraNames: [String], metric: String, maximumBytes: Int,
+      maximumMatches: Int
 
     init(_ gallery: Gallery, _ limits: Limits) {
       (images, cameras, metric) = (gallery.samples.count, gallery.cameras, gallery.metric.rawValue)
+      cameraNames = cameras.map(gallery.names.camera)
       (maximumBytes, maximumMatches) = (limits.bytes, limits.matches)
     }
   }
@@ -154,6 +156,8 @@ package final class SearchService: HTTPHandler {
   private struct Matches: Encodable {
     struct Match: Encodable {
       let rank: Int, row: Int, distance: Double, identity: Int, camera: Int
+      /// What these are called, where they have names.
+      let identityName: String?, cameraName: String?
       /// The file below the folder that all images of the gallery are in.
       let name: String
       /// Where its picture is.
@@ -172,7 +176,9 @@ package final class SearchService: HTTPHandler {
       throw Failure.usage("top is \(Printable.line(top, limit: 60)); expected 1 to \(limits.matches)")
     }
     func cameras(_ name: String) throws -> Set<Int>? {
-      try head.query[name].map { try CameraFilter.cameras($0, among: gallery.cameras, of: name) }
+      try head.query[name].map {
+        try CameraFilter.cameras($0, among: gallery.cameras, named: gallery.names.cameras, of: name)
+      }
     }
     return (count, CameraFilter(only: try cameras("camera"), without: try cameras("not-camera") ?? []))
   }
@@ -196,6 +202,7 @@ package final class SearchService: HTTPHandler {
         let sample = gallery.samples[match.row]
         return Matches.Match(
           rank: rank + 1, row: match.row, distance: match.distance, identity: sample.identity, camera: sample.camera,
+          identityName: gallery.names.identities[sample.identity], cameraName: gallery.names.cameras[sample.camera],
           name: String(sample.path.dropFirst(folder.count)), image: "/images/\(match.row)")
       }
       return HTTPResponse(json: Matches(matches: matches, metric: gallery.metric.rawValue))

@@ -43,6 +43,14 @@ extension CSVTable {
     try firstColumn(names).map { try labels(at: $0) } ?? (nil, nil)
   }
 
+  /// What the numbers of `labels(ofFirst:)` stand for; nothing where all fields are integers.
+  package func names(ofFirst names: [String]) throws -> [Int: String] {
+    guard let column = try firstColumn(names) else { return [:] }
+    let labels = try (0..<count).map { try label($0, column) }
+    guard labels.contains(where: { $0.integer == nil }) else { return [:] }
+    return Dictionary(uniqueKeysWithValues: zip(1..., Set(labels.compactMap(\.name)).sorted()))
+  }
+
   private func mixture(_ labels: [Label], _ name: String) -> String? {
     func isNumber(_ label: Label) -> Bool { label.integer.map { $0 >= 0 } ?? false }
     let numbers = labels.count(where: isNumber), names = labels.count { $0.integer == nil }

@@ -101,8 +101,8 @@ package final class Timeline: Sendable {
     current.withLock { now in
       switch activity {
       case .collective, .reduction: now.wait = (name, start)
-      case .phase, .loading, .packing, .optimizer: now.phase = name
-      case .convolution, .bucket, .decoding: break
+      case .phase, .loading, .optimizer: now.phase = name
+      case .convolution, .packing, .bucket, .decoding: break
       }
     }
   }

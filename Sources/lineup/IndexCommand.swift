@@ -42,7 +42,7 @@ struct IndexCommand: RankCommand {
     try communicator.onRank0 {
       let old = try GalleryIndex.isAt(output) ? GalleryIndex(output) : nil
       try old?.description.origin.require(origin, of: output)
-      update = try IndexUpdate(of: samples, old)
+      update = try IndexUpdate(of: samples, named: found.names, old)
       if update!.isNothing, old!.hasFAISS == faiss { update = nil }
     }
     let word = try communicator.broadcast([UInt8](try JSONEncoder().encode(update?.pending)))

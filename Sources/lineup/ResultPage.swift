@@ -30,10 +30,10 @@ enum ResultPage {
         for match in result.matches {
           try file.write(
             try item(
-              match.path, "Match \(match.rank): identity \(match.identity), camera \(match.camera)", .plain,
+              match.path, "Match \(match.rank): identity \(match.shownIdentity), camera \(match.shownCamera)", .plain,
               [
-                "rank \(match.rank) · \(QueryRankings.shown(match.distance))", "identity \(match.identity)",
-                "camera \(match.camera)", ShownName.last(match.path),
+                "rank \(match.rank) · \(QueryRankings.shown(match.distance))", "identity \(match.shownIdentity)",
+                "camera \(match.shownCamera)", ShownName.last(match.path),
               ]))
         }
         try file.write("</ol>\n</section>\n")

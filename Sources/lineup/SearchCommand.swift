@@ -15,7 +15,7 @@ struct CameraOptions: ParsableArguments {
 
   func filter(_ gallery: Gallery) throws -> CameraFilter {
     func cameras(_ text: String?, _ option: String) throws -> Set<Int>? {
-      try text.map { try CameraFilter.cameras($0, among: gallery.cameras, of: option) }
+      try text.map { try CameraFilter.cameras($0, among: gallery.cameras, named: gallery.names.cameras, of: option) }
     }
     return CameraFilter(
       only: try cameras(camera, "--camera"), without: try cameras(notCamera, "--not-camera") ?? [])
@@ -85,7 +85,8 @@ struct SearchCommand: RankCommand {
           throw Failure.data(gallery, "none of its \(found.samples.count) images can be decoded")
         }
         searched = try Gallery(
-          kept, features, job.configuration.evaluation.metric, name: gallery, parallelFor: job.machine.parallelFor)
+          kept, features, job.configuration.evaluation.metric, found.names, name: gallery,
+          parallelFor: job.machine.parallelFor)
       }
       try answer(job, searched, extractor)
     }

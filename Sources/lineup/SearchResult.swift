@@ -6,7 +6,13 @@ import Tensors
 /// What a search found for one query, as it is printed and written.
 struct SearchResult: Encodable {
   struct Match: Encodable {
-    let rank: Int, row: Int, distance: Double, identity: Int, camera: Int, path: String
+    let rank: Int, row: Int, distance: Double, identity: Int, camera: Int
+    /// What identity and camera are called, where they have names.
+    let identityName: String?, cameraName: String?
+    let path: String
+
+    var shownIdentity: String { identityName.map { Printable.line($0, limit: 60) } ?? "\(identity)" }
+    var shownCamera: String { cameraName.map { Printable.line($0, limit: 60) } ?? "\(camera)" }
   }
   let query: String
   /// Of `DistanceMetric`.
@@ -19,6 +25,7 @@ struct SearchResult: Encodable {
       let sample = gallery.samples[match.row]
       return Match(
         rank: rank + 1, row: match.row, distance: match.distance, identity: sample.identity, camera: sample.camera,
+        identityName: gallery.names.identities[sample.identity], cameraName: gallery.names.cameras[sample.camera],
         path: sample.path)
     }
   }
@@ -32,7 +39,7 @@ struct SearchResult: Encodable {
     let head = "\(Printable.line(query)): nearest by \(metric) distance\nrank    distance  identity  camera  path"
     let lines = matches.map { match in
       let distance = String(format: "%.6g", match.distance)
-      return right(match.rank, 4) + right(distance, 12) + right(match.identity, 10) + right(match.camera, 8)
+      return right(match.rank, 4) + right(distance, 12) + right(match.shownIdentity, 10) + right(match.shownCamera, 8)
         + "  \(Printable.line(match.path))"
     }
     return ([head] + (lines.isEmpty ? ["none"] : lines)).joined(separator: "\n")

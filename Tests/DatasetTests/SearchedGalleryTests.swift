@@ -25,6 +25,8 @@ import Testing
     }
   }
 
+  private func names(_ name: String) throws -> LabelNames { try SearchedGallery(at: "\(root)/\(name)").names }
+
   @Test func folders() throws {
     try put("flat/0007_c2s1_000001_00.jpg", "flat/other.png", "flat/below/ignored.jpg")
     #expect(
@@ -34,7 +36,9 @@ import Testing
       try found("people") == [
         ["people/ann/1.jpg", "1", "-1"], ["people/ann/2.png", "1", "-1"], ["people/bob/1.jpg", "2", "-1"],
       ])
+    #expect(try names("people") == LabelNames(identities: [1: "ann", 2: "bob"]))
     try put("one/12/0012_c3s1_000001_00.jpg")
+    #expect(try names("one").isEmpty && names("flat").isEmpty)
     #expect(try found("one") == [["one/12/0012_c3s1_000001_00.jpg", "12", "3"]])
     // A data set is none, and its parts are no people.
     for layout in ["query", "train"] {
@@ -50,6 +54,9 @@ import Testing
     try put("a.jpg", "b.jpg")
     try list("camid,filename,pid\ndoor,a.jpg,bob\nhall,b.jpg,ann\n")
     #expect(try found("g.csv") == [["a.jpg", "2", "1"], ["b.jpg", "1", "2"]])
+    #expect(try names("g.csv") == LabelNames(identities: [1: "ann", 2: "bob"], cameras: [1: "door", 2: "hall"]))
+    try list("camera,path,identity\ndoor,a.jpg,7\n10,b.jpg,9\n")
+    #expect(try names("g.csv") == LabelNames(cameras: [1: "10", 2: "door"]))
     try list("path\na.jpg\n")
     #expect(try found("g.csv") == [["a.jpg", "-1", "-1"]])
     try list("path,identity\na.jpg,3\nb.jpg,bob\n")

@@ -119,6 +119,29 @@ import Testing
     }
   }
 
+  /// Names stay with an index, and other names make it another.
+  @Test func namesAreKept() throws {
+    _ = try folder.file("a", "picture")
+    let names = LabelNames(identities: [1: "ann"], cameras: [2: "door, 2nd"]), path = try folder.file("index")
+    let features = FeatureMatrix(rows: 1, columns: 3, values: feature("a"))
+    try IndexUpdate(of: [sample("a")], named: names, nil)
+      .write(to: path, features, rows: [0], metric: .cosine, origin: origin, faiss: false)
+    let opened = try GalleryIndex(path)
+    #expect(opened.names == names && opened.samples == [sample("a")])
+    #expect(try IndexUpdate(of: [sample("a")], named: names, opened).isNothing)
+    #expect(try !IndexUpdate(of: [sample("a")], opened).isNothing)
+    let gallery = try Gallery(opened) { count, body in for index in 0..<count { body(index) } }
+    #expect(gallery.names.identity(1) == "ann" && gallery.names.identity(5) == "5")
+  }
+
+  @Test func namedCamerasAreChosenByName() throws {
+    let names = [1: "10", 2: "door"]
+    #expect(try CameraFilter.cameras("door, 10", among: [1, 2], named: names, of: "--camera") == [1, 2])
+    #expect(try CameraFilter.cameras("2", among: [1, 2], named: names, of: "--camera") == [2])
+    let said = message(.usage) { _ = try CameraFilter.cameras("yard", among: [1, 2], named: names, of: "--camera") }
+    #expect(said == "--camera: no camera is called \"yard\"; there are 10, door")
+  }
+
   @Test func camerasAreReadAsPeopleWriteThem() throws {
     #expect(try CameraFilter.cameras("c1,3, C2", among: [1, 2, 3], of: "--camera") == [1, 2, 3])
     #expect(try CameraFilter.cameras("-1", among: [-1], of: "--camera") == [-1])

@@ -66,6 +66,10 @@ extension UntimedCommandTests {
       let inFolders = try search(people, "--query", images[1])[0].matches[0]
       #expect(inFolders.path == "\(people)/bob/1.jpg" && inFolders.identity == 2 && inFolders.camera == -1)
       try Command.succeed(["index", "--checkpoint", run, "--gallery", list, "--output", index], ranks: 2)
+      let found = try Command.succeed(
+        ["search", "--checkpoint", run, "--gallery", index, "--query", images[1], "--camera", "door"]
+      ).output
+      #expect(found.contains(" bob    door  \(people)/bob/1.jpg") && !found.contains("ann"))
       let listed = try search(index, "--query", images[1], "--camera", "1")[0].matches
       #expect(listed.map(\.path) == ["\(people)/bob/1.jpg"] && listed[0].identity == 2 && listed[0].row == 0)
     }

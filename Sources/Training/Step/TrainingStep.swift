@@ -76,8 +76,8 @@ package final class TrainingStep<E: Element> {
     _ pixels: [UInt8], height: Int, width: Int, labels: RowLabels, step: Int = 0, scale: Double
   ) throws -> Differentiated<A> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
-    timeline.measure(.packing, "working weights") {
-      network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
+    network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
+    timeline.measure(.packing, "gradients of zero") {
       gradients.reset(
         scale: scale, A.self, steps: magnitudes.map { $0.steps(network.layout, scale: scale) })
     }
