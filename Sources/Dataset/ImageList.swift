@@ -8,15 +8,14 @@ package enum ImageList {
   ///
   /// With `resolvingPaths` a relative path counts from the folder of the CSV file, or, where no such file exists,
   /// from the working folder; without it paths stay as they are written. Identities and cameras are integers; a column `face`
-  /// may say where faces are (`FaceColumn`), one of integers `group` who is seen together,
-  /// empty or negative where nobody is.
+  /// may say where faces are (`FaceColumn`), one of integers `group` who is seen together, empty
+  /// or negative where nobody is.
   /// - Throws: `Failure.data` with file and line, also where no image is listed.
   package static func read(path: String, resolvingPaths: Bool = true) throws -> [Sample] {
     let table = try CSVTable(path: path)
     let column = try table.column("path")
     let identities = try table.integers("identity"), cameras = try table.integers("camera")
-    let faces = try FaceColumn(table)
-    let groups = try groups(table)
+    let faces = try FaceColumn(table), groups = try table.integers(ifAny: "group", empty: -1)
     if table.count == 0 { throw Failure.data(path, "no image in it") }
     return try (0..<table.count).map { row in
       Sample(
@@ -24,14 +23,6 @@ package enum ImageList {
         camera: cameras[row], face: try faces.face(of: row),
         group: groups?[row])
     }
-  }
-
-  /// The column `group`, where it has an integer: somebody else's of that name is not ours.
-  private static func groups(_ table: CSVTable) throws -> [Int]? {
-    guard let column = table.header.firstIndex(of: "group"),
-      try (0..<table.count).contains(where: { Int(try table.text($0, column).trimmed) != nil })
-    else { return nil }
-    return try table.integers("group", empty: -1)
   }
 
   /// The path in a row of a list.

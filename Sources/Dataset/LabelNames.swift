@@ -9,6 +9,5 @@ package struct LabelNames: Codable, Sendable, Equatable {
   package var isEmpty: Bool { identities.isEmpty && cameras.isEmpty }
 
   /// As people call it: by its name, or where it has none by its number.
-  package func identity(_ number: Int) -> String { identities[number] ?? "\(number)" }
   package func camera(_ number: Int) -> String { cameras[number] ?? "\(number)" }
 }

@@ -30,8 +30,10 @@ enum OwnData {
   static func open(csv: String, split: RandomSplit) throws -> ReIDDataset {
     let table = try CSVTable(path: csv)
     let path = try table.requiredColumn(paths)
-    let (identities, mixedIdentities) = try table.labels(at: table.requiredColumn(identities))
-    let (cameras, mixedCameras) = try table.labels(ofFirst: cameras)
+    let labels = (
+      identity: try table.labels(at: table.requiredColumn(identities)), camera: try table.labels(ofFirst: cameras)
+    )
+    let identities = labels.identity.values, cameras = labels.camera?.values
     var tracks = try Tracks(table)
     let roles = try OwnRoles(table), faces = try FaceColumn(table)
     let folder = ImageList.folder(of: csv)
@@ -70,7 +72,7 @@ enum OwnData {
     }
     return ReIDDataset(
       name: "own data" + roles.remark(split), root: csv, train: parts.train, query: parts.query, gallery: parts.gallery,
-      warnings: [mixedIdentities, mixedCameras].compactMap { $0 } + tracks.warnings)
+      warnings: [labels.identity.warning, labels.camera?.warning].compactMap { $0 } + tracks.warnings)
   }
 
   /// The column of tracks. The same word with another identity or camera is another track.

@@ -25,14 +25,13 @@ package struct SearchedGallery {
     }
     let table = try CSVTable(path: path), column = try table.requiredColumn(OwnData.paths)
     if table.count == 0 { throw Failure.data(path, "no image in it") }
-    let (identities, mixedIdentities) = try table.labels(ofFirst: OwnData.identities)
-    let (cameras, mixedCameras) = try table.labels(ofFirst: OwnData.cameras)
+    let identities = try table.labels(ofFirst: OwnData.identities), cameras = try table.labels(ofFirst: OwnData.cameras)
     samples = try (0..<table.count).map { row in
       Sample(
-        path: try ImageList.image(table, row, column), identity: identities?[row] ?? -1, camera: cameras?[row] ?? -1)
+        path: try ImageList.image(table, row, column), identity: identities?.values[row] ?? -1,
+        camera: cameras?.values[row] ?? -1)
     }
-    names = LabelNames(
-      identities: try table.names(ofFirst: OwnData.identities), cameras: try table.names(ofFirst: OwnData.cameras))
-    warnings = [mixedIdentities, mixedCameras].compactMap { $0 }
+    names = LabelNames(identities: identities?.names ?? [:], cameras: cameras?.names ?? [:])
+    warnings = [identities?.warning, cameras?.warning].compactMap { $0 }
   }
 }

@@ -17,7 +17,7 @@ package struct KnownTrunk {
     let network = ReIDNetwork<Float>(architecture)
     let slots = (network.layout.slots + network.statistics.slots).filter { network.trunkTensors.contains($0.name) }
     shapes = Dictionary(uniqueKeysWithValues: slots.map { ($0.name, $0.shape) })
-    channels = slots.last { $0.kind == .convolution && !$0.name.hasPrefix("NL_") }?.shape[0] ?? 0
+    channels = slots.last { $0.kind == .convolution }?.shape[0] ?? 0
   }
 
   /// The one that has the most tensors of these names and shapes, and of those the smallest; nil where none has any but

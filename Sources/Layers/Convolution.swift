@@ -94,8 +94,10 @@ package final class Convolution<E: Element>: LinearMap {
     let weights = working.forward(context)
     context.workers.work.move(.activations, x.bytes + epilogue.bytes)
     context.workers.work.move(.weights, weights.bytes)
+    let out = epilogue.out.shape
+    precondition(x.shape.channels == inputChannels && out == outputShape(x.shape))
     return record(pass, multiplyAdds(x.shape), performed(x.shape, context), context) {
-      multiply(x, weights, epilogue, context)
+      multiply(x, weights, geometry.window, rows: out.height, columns: out.width, epilogue, Placement(), context)
     }
   }
 
@@ -115,33 +117,27 @@ package final class Convolution<E: Element>: LinearMap {
     return context.workers.timeline.measure(.convolution, "\(name) \(pass.rawValue)", body)
   }
 
+  /// A forward pass, or what a data gradient is of one residue class, by windows or as Winograd has it. `weights`: nil where the
+  /// window is empty.
   private func multiply(
-    _ x: Operand<E>, _ weights: WorkingWeights<E>.Packed, _ epilogue: Epilogue<E>, _ context: Context<E>
+    _ operand: Operand<E>, _ weights: WorkingWeights<E>.Packed?, _ window: Window, rows: Int, columns: Int,
+    _ epilogue: Epilogue<E>, _ placement: Placement, _ context: Context<E>
   ) -> Sums {
-    precondition(x.shape.channels == inputChannels && epilogue.out.shape == outputShape(x.shape))
-    let out = epilogue.out.shape
-    if let winograd = working.winograd(context) { return filter(x, winograd, weights, epilogue, context) }
-    return withExtendedLifetime((x, weights, epilogue)) {
-      let pass = pass(
-        x, geometry.window, rows: out.height, columns: out.width, channels: outputChannels, weights, epilogue,
-        Placement(),
-        context)
-      let (partial, bands) = pass.run(context.workers)
-      return epilogue.sums(partial, parts: bands)
-    }
-  }
-
-  /// A forward pass or a data gradient as Winograd has it.
-  private func filter(
-    _ x: Operand<E>, _ winograd: Winograd, _ weights: WorkingWeights<E>.Packed, _ epilogue: Epilogue<E>,
-    _ context: Context<E>
-  ) -> Sums {
-    withExtendedLifetime((x, weights, epilogue)) {
-      let pass = WinogradPass(
-        kernels: context.kernels, winograd: winograd, operand: x.view(.exact), input: x.shape,
-        channels: epilogue.out.shape.channels, panels: weights.tiles, epilogue: epilogue.view,
-        output: epilogue.out.shape, addend: epilogue.addend?.shape ?? epilogue.out.shape)
-      let (partial, bands) = pass.run(context.workers)
+    let kernels = context.kernels, output = epilogue.out.shape, addend = epilogue.addend?.shape ?? output
+    return withExtendedLifetime((operand, weights, epilogue)) {
+      let partial: Buffer<Double>?, bands: Int
+      if let winograd = working.winograd(context), let weights {
+        (partial, bands) = WinogradPass(
+          kernels: kernels, winograd: winograd, operand: operand.view(.exact), input: operand.shape,
+          channels: output.channels, panels: weights.tiles, epilogue: epilogue.view, output: output, addend: addend
+        ).run(context.workers)
+      } else {
+        (partial, bands) = ConvolutionPass(
+          kernels: kernels, operand: operand.view(kernels.multiplication), input: operand.shape, window: window,
+          rows: rows, columns: columns, channels: output.channels, panels: weights?.panels, epilogue: epilogue.view,
+          output: output, placement: placement, addend: addend
+        ).run(context.workers)
+      }
       return epilogue.sums(partial, parts: bands)
     }
   }
@@ -165,16 +161,9 @@ package final class Convolution<E: Element>: LinearMap {
       context.workers.work.move(.weights, weights?.bytes ?? 0)
       let multiplyAdds = out.images * rows * columns * taps * inputChannels * outputChannels
       let part = record(.backwardData, multiplyAdds, performed(out, context), context) {
-        if let winograd = working.winograd(context), let weights {
-          return filter(yBar, winograd, weights, epilogue, context)
-        }
-        return withExtendedLifetime((yBar, weights, epilogue)) {
-          let pass = pass(
-            yBar, residue.window, rows: rows, columns: columns, channels: inputChannels, weights, epilogue,
-            Placement(step: stride, row: residue.row, column: residue.column), context)
-          let (partial, bands) = pass.run(context.workers)
-          return epilogue.sums(partial, parts: bands)
-        }
+        multiply(
+          yBar, weights, residue.window, rows: rows, columns: columns, epilogue,
+          Placement(step: stride, row: residue.row, column: residue.column), context)
       }
       if sums == nil { sums = part } else { sums! += part }
     }
@@ -211,19 +200,5 @@ package final class Convolution<E: Element>: LinearMap {
     for (index, sum) in sums.enumerated() {
       gradients.add(sum, at: bias.range.lowerBound + index % outputChannels)
     }
-  }
-
-  private func pass(
-    _ operand: Operand<E>, _ window: Window, rows: Int, columns: Int, channels: Int,
-    _ weights: WorkingWeights<E>.Packed?, _ epilogue: Epilogue<E>, _ placement: Placement, _ context: Context<E>
-  ) -> ConvolutionPass<E> {
-    let kernels = context.kernels
-    return ConvolutionPass(
-      kernels: kernels, operand: operand.view(kernels.multiplication), input: operand.shape, window: window, rows: rows,
-      columns: columns,
-      channels: channels, panels: weights?.panels,
-      epilogue: epilogue.view,
-      output: epilogue.out.shape,
-      placement: placement, addend: epilogue.addend?.shape ?? epilogue.out.shape)
   }
 }

@@ -49,17 +49,13 @@ struct DualMatrix {
           result.withUnsafeBufferPointer { into.update(from: $0.baseAddress!, count: $0.count) }
         })
     }
-    let first = map(matrices.map { $0.row(0) })
-    let tangents = Buffer<Double>(count: rows * first.count)
-    let value = ImageMatrix(rows: rows, columns: first.count) { row, into in
-      let result = row == 0 ? first : map(matrices.map { $0.row(row) }), tangent = tangents.pointer + row * first.count
-      for i in 0..<result.count { (into[i], tangent[i]) = (result[i].value, result[i].tangent) }
+    let first = map(matrices.map { $0.row(0) }), columns = first.count
+    let tangents = Buffer<Double>(count: rows * columns)
+    let value = ImageMatrix(rows: rows, columns: columns) { row, into in
+      let result = row == 0 ? first : map(matrices.map { $0.row(row) }), tangent = tangents.pointer + row * columns
+      for i in 0..<columns { (into[i], tangent[i]) = (result[i].value, result[i].tangent) }
     }
-    return DualMatrix(
-      value,
-      tangent: ImageMatrix(rows: rows, columns: first.count) { row, into in
-        into.update(from: tangents.pointer + row * first.count, count: first.count)
-      })
+    return DualMatrix(value, tangent: ImageMatrix(tangents, rows: rows, columns: columns, rowStride: columns))
   }
 
   /// Row `index` as dual numbers.

@@ -8,7 +8,7 @@ struct ImageMatrix {
   /// From one row, or column, to the next.
   private let rowStride: Int, columnStride: Int
 
-  private init(_ values: Buffer<Double>, rows: Int, columns: Int, rowStride: Int, columnStride: Int = 1) {
+  init(_ values: Buffer<Double>, rows: Int, columns: Int, rowStride: Int, columnStride: Int = 1) {
     (self.values, self.rows, self.columns) = (values, rows, columns)
     (self.rowStride, self.columnStride) = (rowStride, columnStride)
   }

@@ -71,16 +71,21 @@ struct SpectralFilters: WeightTransform {
   @_specialize(where A == Double)
   func apply<A: Element>(_ values: Buffer<A>, _ workers: Workers) -> Buffer<A> {
     let working = Buffer<A>(count: blocks.weight.count)
-    guard !workers.isRehearsal else { return working }
     let inverse = singular(values, workers).inverse
-    for index in 0..<working.count { working[index] = A(Double(values[start + index]) * inverse) }
+    blocks.forEach(workers) { block in
+      for i in 0..<blocks.length {
+        for filter in block {
+          let index = i * blocks.filters + filter
+          working[index] = A(Double(values[start + index]) * inverse)
+        }
+      }
+    }
     return working
   }
 
   @_specialize(where A == Float)
   @_specialize(where A == Double)
   func pullBack<A: Element>(_ gradients: ParameterGradients, _ values: Buffer<A>, _ workers: Workers) {
-    guard !workers.isRehearsal else { return }
     let (u, v, inverse) = singular(values, workers), filters = blocks.filters
     let alongs = Buffer<Double>(count: filters)
     blocks.forEach(workers) { block in

@@ -27,7 +27,7 @@ final class WorkingWeights<E: Element> {
   let residues: [ResidueClass]
   private let geometry: Geometry
   private let name: String
-  /// The masters, or what `transform` made of them, and where in it the weights begin.
+  /// The masters, or what `transform` made of them, and where in it the weights begin; nil once they are kept as packed.
   private var source: (values: Buffer<A>, first: Int)?
   /// For the forward pass, of batch after batch.
   private var kept: Packed?
@@ -50,7 +50,9 @@ final class WorkingWeights<E: Element> {
       }
     }
     kept = nil
-    if !backward { kept = packForward(context) }
+    if backward { return }
+    kept = packForward(context)
+    source = nil
   }
 
   /// For y = W∗x.

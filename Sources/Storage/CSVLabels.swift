@@ -6,49 +6,64 @@ import Tensors
 /// and `7.0` (as tools write a column that once had a gap) are the same, also in the full-width characters of East Asian
 /// keyboards. A minus may be U+2212. A negative identity is junk.
 extension CSVTable {
+  /// The labels of a column.
+  package struct Labels {
+    package let values: [Int]
+    /// What the numbers stand for; nothing where all fields are integers.
+    package var names: [Int: String] = [:]
+    /// What to say where numbers and names are mixed, which is a mistake as a rule (a slip of the keyboard, two files put
+    /// together).
+    package var warning: String?
+  }
+
   /// A column of integers of 64 bits.
   /// - Throws: `Failure.data` with file and line for anything else.
-  /// - Parameter empty: what an empty field means; nil: a mistake.
-  package func integers(_ name: String, empty: Int? = nil) throws -> [Int] {
+  package func integers(_ name: String) throws -> [Int] {
     let column = try column(name)
-    return try (0..<count).map { row in
-      if let empty, try text(row, column).trimmed.isEmpty { return empty }
-      switch try label(row, column) {
-      case .integer(let value): return value
-      case .name(let text): throw failure(row, "\(name) is \"\(shown(text))\", expected an integer")
-      }
+    return try (0..<count).map { row in try integer(label(row, column), row, name) }
+  }
+
+  /// A column of integers with gaps; nil where the table has none, or one without a single integer, which is somebody else's.
+  /// - Parameter empty: what an empty field means.
+  /// - Throws: `Failure.data` with file and line for anything else among integers.
+  package func integers(ifAny name: String, empty: Int) throws -> [Int]? {
+    guard header.contains(name) else { return nil }
+    let column = try column(name)
+    let labels = try (0..<count).map { row in
+      try text(row, column).trimmed.isEmpty ? nil : try label(row, column)
+    }
+    guard labels.contains(where: { $0?.integer != nil }) else { return nil }
+    return try labels.enumerated().map { row, label in try label.map { try integer($0, row, name) } ?? empty }
+  }
+
+  private func integer(_ label: Label, _ row: Int, _ name: String) throws -> Int {
+    switch label {
+    case .integer(let value): return value
+    case .name(let text): throw failure(row, "\(name) is \"\(shown(text))\", expected an integer")
     }
   }
 
   /// A column of integers, or, where one is not, of names: those and the integers' digits are then numbered from 1 in
   /// sorted order. Negative integers stay what they are.
-  /// - Returns: also what to say where numbers and names are mixed, which is a mistake as a rule (a slip of the keyboard,
-  ///   two files put together).
   /// - Throws: `Failure.data` with file and line where a field is empty, or an integer has more than 64 bits.
-  package func labels(_ name: String) throws -> (values: [Int], warning: String?) { try labels(at: column(name)) }
+  package func labels(_ name: String) throws -> Labels { try labels(at: column(name)) }
 
   /// As `labels`, by the column's index.
-  package func labels(at column: Int) throws -> (values: [Int], warning: String?) {
+  package func labels(at column: Int) throws -> Labels {
     let name = header[column]
     let labels = try (0..<count).map { try label($0, column) }
     let integers = labels.compactMap(\.integer)
-    if integers.count == labels.count { return (integers, nil) }
+    if integers.count == labels.count { return Labels(values: integers) }
     let names = Set(labels.compactMap(\.name)).sorted()
     let numbers = Dictionary(uniqueKeysWithValues: zip(names, 1...))
-    return (labels.map { label in label.name.map { numbers[$0]! } ?? label.integer! }, mixture(labels, name))
+    return Labels(
+      values: labels.map { label in label.name.map { numbers[$0]! } ?? label.integer! },
+      names: Dictionary(uniqueKeysWithValues: zip(1..., names)), warning: mixture(labels, name))
   }
 
   /// As `labels`, by `firstColumn`; nil where the table has no such column.
-  package func labels(ofFirst names: [String]) throws -> (values: [Int]?, warning: String?) {
-    try firstColumn(names).map { try labels(at: $0) } ?? (nil, nil)
-  }
-
-  /// What the numbers of `labels(ofFirst:)` stand for; nothing where all fields are integers.
-  package func names(ofFirst names: [String]) throws -> [Int: String] {
-    guard let column = try firstColumn(names) else { return [:] }
-    let labels = try (0..<count).map { try label($0, column) }
-    guard labels.contains(where: { $0.integer == nil }) else { return [:] }
-    return Dictionary(uniqueKeysWithValues: zip(1..., Set(labels.compactMap(\.name)).sorted()))
+  package func labels(ofFirst names: [String]) throws -> Labels? {
+    try firstColumn(names).map { try labels(at: $0) }
   }
 
   private func mixture(_ labels: [Label], _ name: String) -> String? {

@@ -81,16 +81,10 @@ struct IndexCommand: RankCommand {
 
   /// What is there is replaced as a whole, so it may be an index and nothing besides: no images, no run.
   private func requireOwn() throws {
-    guard InputFile.isFolder(output) else { return }
-    let names = try Folder.names(in: output).sorted()
     let own = GalleryIndex.files(in: output).map { String($0.dropFirst(output.count + 1)) }
-    if let other = names.first(where: { !own.contains($0) }) {
-      throw Failure.usage(
-        "--output \(output)",
-        "holds something else than an index (\(Printable.line(other, limit: 100))); name another folder")
-    }
-    if !names.isEmpty && !GalleryIndex.isAt(output) {
-      throw Failure.usage("--output \(output)", "holds \(names[0]) and no index.json; name another folder")
+    try Destination("--output", output).requireNothing(but: Set(own), of: "an index")
+    if InputFile.isFolder(output), !GalleryIndex.isAt(output), let name = try Folder.names(in: output).min() {
+      throw Failure.usage("--output \(output)", "holds \(name) and no index.json; name another folder")
     }
   }
 

@@ -38,6 +38,9 @@ import Testing
       try touch(folder, "a.jpg", "b.jpg")
       try put("path,identity,camera,group\na.jpg,1,1,7\nb.jpg,1,1, \n", folder + "/list.csv")
       #expect(try ImageList.read(path: folder + "/list.csv").map(\.group) == [7, -1])
+      // As tools write a column of integers with a gap.
+      try put("path,identity,camera,group\na.jpg,1,1,\nb.jpg,1,1,7.0\n", folder + "/list.csv")
+      #expect(try ImageList.read(path: folder + "/list.csv").map(\.group) == [-1, 7])
       try put("path,identity,camera,group\na.jpg,1,1,7\nb.jpg,1,1,abc\n", folder + "/list.csv")
       #expect(
         failure { _ = try ImageList.read(path: folder + "/list.csv") }.message

@@ -131,7 +131,7 @@ import Testing
     #expect(try IndexUpdate(of: [sample("a")], named: names, opened).isNothing)
     #expect(try !IndexUpdate(of: [sample("a")], opened).isNothing)
     let gallery = try Gallery(opened) { count, body in for index in 0..<count { body(index) } }
-    #expect(gallery.names.identity(1) == "ann" && gallery.names.identity(5) == "5")
+    #expect(gallery.names == names && gallery.names.camera(2) == "door, 2nd" && gallery.names.camera(5) == "5")
   }
 
   @Test func namedCamerasAreChosenByName() throws {

@@ -38,7 +38,7 @@ struct SyntheticLabels {
     _ place: Place, _ person: Appearance, _ picture: Scene.Picture, isOccluded: Bool, part: BodyPart?,
     group: Int? = nil
   ) {
-    let face = picture.face.map { "\($0.left) \($0.top) \($0.width) \($0.height)" } ?? ""
+    let face = picture.face?.words ?? ""
     text +=
       "\(place.path),\(place.identity),\(place.camera),\(place.split.rawValue),\(picture.view.rawValue),"
       + "\(person.attributes),\(group.map(String.init) ?? ""),\(isOccluded ? 1 : 0),\(part ?? .whole),\(face)\n"

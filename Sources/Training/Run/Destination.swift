@@ -37,6 +37,15 @@ package struct Destination {
     }
   }
 
+  /// For a folder that is replaced or filled as a whole.
+  /// - Parameter own: names of what belongs to `what`, such as "an index".
+  package func requireNothing(but own: Set<String>, of what: String) throws {
+    guard InputFile.isFolder(path), let other = try Folder.names(in: path).filter({ !own.contains($0) }).min() else {
+      return
+    }
+    throw refusal("holds something else than \(what) (\(Printable.line(other, limit: 100))); name another folder")
+  }
+
   /// Where a folder holds a run, which is for training alone.
   package func requireNoRun() throws {
     if RunFolder.isRun(path) { throw refusal("holds a run") }

@@ -38,6 +38,7 @@ package struct Rehearsal: Sendable {
       labels: RowLabels(identities: [Int](repeating: 0, count: images)), scale: 1)
     let activations = context.arena.peakBytes, work = rehearsal.workers.work
     let (multiplyAdds, performed, traffic) = (work.multiplyAdds, work.performed, work.bytes)
+    let weights = network.keptBytes
     // Between steps, out of the same arena.
     network.pack(parameters, training: false, context)
     _ = try network.embed(
@@ -45,7 +46,7 @@ package struct Rehearsal: Sendable {
     let moments = step.optimizer.moments.count, averages = step.average == nil ? 0 : 1
     let memory = MemoryAccount(
       parameters: (1 + moments + averages) * parameters.values.bytes + step.gradients.values.bytes
-        + (1 + averages) * parameters.statistics.bytes + network.keptBytes,
+        + (1 + averages) * parameters.statistics.bytes + weights,
       activations: activations, evaluation: context.arena.peakBytes - activations,
       scratch: rehearsal.workers.scratchBytes + rehearsal.workers.count * work.heldBytes)
     // Masters, moments and the average are read and written, gradients read.

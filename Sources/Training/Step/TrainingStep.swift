@@ -77,7 +77,7 @@ package final class TrainingStep<E: Element> {
   ) throws -> Differentiated<A> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
     network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
-    timeline.measure(.packing, "gradients of zero") {
+    timeline.measure(.packing, "gradients reset") {
       gradients.reset(
         scale: scale, A.self, steps: magnitudes.map { $0.steps(network.layout, scale: scale) })
     }

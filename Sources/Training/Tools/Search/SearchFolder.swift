@@ -21,14 +21,10 @@ package final class SearchFolder {
 
   private static func setupPath(_ path: String) -> String { "\(path)/search.json" }
 
-  /// - Throws: `Failure.usage` where the folder at `path` holds something, and that is no search.
+  /// - Throws: `Failure.usage` where the folder of `--output` holds something, and that is no search.
   package static func requireOwn(_ path: String) throws {
-    guard InputFile.isFolder(path), InputFile.size(setupPath(path)) == nil,
-      let other = try Folder.names(in: path).filter({ $0 != "lock" }).min()
-    else { return }
-    throw Failure.usage(
-      "--output \(path)",
-      "holds something else than a search (\(Printable.line(other, limit: 60))); a search needs a folder of its own")
+    guard InputFile.size(setupPath(path)) == nil else { return }
+    try Destination("--output", path).requireNothing(but: ["lock"], of: "a search")
   }
 
   /// Begins a search in the folder at `path`, or goes on with the one that it holds.
