@@ -95,7 +95,8 @@ def train(batches: list[Batch], known: dict[str, list[int]], weights: str, setti
     for batch in batches:
         images = load_pixels(batch.paths, settings["input.height"], settings["input.width"]).to(kind)
         labels = {"identity": classes_of(batch.identities, known["identity"]),
-                  "camera": classes_of(cameras_of(batch.paths), known["camera"])}
+                  "camera": classes_of(cameras_of(batch.paths), known["camera"]),
+                  "part": torch.zeros(len(batch.paths), dtype=torch.int64)}  # all whole
         model.step = batch.step - 1
         before = {name: buffer.clone() for name, buffer in model.named_buffers()} if batch.skipped else {}
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):

@@ -154,6 +154,8 @@ def main() -> None:
         print(f"{len(rows)} images of {len({row.identity for row in rows})} identities, {height}×{width}")
         if options.sweep:
             cases = [case for case in sweep.cases() if options.only in case.name]
+            if not cases:
+                parser.error(f"--only {options.only}: no case has that in its name")
             sweep.run_cases(report, cases, options.lineup, options.config, options.set, rows, folder, ranks)
         else:
             bench = Bench(options.lineup, settings, rows, folder, options.weights)

@@ -50,7 +50,16 @@ class HeadOptions:
     neck: tuple[str, dict[str, Any]] = ("embedding", {})
     classifier: tuple[str, dict[str, Any]] = ("linear", {})
     label: str = "identity"
+    groups: list[int] = field(default_factory=list)
     retrieve: bool = True
+
+    def count(self, classes: int) -> int:
+        """What the head tells apart: groups of the classes, where it has any."""
+        return max(self.groups) + 1 if self.groups else classes
+
+    def classes_of(self, labels: Tensor) -> Tensor:
+        """The class of each row, or its group."""
+        return torch.tensor(self.groups)[labels] if self.groups else labels
 
 
 def head_options(settings: Settings) -> list[HeadOptions]:
@@ -65,7 +74,8 @@ def head_options(settings: Settings) -> list[HeadOptions]:
         if unknown:
             raise SystemExit(f"model.heads: a head has no option {sorted(unknown)[0]}")
         parts = {key: part(item[key]) for key in ("mask", "neck", "classifier") if key in item}
-        plain = {key: item[key] for key in ("name", "sources", "bands", "band", "pool", "label", "retrieve") if key in item}
+        plain = {key: item[key] for key in ("name", "sources", "bands", "band", "pool", "label", "groups", "retrieve")
+                 if key in item}
         terms = [Term(*part(value)) for value in item.get("losses", ["crossEntropy", "triplet"])]
         found.append(HeadOptions(terms, **plain, **parts))
     return found

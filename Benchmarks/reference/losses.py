@@ -17,7 +17,7 @@ from model import ReIDNetwork
 from settings import Settings
 
 INITIAL_SCALE = 2.0**15
-# The class of each row by what the classes are: `identity`, `camera`.
+# The class of each row by what the classes are: `identity`, `camera`, `part`.
 Labels = dict[str, Tensor]
 
 
@@ -53,7 +53,7 @@ def terms_of(outputs: list[HeadOutput], labels: Labels, settings: Settings) -> d
             value = torch.zeros((), dtype=wide)
             if term.weight:
                 embedding, logits = output.embedding.to(wide), output.logits.to(wide)
-                value = term.evaluate(embedding, logits, output.centres, labels[options.label])
+                value = term.evaluate(embedding, logits, output.centres, options.classes_of(labels[options.label]))
             found[prefix + term.name] = (term.weight, value)
     return found
 

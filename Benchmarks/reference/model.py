@@ -24,6 +24,8 @@ from trunk import Bottleneck, NonLocal, Trunk, scaled
 # Parameters of torchvision's ResNets without `fc`.
 TORCHVISION = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160}
 FUSION_USES = {1: 3, 2: 2, 3: 1, 4: 0}
+# The types of crop: whole; three quarters, half and a third of it from above and from below.
+PARTS = 7
 
 
 class FusionConvolutions(nn.Module):
@@ -107,13 +109,13 @@ class ReIDNetwork(Trunk):
         elif kind == "groie":
             self.branch = LevelSum(self.stages, pyramid, branch)
             channels["branch"] = pyramid
-        classes = {"identity": identities, "camera": cameras}
+        classes = {"identity": identities, "camera": cameras, "part": PARTS}
         self.heads: nn.ModuleDict | None = None
         if settings["model.heads"]:
             self.heads = nn.ModuleDict()
             for index, options in enumerate(head_options(settings)):
                 sources = {source: channels[source] for source in options.sources or self.usual}
-                self.heads[options.name] = Head(options, index, sources, settings, classes[options.label])
+                self.heads[options.name] = Head(options, index, sources, settings, options.count(classes[options.label]))
         else:
             self.neck = Neck(sum(channels[source] for source in self.usual), settings["model.embedding"])
             self.classifier = nn.Linear(settings["model.embedding"], identities)

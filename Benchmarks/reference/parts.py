@@ -202,6 +202,14 @@ HEADS = {
     "terms without weight": [
         *ALONE, *heads("losses: [crossEntropy, {centre: {weight: 0}}, {focal: {weight: 0}}, {triplet: {weight: 0}}]")],
     "camera": [*SHALLOW, *heads("name: a", "name: b, label: camera, sources: [stage3], losses: [crossEntropy]")],
+    "groups": [*ALONE, *heads("name: a", "name: b, sources: [stage2], groups: [1, 0, 1, 2], losses: [crossEntropy, triplet]")],
+    "groups, cosine, bnneck, levels": [
+        *SHALLOW, *heads("name: a", "name: b, sources: [level2], groups: [0, 1, 1, 0], " + COSINE_BNNECK
+                         + ", losses: [{margin: {kind: additive, scale: 8, margin: 0.1}}]")],
+    "part": [*ALONE, "data.parts=0.5", *heads("name: a", "name: b, label: part, losses: [crossEntropy], retrieve: false")],
+    "part, bam, levels": [
+        *SHALLOW, "data.parts=0.5", "model.attention=bam",
+        *heads("name: a", "name: b, label: part, sources: [level2, stage4], neck: {embedding: {length: 24}}, losses: [focal]")],
     "camera, every part": [
         *TWO_LEVELS, *heads(
             "name: a, sources: [stage1, stage4], pool: max, neck: bnneck, "

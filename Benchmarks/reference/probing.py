@@ -29,7 +29,8 @@ class Bench:
         self.listing = folder / "images.csv"
         write_rows(self.listing, rows)
         self.labels = {"identity": classes_of([row.identity for row in rows]),
-                       "camera": classes_of([row.camera for row in rows])}
+                       "camera": classes_of([row.camera for row in rows]),
+                       "part": torch.zeros(len(rows), dtype=torch.int64)}  # all whole
         self.weights = weights or str(folder / "weights.safetensors")
         if not weights:
             identities, cameras = (len(set(self.labels[kind].tolist())) for kind in ("identity", "camera"))

@@ -237,7 +237,7 @@ private final class LoaderQueue: @unchecked Sendable {
 
   private func decode(_ index: Int, of request: BatchRequest) -> Decoded {
     let transforms = request.transforms, position = request.positions[index], image: RGBImage
-    switch read(request.samples[index], transforms.faces) {
+    switch read(request.samples[index], transforms) {
     case .success(let whole): image = whole
     case .failure(let problem): return problem.decoded
     }
@@ -280,7 +280,7 @@ private final class LoaderQueue: @unchecked Sendable {
 
   /// Nil where it is damaged: it is counted as an image of the batch, and gives nothing to others.
   private func donor(_ index: Int, of request: BatchRequest) throws(Problem) -> RGBImage? {
-    switch read(request.donors[index], request.transforms.faces) {
+    switch read(request.donors[index], request.transforms) {
     case .success(let donor): return donor
     case .failure(.damaged): return nil
     case .failure(let problem): throw problem
@@ -298,7 +298,7 @@ private final class LoaderQueue: @unchecked Sendable {
     }
   }
 
-  private func read(_ sample: Sample, _ faces: Faces) -> Result<RGBImage, Problem> {
+  private func read(_ sample: Sample, _ transforms: Transforms) -> Result<RGBImage, Problem> {
     let path = sample.path
     let bytes: [UInt8]
     do {
@@ -307,9 +307,7 @@ private final class LoaderQueue: @unchecked Sendable {
       return .failure(.unreadable(error))
     }
     do {
-      var image = try ImageCodec.decode(bytes: bytes, path: path)
-      try faces.apply(to: &image, sample)
-      return .success(image)
+      return .success(try transforms.source(try ImageCodec.decode(bytes: bytes, path: path), sample))
     } catch {
       return .failure(.damaged(error as? Failure ?? .internal("\(path): \(error)")))
     }

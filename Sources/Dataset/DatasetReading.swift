@@ -44,7 +44,7 @@ extension ReIDDataset {
     }
     return ReIDDataset(
       name: "\(name), \(added.count) distractors", root: root, train: train, query: query, gallery: gallery + added,
-      warnings: warnings, identitiesAreShared: identitiesAreShared)
+      warnings: warnings, identitiesAreShared: identitiesAreShared, names: names)
   }
 
   /// Without the training images of identities that have fewer than `images` of them; its name says how many that are.
@@ -62,7 +62,7 @@ extension ReIDDataset {
     let remark = "\(few) of \(counts.count) training identities left out, of fewer than \(images) images"
     return ReIDDataset(
       name: "\(name), \(remark)", root: root, train: kept, query: query, gallery: gallery, warnings: warnings,
-      identitiesAreShared: identitiesAreShared)
+      identitiesAreShared: identitiesAreShared, names: names)
   }
 
   private static func names(ofDistractors folder: String) throws -> [String] {

@@ -56,14 +56,18 @@ enum IdentityFolders {
     let parts = Role.divide(samples(found) { $0 + 1 }, roles, split)
     return ReIDDataset(
       name: "folders by identity" + (isDivided ? "" : ", split \(split.number) by identity"), root: root,
-      train: parts.train, query: parts.query, gallery: parts.gallery)
+      train: parts.train, query: parts.query, gallery: parts.gallery, names: names(of: found))
   }
 
   /// All images of `root`, each folder of it an identity: a gallery. Where names tell no camera, it is unknown, −1.
   static func gallery(at root: String) throws -> ([Sample], LabelNames) {
-    let images = try images(in: root), numbers = numbers(Set(images.map(\.identity)))
-    let names = numbers.filter { $0.key != "\($0.value)" }.map { ($0.value, $0.key) }
-    return (samples(images) { _ in -1 }, LabelNames(identities: Dictionary(uniqueKeysWithValues: names)))
+    let images = try images(in: root)
+    return (samples(images) { _ in -1 }, names(of: images))
+  }
+
+  private static func names(of images: [Image]) -> LabelNames {
+    let names = numbers(Set(images.map(\.identity))).filter { $0.key != "\($0.value)" }.map { ($0.value, $0.key) }
+    return LabelNames(identities: Dictionary(uniqueKeysWithValues: names))
   }
 
   private typealias Image = (path: String, identity: String)

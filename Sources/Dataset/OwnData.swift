@@ -72,7 +72,8 @@ enum OwnData {
     }
     return ReIDDataset(
       name: "own data" + roles.remark(split), root: csv, train: parts.train, query: parts.query, gallery: parts.gallery,
-      warnings: [labels.identity.warning, labels.camera?.warning].compactMap { $0 } + tracks.warnings)
+      warnings: [labels.identity.warning, labels.camera?.warning].compactMap { $0 } + tracks.warnings,
+      names: LabelNames(identities: labels.identity.names, cameras: labels.camera?.names ?? [:]))
   }
 
   /// The column of tracks. The same word with another identity or camera is another track.

@@ -13,13 +13,16 @@ package struct ReIDDataset: Sendable {
   package let train: [Sample], query: [Sample], gallery: [Sample]
   /// What looks like a mistake and is none for certain, a line each.
   package let warnings: [String]
+  /// What numbers of identities and cameras stand for.
+  package let names: LabelNames
   /// Whether a number means the same identity in training and test.
   package let identitiesAreShared: Bool
 
-  init(
+  package init(
     name: String, root: String, train: [Sample], query: [Sample], gallery: [Sample], warnings: [String] = [],
-    identitiesAreShared: Bool = true
+    identitiesAreShared: Bool = true, names: LabelNames = LabelNames()
   ) {
+    self.names = names
     self.identitiesAreShared = identitiesAreShared
     self.name = name
     self.root = root

@@ -11,16 +11,21 @@ import Tensors
 package struct SearchedGallery {
   package let samples: [Sample]
   package let names: LabelNames
-  /// What looks like a mistake and is none for certain, a line each.
+  /// What looks like a mistake and is none for certain, and what of a folder is left out because there is no file (a link to
+  /// nothing, a name that is no UTF-8), a line each.
   package let warnings: [String]
 
   /// - Throws: `Failure.data` with file and line, or the folder, also where there is no image.
   package init(at path: String) throws {
     guard ImageList.isList(path) else {
-      (samples, names) =
+      let found: [Sample]
+      (found, names) =
         try IdentityFolders.isGallery(path)
         ? IdentityFolders.gallery(at: path) : (ImageList.images(inFolder: path), LabelNames())
-      warnings = []
+      let sizes = Folder.sizes(of: found.map(\.path)) {}
+      samples = zip(found, sizes).filter { $0.1 != nil }.map { $0.0 }
+      warnings = zip(found, sizes).filter { $0.1 == nil }.map { "left out: \($0.0.path): no such image file" }
+      if samples.isEmpty { throw Failure.data(path, "none of its \(found.count) images is a file that can be read") }
       return
     }
     let table = try CSVTable(path: path), column = try table.requiredColumn(OwnData.paths)

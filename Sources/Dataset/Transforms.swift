@@ -6,6 +6,8 @@ package struct Transforms: Sendable, Equatable {
   package let height: Int, width: Int
   /// What becomes of faces, before all else.
   package var faces = Faces.clear
+  /// What of the person every image is cut to.
+  package var shown = BodyPart.whole
   /// How often a training image is cut to a part of the person before it is cropped.
   package var partProbability = 0.0
   /// What a training image is cropped from, at random.
@@ -37,13 +39,18 @@ package struct Transforms: Sendable, Equatable {
     self.erasingProbability = erasingProbability
   }
 
-  /// An image as its file has it, with what `faces` says done to it: what the others begin with.
+  /// An image as its file has it, with what `faces` says done to it, of which the part that is `shown`: what the others begin with.
   ///
   /// Throws `Failure.data` with the path where the image cannot be read or is damaged, or its face is outside of it.
   package func source(_ sample: Sample) throws -> RGBImage {
-    var image = try ImageCodec.decode(path: sample.path)
+    try source(try ImageCodec.decode(path: sample.path), sample)
+  }
+
+  /// The same of an image that has been decoded.
+  func source(_ image: RGBImage, _ sample: Sample) throws -> RGBImage {
+    var image = image
     try faces.apply(to: &image, sample)
-    return image
+    return shown.cropped(image)
   }
 
   /// For evaluation, and for training without augmentation: resized, nothing else.

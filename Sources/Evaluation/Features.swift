@@ -81,9 +81,13 @@ package struct LabelledFeatures: Sendable {
   /// Without the rows of junk, which rank nowhere and must not be anyone's neighbour either (`ReRanking`).
   package func withoutJunk() -> LabelledFeatures {
     let kept = identities.indices.filter { !Self.isJunk(identities[$0]) }
-    if kept.count == identities.count { return self }
+    return kept.count == identities.count ? self : rows(kept)
+  }
+
+  /// Those rows.
+  package func rows(_ rows: [Int]) -> LabelledFeatures {
     let columns = matrix.columns
-    return selecting(kept, kept.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] })
+    return selecting(rows, rows.flatMap { matrix.values[$0 * columns..<($0 + 1) * columns] })
   }
 
   /// The images of `rows`, with these features of the same length. (rows · columns)

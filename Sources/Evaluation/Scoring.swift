@@ -19,7 +19,7 @@ package struct ScoringOptions: Sendable, Equatable {
 package struct Scores: Sendable, Equatable {
   /// A way to rank, as a row of the table of results.
   package enum Row: String, CaseIterable, Sendable {
-    case euclidean, cosine, singleShot, multiQuery, expanded, masked, reRanked
+    case euclidean, cosine, singleShot, multiQuery, expanded, masked, parts, reRanked
   }
 
   /// By the metric that was asked for.
@@ -28,11 +28,18 @@ package struct Scores: Sendable, Equatable {
   package var rows: [(row: Row, result: RankingResult)] {
     Row.allCases.compactMap { row in results[row].map { (row, $0) } }
   }
-  let results: [Row: RankingResult]
+  private(set) var results: [Row: RankingResult]
   package let verification: VerificationRates?
   package let cameraPairs: [CameraPair]?
 
   package subscript(row: Row) -> RankingResult? { results[row] }
+
+  /// With what another way to rank has found.
+  package func adding(_ row: Row, _ result: RankingResult) -> Scores {
+    var scores = self
+    scores.results[row] = result
+    return scores
+  }
 }
 
 /// What re-ranking is going to take, said before it starts.

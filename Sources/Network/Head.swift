@@ -17,6 +17,8 @@ package final class Head<E: Element> {
   package let termParameters: [ParameterLayout.Slot?]
   /// Whether it is retrieved by.
   package let retrieve: Bool
+  /// What its classifier tells apart.
+  package let classes: Int
   /// Of each source's map.
   fileprivate let channels: [Int]
 
@@ -70,7 +72,7 @@ package final class Head<E: Element> {
         return (neck, classifier, slots)
       }
     }
-    (self.channels, retrieve) = (channels, options.retrieve)
+    (self.channels, retrieve, self.classes) = (channels, options.retrieve, classes)
   }
 
   private static func pool(

@@ -64,10 +64,10 @@ package final class ReIDNetwork<E: Element> {
     }
   }
 
-  /// Packs for `classify`: what evaluation needs, and the classifier of the first head.
-  package func packToClassify(_ parameters: Parameters<E.Accumulator>, _ context: Context<E>) {
+  /// Packs for `classify`: what evaluation needs, and the classifier of a head.
+  package func packToClassify(_ parameters: Parameters<E.Accumulator>, head: Int = 0, _ context: Context<E>) {
     pack(parameters, training: false, context)
-    heads[0].classifier.map.pack(parameters.values, backward: false, context.accumulating)
+    heads[head].classifier.map.pack(parameters.values, backward: false, context.accumulating)
   }
 
   /// The parameters of the heads' loss terms, by head and term; empty where a term has none.
@@ -145,12 +145,12 @@ package final class ReIDNetwork<E: Element> {
     return graph.joined(heads.filter(\.retrieve).map { $0.express(maps.callAsFunction, in: graph) })
   }
 
-  /// Evaluation: running statistics; the logits of the first head, n × 1 × 1 × its classes. After `packToClassify`.
-  package func classify(_ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, _ context: Context<E>) throws
-    -> Tensor<E.Accumulator>
-  {
-    let run = Run(context, parameters, .evaluation), output = try forward(images, run).outputs[0]
-    return heads[0].classifier.classify(output.descriptor, run.accumulating).logits
+  /// Evaluation: running statistics; the logits of a head, n × 1 × 1 × its classes. After `packToClassify`.
+  package func classify(
+    _ images: Tensor<E>, _ parameters: Parameters<E.Accumulator>, head: Int = 0, _ context: Context<E>
+  ) throws -> Tensor<E.Accumulator> {
+    let run = Run(context, parameters, .evaluation), output = try forward(images, run).outputs[head]
+    return heads[head].classifier.classify(output.descriptor, run.accumulating).logits
   }
 
   /// Of what images are retrieved by.

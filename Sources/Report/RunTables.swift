@@ -84,27 +84,21 @@ package struct RunTables {
   /// Every figure of the last evaluations, a row a figure.
   package var metrics: String {
     let known = [
-      "mAP": "mAP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "rank20": "Rank-20", "mINP": "mINP",
-      "mAPTrapezoid": "mAP by trapezoids", "euclideanMAP": "mAP, Euclidean", "euclideanRank1": "Rank-1, Euclidean",
-      "cosineMAP": "mAP, cosine", "cosineRank1": "Rank-1, cosine", "reRankedMAP": "mAP, re-ranked",
-      "reRankedRank1": "Rank-1, re-ranked", "expandedMAP": "mAP, expanded", "expandedRank1": "Rank-1, expanded",
-      "multiQueryMAP": "mAP, multi-query", "multiQueryRank1": "Rank-1, multi-query",
-      "singleShotMAP": "mAP, single shot",
-      "singleShotRank1": "Rank-1, single shot", "tprAt1e-4": "TPR at FPR 1e-4", "tprAt1e-3": "TPR at FPR 1e-3",
-      "tprAt1e-2": "TPR at FPR 1e-2",
-    ]
-    let order = [
-      "mAP", "rank1", "rank5", "rank10", "rank20", "mINP", "mAPTrapezoid", "euclideanMAP", "euclideanRank1",
-      "cosineMAP",
-      "cosineRank1", "reRankedMAP", "reRankedRank1", "expandedMAP", "expandedRank1", "multiQueryMAP", "multiQueryRank1",
-      "singleShotMAP", "singleShotRank1", "tprAt1e-4", "tprAt1e-3", "tprAt1e-2",
+      ("mAP", "mAP"), ("rank1", "Rank-1"), ("rank5", "Rank-5"), ("rank10", "Rank-10"), ("rank20", "Rank-20"),
+      ("mINP", "mINP"), ("mAPTrapezoid", "mAP by trapezoids"), ("euclideanMAP", "mAP, Euclidean"),
+      ("euclideanRank1", "Rank-1, Euclidean"), ("cosineMAP", "mAP, cosine"), ("cosineRank1", "Rank-1, cosine"),
+      ("reRankedMAP", "mAP, re-ranked"), ("reRankedRank1", "Rank-1, re-ranked"), ("expandedMAP", "mAP, expanded"),
+      ("expandedRank1", "Rank-1, expanded"), ("multiQueryMAP", "mAP, multi-query"),
+      ("multiQueryRank1", "Rank-1, multi-query"), ("partsMAP", "mAP, by parts"), ("partsRank1", "Rank-1, by parts"),
+      ("singleShotMAP", "mAP, single shot"), ("singleShotRank1", "Rank-1, single shot"),
+      ("tprAt1e-4", "TPR at FPR 1e-4"), ("tprAt1e-3", "TPR at FPR 1e-3"), ("tprAt1e-2", "TPR at FPR 1e-2"),
     ]
     let sets = Set(groups.flatMap(\.runs).flatMap(\.testSets)).sorted()
     let rows = sets.flatMap { set in
-      order.compactMap { field -> (name: String, cells: [String])? in
+      known.compactMap { field, name -> (name: String, cells: [String])? in
         let whole = set.isEmpty ? field : "\(set).\(field)", found = groups.map { finals($0, whole) }
         guard found.contains(where: { !$0.isEmpty }) else { return nil }
-        return (name: (set.isEmpty ? "" : "\(set): ") + known[field]!, cells: found.map(Self.percent))
+        return (name: (set.isEmpty ? "" : "\(set): ") + name, cells: found.map(Self.percent))
       }
     }
     guard !rows.isEmpty else { return HTML.paragraph("No evaluation in these runs.", class: "muted") }
@@ -127,8 +121,9 @@ package struct RunTables {
     }
     func cell(_ share: Double?) -> String {
       guard let share else { return "–" }
-      let width = String(format: "%.1f", min(max(100 * share, 0), 100))
-      return String(format: "%.1f %%", 100 * share) + "<span class=\"bar\" style=\"width:\(width)%\"></span>"
+      // The same length for the same share, however wide the column.
+      let width = String(format: "%.2f", 6 * min(max(share, 0), 1))
+      return String(format: "%.1f %%", 100 * share) + "<span class=\"bar\" style=\"width:\(width)rem\"></span>"
     }
     var rows = fields.map { field, name in (name: name, cells: groups.map { cell(mean($0, field)) }) }
     rows.append(

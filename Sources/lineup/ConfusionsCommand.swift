@@ -41,11 +41,12 @@ struct ConfusionsCommand: RankCommand {
     let destination = Destination("--output", output)
     try communicator.onRank0 { try destination.requireFile(besides: data + [options.config]) }
     let (job, (samples, labels)) = try CheckpointedJob.begin(checkpoint, options, communicator, watchdog) {
-      _, saved, agreement in
-      let configuration = saved.state.configuration, head = configuration.model.heads.first ?? HeadOptions()
+      configuration, saved, agreement in
+      let head = configuration.model.heads.first ?? HeadOptions()
       let sets = try data.map { try ReIDDataset.open(at: $0, configuration.data.reading) }
       for dataset in sets {
         try destination.require(besides: dataset)
+        try configuration.data.faces.requireTraining(dataset)
         try agreement.add(dataset, [.train], watchdog)
       }
       let samples = RunData(sets).train, classes = Sample.classes(of: samples)
@@ -57,9 +58,9 @@ struct ConfusionsCommand: RankCommand {
       }
       return (samples, samples.map { classes[$0.identity]! })
     }
-    let (saved, machine) = (job.checkpoint, job.machine), classes = saved.state.identities.count
+    let saved = job.checkpoint, classes = saved.state.identities.count
     let own = Share.rows(samples.count, communicator)
-    let probabilities = try probabilities(Array(samples[own]), saved, machine, watchdog)
+    let probabilities = try probabilities(Array(samples[own]), job, watchdog)
     let confusion = try ConfusionGroups(
       probabilities, of: Array(labels[own]), classes: classes, communicator)
     try communicator.onRank0 {
@@ -76,10 +77,10 @@ struct ConfusionsCommand: RankCommand {
 
   /// Of the first head's classes, of each image, row after row.
   private func probabilities(
-    _ samples: [Sample], _ saved: Checkpoint, _ machine: Machine, _ watchdog: Watchdog?
+    _ samples: [Sample], _ job: CheckpointedJob, _ watchdog: Watchdog?
   ) throws -> [Double] {
-    let configuration = saved.state.configuration, context = machine.context(Float.self, configuration)
-    let (network, parameters) = try context.communicator.agree { try saved.network(Float.self) }
+    let configuration = job.configuration, context = job.machine.context(Float.self, configuration)
+    let (network, parameters) = try context.communicator.agree { try job.checkpoint.network(Float.self) }
     network.packToClassify(parameters, context)
     let (height, width) = (configuration.input.height, configuration.input.width)
     let transforms = Transforms(configuration)
@@ -98,7 +99,7 @@ struct ConfusionsCommand: RankCommand {
         watchdog?.beat()
         _ = context.workers.timeline.take()  // nobody asks for the spans
       }
-      guard rows.allSatisfy(\.isFinite) else { throw Failure.data(saved.folder, "its logits are not finite") }
+      guard rows.allSatisfy(\.isFinite) else { throw Failure.data(job.checkpoint.folder, "its logits are not finite") }
     }
     return rows
   }

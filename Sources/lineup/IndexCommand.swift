@@ -34,6 +34,7 @@ struct IndexCommand: RankCommand {
       try agreement.add(found.samples, below: ImageList.root(of: gallery))
       return found
     }
+    try communicator.onRank0 { try makePlace() }
     let samples = found.samples
     for warning in found.warnings { job.log.warning(warning) }
     let origin = try communicator.agree { try SearchJob.origin(job.checkpoint, job.configuration) }
@@ -93,7 +94,10 @@ struct IndexCommand: RankCommand {
     try Destination("--output", output).requireFolder()
     try Destination("--output", output).requireNoRun()
     try requireOwn()
-    // What takes hours to embed must have a place to go to.
+  }
+
+  /// What takes hours to embed must have a place to go to.
+  private func makePlace() throws {
     let above = URL(fileURLWithPath: output).deletingLastPathComponent().path
     try AtomicFiles.makeDirectory(above)
     try AtomicFiles.requireWritable("\(above)/index")

@@ -14,7 +14,8 @@ struct MetricsFile: Encodable {
   let plain: RankingResult?
   /// By each metric, and what else was asked for.
   let euclidean: RankingResult?, cosine: RankingResult?
-  let singleShot: RankingResult?, multiQuery: RankingResult?, expanded: RankingResult?, masked: RankingResult?
+  let singleShot: RankingResult?, multiQuery: RankingResult?, expanded: RankingResult?
+  let masked: RankingResult?, parts: RankingResult?
   let verification: VerificationRates?, cameraPairs: [CameraPair]?
 
   /// - Parameter result: the figures that stand at the top.
@@ -29,7 +30,7 @@ struct MetricsFile: Encodable {
     (self.reRanked, self.plain) = (reRanked, plain)
     (euclidean, cosine) = (scores[.euclidean], scores[.cosine])
     (singleShot, multiQuery) = (scores[.singleShot], scores[.multiQuery])
-    (expanded, masked) = (scores[.expanded], scores[.masked])
+    (expanded, masked, parts) = (scores[.expanded], scores[.masked], scores[.parts])
     (verification, cameraPairs) = (scores.verification, scores.cameraPairs)
   }
 

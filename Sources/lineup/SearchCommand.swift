@@ -55,7 +55,12 @@ struct SearchCommand: RankCommand {
     try communicator.agree {
       try communicator.requireAlone("search is")
       for (option, path) in [("--json", json), ("--html", html)] {
-        if let path { try Destination(option, path).requireFile(besides: inputs + [options.config]) }
+        guard let path else { continue }
+        try Destination(option, path).requireFile(besides: inputs + [options.config])
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        if GalleryIndex.isAt(folder) {
+          throw Failure.usage("\(option) \(path): \(folder) is an index, which has no other files; name another folder")
+        }
       }
       if let json, let html, json == html || FileIdentity(json) != nil && FileIdentity(json) == FileIdentity(html) {
         throw Failure.usage("--json and --html name the same file")

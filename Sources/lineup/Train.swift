@@ -51,6 +51,11 @@ struct Train: RankCommand {
   }
 
   func run(_ communicator: any Communicator, _ watchdog: Watchdog?) throws {
+    try run(communicator, watchdog, toGoOn: "the same command with --resume")
+  }
+
+  /// - Parameter toGoOn: what goes on where the run was asked to stop.
+  func run(_ communicator: any Communicator, _ watchdog: Watchdog?, toGoOn: String) throws {
     try communicator.onRank0 {
       guard let trace else { return }
       let weights = try? options.resolve().model.weights  // what is wrong with the options is said below
@@ -81,6 +86,7 @@ struct Train: RankCommand {
         if communicator.isCoordinator { try run.open(configuration, afterStep: checkpoint?.state.step ?? -1, log) }
       }
       guard try trainer.train() == .stopped else { return }
+      log.info("to go on: \(toGoOn)")
       throw AgreedFailure(kind: .stopped)
     }
     try train(configuration.precision.storage.element)

@@ -37,7 +37,7 @@ struct Tune: RankCommand {
       let start = Date()
       var isDiverged = false
       do {
-        try Train.parse(task.arguments).run(communicator, watchdog)
+        try Train.parse(task.arguments).run(communicator, watchdog, toGoOn: "the same search again")
       } catch let failure as AgreedFailure where failure.kind == .diverged {
         if let failure = failure.failure { Console.say(failure.message) }
         isDiverged = true
@@ -62,6 +62,10 @@ struct Tune: RankCommand {
     try destination.requireNoRun()
     try SearchFolder.requireOwn(output)
     let space = try SearchSpace.read(self.space)
+    if let idle = space.keys.keys.sorted().first(where: { $0.hasPrefix("losses.") }), !configuration.model.heads.isEmpty
+    {
+      throw Failure.usage(self.space, "keys.\(idle): the losses are those of model.heads, which it does not change")
+    }
     for settings in ProgressiveSearch(space, seed: 0).ends(configuration) {
       do {
         _ = try Configuration.resolve(settings: settings, base: configuration)

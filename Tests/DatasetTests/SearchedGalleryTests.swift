@@ -49,6 +49,18 @@ import Testing
     #expect(message(.data) { try found("gap") }?.contains("gap/bob: no image") == true)
   }
 
+  /// A link to nothing is left out and said; where there is nothing else, nothing can be searched.
+  @Test func whatIsNoFileIsLeftOut() throws {
+    try put("some/a.jpg", "none/notes.txt")
+    let link = "\(root)/some/b.jpg"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "\(root)/nothing.jpg")
+    #expect(try found("some") == [["some/a.jpg", "-1", "-1"]])
+    #expect(try SearchedGallery(at: "\(root)/some").warnings == ["left out: \(link): no such image file"])
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(root)/none/b.jpg", withDestinationPath: "\(root)/nothing.jpg")
+    #expect(message(.data) { try found("none") } == "\(root)/none: none of its 1 images is a file that can be read")
+  }
+
   @Test func lists() throws {
     func list(_ text: String) throws { try text.write(toFile: "\(root)/g.csv", atomically: false, encoding: .utf8) }
     try put("a.jpg", "b.jpg")

@@ -76,6 +76,15 @@ import Testing
     #expect(abs((points[1].y - points[0].y) - (points[2].y - points[1].y)) < 1e-6)
   }
 
+  /// Also where there is no line between points that could be dashed.
+  @Test func singlePointsDifferByMoreThanColour() {
+    let marks = Plot("mAP", xLabel: "step", (0..<3).map { line([0.5], look: $0) }).drawing(hasLegend: false).marks
+    let strokes = marks.compactMap { mark -> Stroke? in
+      if case .line(_, let stroke) = mark, case .series = stroke.ink { stroke } else { nil }
+    }
+    #expect(strokes.count == 3 && Set(strokes.map(\.dash)).count == 3)
+  }
+
   @Test func seriesDifferByMoreThanColour() {
     let strokes = (0..<Ink.seriesCount).map { line([1], look: $0).stroke }
     #expect(Set(strokes.map(\.dash)).count == Ink.seriesCount)

@@ -112,6 +112,9 @@ import Training
       ("keys: {optimizer.learningRat: {from: 1, to: 2}}", "did you mean optimizer.learningRate?"),
       ("keys: {sampling.images: {from: 2, to: 4.5}}", "keys.sampling.images: from and to must be whole numbers"),
       ("keys: {model.width: {from: 0.1, to: 1}}", "keys.model.width: a search goes on from checkpoints"),
+      ("keys: {input.height: {from: 64, to: 128}}", "keys.input.height: a search goes on from checkpoints"),
+      ("keys: {\(rate): {from: 1}}", "keys.\(rate): from and to are both needed"),
+      ("keys: {\(rate): {to: 1}}", "keys.\(rate): from and to are both needed"),
       ("keys: {evaluation.flip: {from: 0, to: 1}}", "keys.evaluation.flip: is true or false"),
       ("keys: {schedule.maxSteps: {from: 1, to: 9}}", "is the search's own"),
     ] {

@@ -97,6 +97,10 @@ extension UntimedCommandTests {
       try expect(
         64, "masks: 9 bits, but the vectors of \(scratch("g.npy")) have 8 elements", masks + ["--mask-bits", "9"])
       try expect(65, "\(scratch("n.npy")): No such file or directory", masks + ["--mask-training", scratch("n.npy")])
+      let score = ["score"] + features
+      try expect(64, "--mask-bits goes with --masks", score + ["--mask-bits", "4"])
+      try expect(64, "--mask-training goes with --masks", score + ["--mask-training", scratch("n.npy")])
+      try expect(64, "--expand-alpha goes with --expand", score + ["--expand-alpha", "2"])
       try expect(64, "masks: 0 neighbours; expected 1 to 10000", masks + ["--mask-neighbours", "0"])
       try expect(
         64, "--json \(scratch("q.npy")): would replace \(scratch("q.npy")), which is read",

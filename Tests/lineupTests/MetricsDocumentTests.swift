@@ -31,10 +31,16 @@ extension CommandTests {
       try Command.succeed(
         ["train", "--data", data, "--output", scratch("run")] + Tiny.training
           + Tiny.settings(
-            "schedule.maxSteps=1", "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, neck: bnneck}]"))
-      let line = try #require(try RunFiles(path: scratch("run")).metrics().first)
-      let usual = try fields("## A step")
-      #expect(Set(line.keys).subtracting(usual) == ["a.crossEntropy", "b.crossEntropy", "b.triplet"])
+            "schedule.maxSteps=1", "data.parts=0.5", "evaluation.parts=true",
+            "model.heads=[{name: a, losses: [crossEntropy]}, {name: b, neck: bnneck}, {name: c, label: part, losses: [crossEntropy]}]"
+          ))
+      let lines = try RunFiles(path: scratch("run")).metrics()
+      #expect(
+        Set(lines[0].keys).subtracting(try fields("## A step")) == [
+          "a.crossEntropy", "b.crossEntropy", "b.triplet", "c.crossEntropy",
+        ])
+      let evaluation = try #require(lines.last { $0["mAP"] != nil })
+      #expect(Set(evaluation.keys).subtracting(try fields("## An evaluation")) == ["partsMAP", "partsRank1"])
     }
 
     /// The names of the first column of the table below `heading`.

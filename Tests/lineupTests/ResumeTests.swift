@@ -49,6 +49,7 @@ extension CommandTests {
         #expect(state.step >= 37 && state.step < Self.steps)
         #expect(try files.metrics().integers("step").last == state.step)
         #expect(outcome.output.contains("asked to stop: checkpointed after step \(state.step)"))
+        #expect(outcome.output.contains("to go on: the same command with --resume"))
         let resumed = try Command.succeed(command(run, resume: true), ranks: ranks)
         #expect(resumed.output.contains("resumed from \(files.checkpoint(state.step)): step \(state.step)"))
         #expect(!resumed.output.contains("differs from the checkpoint"))

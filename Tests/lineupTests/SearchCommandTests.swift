@@ -125,6 +125,7 @@ extension UntimedCommandTests {
       try refused(64, "--not-camera", search + [images[0], "--not-camera", "door"])
       try refused(64, "--top", search + [images[0], "--top", "0"])
       try refused(64, "would replace", search + [images[0], "--json", images[0]])
+      try refused(64, "is an index, which has no other files", search + [images[0], "--html", "\(index)/page.html"])
       try refused(
         64, "blurred",
         search.dropLast(3) + ["--gallery", gallery, "--query", images[0], "--set", "data.faces.test=blurred"])

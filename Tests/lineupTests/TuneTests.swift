@@ -81,6 +81,7 @@ extension CommandTests {
       }
       let ended = try trials("stopped").count
       #expect(stopped.code == 75 && stopped.complaints.isEmpty && (2...3).contains(ended), "\(stopped)")
+      #expect(stopped.output.contains("to go on: the same search again") && !stopped.output.contains("--resume"))
       let resumed = try search(command("stopped", space))
       #expect(resumed.contains("resumed from"))
       #expect(try trials("stopped") == whole)
@@ -119,6 +120,10 @@ extension CommandTests {
         (
           64, ["losses.triplet.margin", "it must be"],
           command("a", try file("keys: {losses.triplet.margin: {from: -5, to: 1}}"))
+        ),
+        (
+          64, ["keys.losses.triplet.margin", "the losses are those of model.heads"],
+          command("a", try file("keys: {losses.triplet.margin: {from: 0.1, to: 1}}"), "model.heads=[{name: one}]")
         ),
         (64, ["no such configuration file"], command("a", scratch("none.yaml"))),
         (

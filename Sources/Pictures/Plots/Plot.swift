@@ -148,11 +148,17 @@ package struct Plot: Sendable, Equatable {
   }
 
   private func addLine(of series: Series, to drawing: inout Drawing, _ frame: PlotFrame) {
-    for run in frame.runs(of: series.points) {
+    let runs = frame.runs(of: series.points)
+    for run in runs {
       let points = run.map { Point(frame.x(series.points[$0].x), frame.y(series.points[$0].y)) }
       // A line of one point would not be seen, and few points are what was measured, not the line between them.
       if series.style == .points || points.count == 1 || points.count <= 40 && series.style == .line {
         drawing.marks += points.map { .disc($0, radius: series.style == .points ? 3 : 2.4, .series(series.look)) }
+      }
+      // A series of one point has its dashes beside it: the colour is not enough.
+      if runs == [0..<1], series.style != .points {
+        drawing.marks.append(
+          .line([Point(points[0].x - 15, points[0].y), Point(points[0].x + 15, points[0].y)], series.stroke))
       }
       switch series.style {
       case .line where points.count > 1: drawing.marks.append(.line(points, series.stroke))

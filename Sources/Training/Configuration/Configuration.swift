@@ -186,6 +186,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var rerank = false
     package var expansion = ExpansionChoice(.none)
     package var multiQuery = false
+    package var parts = false
     package var singleShot = false
     package var verification = false
     package var cameraPairs = false

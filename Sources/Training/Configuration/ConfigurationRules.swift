@@ -69,6 +69,9 @@ extension Configuration {
   }
 
   private func validateHeads() throws {
+    try require(
+      !evaluation.parts || partHead != nil, "evaluation.parts", evaluation.parts,
+      "false without a head of label part, without groups, that tells what a query shows")
     let architecture = Architecture(model, identities: 1)
     for (index, head) in model.heads.enumerated() {
       let path = "model.heads[\(index)]", terms = head.losses.map(\.term)

@@ -50,6 +50,9 @@ extension Transforms {
 }
 
 extension Configuration {
+  /// The place of the head that tells which part of a person an image shows.
+  package var partHead: Int? { model.heads.firstIndex { $0.label == .part && $0.groups.isEmpty } }
+
   /// What becomes of images that are evaluated or extracted.
   package var evaluationTransforms: Transforms {
     var transforms = Transforms(height: input.height, width: input.width)

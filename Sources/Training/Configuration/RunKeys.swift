@@ -91,6 +91,10 @@ extension ConfigurationSection {
           "Whether the metrics are reported too where a query is the mean of all images of its identity and camera, those of the gallery too."
         ),
         .flag(
+          "evaluation.parts",
+          "Whether the metrics are reported too where a query is looked for in the gallery cut to what the query shows of a person, as the first head of `label: part` tells (`docs/systems.md`); takes up to six more passes over the gallery."
+        ),
+        .flag(
           "evaluation.singleShot",
           "Whether the CMC is reported too where the gallery shows one image of each identity, drawn 10 times (CUHK03's old protocol)."
         ),

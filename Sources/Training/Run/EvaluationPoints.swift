@@ -12,7 +12,7 @@ struct EvaluationPoints {
   let vectors: [Float]
   let labels: ProjectorFolder.Table
 
-  init(_ query: LabelledFeatures, _ gallery: LabelledFeatures, most: Int) {
+  init(_ query: LabelledFeatures, _ gallery: LabelledFeatures, _ names: LabelNames, most: Int) {
     var rows: [Int: [(set: String, features: LabelledFeatures, row: Int)]] = [:], order: [Int] = []
     for (set, features) in [("query", query), ("gallery", gallery)] {
       for (row, identity) in features.identities.enumerated() where identity >= 0 {
@@ -34,7 +34,7 @@ struct EvaluationPoints {
       columns: ["identity", "camera", "image", "set"],
       rows: points.map { point in
         [
-          "\(point.features.identities[point.row])", "\(point.features.cameras[point.row])",
+          names.identity(point.features.identities[point.row]), names.camera(point.features.cameras[point.row]),
           URL(fileURLWithPath: point.features.paths[point.row]).lastPathComponent, point.set,
         ]
       })

@@ -42,7 +42,12 @@ package enum Evaluator {
   ) throws -> Outcome {
     let start = Date()
     let features = try features(of: dataset, network, parameters, configuration, context, isStopping: isStopping)
-    let scores = try score(features.query, features.gallery, configuration.evaluation, context, announce)
+    var scores = try score(features.query, features.gallery, configuration.evaluation, context, announce)
+    if configuration.evaluation.parts {
+      let search = PartSearch(dataset, network, parameters, configuration, context)
+      scores = scores.adding(
+        .parts, try search.rank(features.query, whole: features.gallery, isStopping: isStopping))
+    }
     let seconds = Date().timeIntervalSince(start)
     looking(features.query, features.gallery)
     return Outcome(

@@ -15,37 +15,57 @@ package struct NonfiniteFeatures: Error, CustomStringConvertible {
 
 /// Embeddings of images by a trained network, the images shared out over ranks.
 package struct FeatureExtractor<E: Element> {
+  /// What is read of an image.
+  package enum Reading: Sendable {
+    /// What it is retrieved by, of this part of the person.
+    case descriptor(of: BodyPart)
+    /// The logits of a head.
+    case logits(head: Int)
+  }
+
   private let network: ReIDNetwork<E>
   private let parameters: Parameters<E.Accumulator>
   private let configuration: Configuration
   private let context: Context<E>
 
   /// The length of a feature.
-  package var columns: Int { network.descriptorLength }
+  package var columns: Int { columns(.descriptor(of: .whole)) }
+
+  private func columns(_ reading: Reading) -> Int {
+    switch reading {
+    case .descriptor: network.descriptorLength
+    case .logits(let head): network.heads[head].classes
+    }
+  }
 
   /// Packs the network's weights for evaluation.
+  /// - Parameter head: one whose logits can be read too.
   package init(
     _ network: ReIDNetwork<E>, _ parameters: Parameters<E.Accumulator>, _ configuration: Configuration,
-    _ context: Context<E>
+    classifying head: Int? = nil, _ context: Context<E>
   ) {
     self.network = network
     self.parameters = parameters
     self.configuration = configuration
     self.context = context
-    network.pack(parameters, training: false, context)
+    if let head {
+      network.packToClassify(parameters, head: head, context)
+    } else {
+      network.pack(parameters, training: false, context)
+    }
   }
 
-  /// The features of all samples, on every rank, and the samples they belong to: images that cannot be decoded are left
-  /// out and named in `damaged`, or an error, as `data.damaged` says. With `evaluation.flip` a feature is the mean of
-  /// those of the image and of its mirror image.
+  /// What is read of all samples, on every rank, and the samples it belongs to: images that cannot be decoded are left
+  /// out and named in `damaged`, or an error, as `data.damaged` says. With `evaluation.flip` it is the mean of
+  /// what is read of the image and of its mirror image.
   /// - Parameter isStopping: asked after every batch; where any rank says so, all throw `ExtractionStopped`.
   /// - Throws: `NonfiniteFeatures` too.
-  package func extract(_ samples: [Sample], isStopping: () -> Bool = { false }) throws -> (
-    features: FeatureMatrix, samples: [Sample], damaged: [String]
-  ) {
+  package func extract(
+    _ samples: [Sample], _ reading: Reading = .descriptor(of: .whole), isStopping: () -> Bool = { false }
+  ) throws -> (features: FeatureMatrix, samples: [Sample], damaged: [String]) {
     let communicator = context.communicator, batch = configuration.evaluation.batch
     let own = Share.rows(samples.count, communicator), first = own.lowerBound
-    let share = Extraction(self, Array(samples[own]))
+    let share = Extraction(self, Array(samples[own]), reading)
     defer { share.close() }
     let longest = (0..<communicator.size).map { Share.rows(samples.count, rank: $0, of: communicator.size).count }
       .max()!
@@ -65,8 +85,7 @@ package struct FeatureExtractor<E: Element> {
     try communicator.agree { if let failure { throw failure } }
     let all = try communicator.allgather(share.values)
     let kept = try communicator.allgather(share.rows.map { Int32($0 + first) }).joined().map { samples[Int($0)] }
-    let features = FeatureMatrix(
-      rows: kept.count, columns: network.descriptorLength, values: Array(all.joined()))
+    let features = FeatureMatrix(rows: kept.count, columns: columns(reading), values: Array(all.joined()))
     if let row = features.firstNonFiniteRow() { throw NonfiniteFeatures(image: kept[row].path) }
     return (features, kept, share.damaged)
   }
@@ -76,22 +95,23 @@ package struct FeatureExtractor<E: Element> {
   /// - Parameter names: of the images.
   /// - Throws: `NonfiniteFeatures`.
   package func features(of images: [RGBImage], named names: (Int) -> String) throws -> FeatureMatrix {
-    var values: [Float] = []
+    var all: [Float] = []
     for first in stride(from: 0, to: images.count, by: configuration.evaluation.batch) {
       let part = images[first..<min(images.count, first + configuration.evaluation.batch)]
-      let pixels = part.flatMap { transforms.evaluation($0) }
-      var features = try embed(pixels, height: transforms.height, width: transforms.width)
+      let transforms = configuration.evaluationTransforms, pixels = part.flatMap { transforms.evaluation($0) }
+      func values(_ pixels: [UInt8]) throws -> [Float] {
+        try self.values(pixels, height: transforms.height, width: transforms.width, .descriptor(of: .whole))
+      }
+      var features = try values(pixels)
       if configuration.evaluation.flip {
         var mirrored = pixels
         Mirror.rows(&mirrored, width: transforms.width)
-        features = zip(features, try embed(mirrored, height: transforms.height, width: transforms.width)).map {
-          ($0 + $1) / 2
-        }
+        features = zip(features, try values(mirrored)).map { ($0 + $1) / 2 }
       }
-      values += features
+      all += features
     }
     _ = context.workers.timeline.take()
-    let features = FeatureMatrix(rows: images.count, columns: network.descriptorLength, values: values)
+    let features = FeatureMatrix(rows: images.count, columns: columns, values: all)
     if let row = features.firstNonFiniteRow() { throw NonfiniteFeatures(image: names(row)) }
     return features
   }
@@ -102,14 +122,15 @@ package struct FeatureExtractor<E: Element> {
     private(set) var values: [Float] = [], rows: [Int] = [], damaged: [String] = []
     private let extractor: FeatureExtractor
     private let samples: [Sample]
+    private let reading: Reading
     private let loader: BatchLoader
     private let passes: [Bool]
     private let batch: Int
     /// The first samples of the batch that is next, and of the one that is to be submitted next.
     private var next = 0, submitted = 0
 
-    init(_ extractor: FeatureExtractor, _ samples: [Sample]) {
-      (self.extractor, self.samples) = (extractor, samples)
+    init(_ extractor: FeatureExtractor, _ samples: [Sample], _ reading: Reading) {
+      (self.extractor, self.samples, self.reading) = (extractor, samples, reading)
       let configuration = extractor.configuration
       loader = BatchLoader(threads: configuration.data.loaderThreads, seed: configuration.seed)
       passes = configuration.evaluation.flip ? [false, true] : [false]
@@ -122,7 +143,7 @@ package struct FeatureExtractor<E: Element> {
     private func submit() {
       guard submitted < samples.count else { return }
       let part = samples[submitted..<min(samples.count, submitted + batch)]
-      for flip in passes { loader.submit(extractor.request(part, flip)) }
+      for flip in passes { loader.submit(extractor.request(part, reading, flip)) }
       submitted += batch
     }
 
@@ -133,8 +154,8 @@ package struct FeatureExtractor<E: Element> {
       for flip in passes {
         let images = try loader.next()
         if flip == passes.last { submit() }
-        let embeddings = try extractor.embed(images)
-        sums = sums.isEmpty ? embeddings : zip(sums, embeddings).map { ($0 + $1) / 2 }
+        let values = try extractor.values(images, reading)
+        sums = sums.isEmpty ? values : zip(sums, values).map { ($0 + $1) / 2 }
         guard flip == passes.last else { continue }
         rows += images.rows.map { next + $0 }
         damaged += images.damaged.map(\.reason)
@@ -145,21 +166,26 @@ package struct FeatureExtractor<E: Element> {
     }
   }
 
-  private var transforms: Transforms { configuration.evaluationTransforms }
-
-  private func request(_ samples: ArraySlice<Sample>, _ flip: Bool) -> BatchRequest {
-    BatchRequest(
+  private func request(_ samples: ArraySlice<Sample>, _ reading: Reading, _ flip: Bool) -> BatchRequest {
+    var transforms = configuration.evaluationTransforms
+    if case .descriptor(let part) = reading { transforms.shown = part }
+    return BatchRequest(
       samples: Array(samples), transforms: transforms, flipAll: flip,
       onDamage: configuration.data.damaged == .skip ? .skip : .fail)
   }
 
-  private func embed(_ batch: ImageBatch) throws -> [Float] {
-    batch.samples.isEmpty ? [] : try embed(batch.pixels, height: batch.height, width: batch.width)
+  private func values(_ batch: ImageBatch, _ reading: Reading) throws -> [Float] {
+    batch.samples.isEmpty ? [] : try values(batch.pixels, height: batch.height, width: batch.width, reading)
   }
 
-  private func embed(_ pixels: [UInt8], height: Int, width: Int) throws -> [Float] {
+  private func values(_ pixels: [UInt8], height: Int, width: Int, _ reading: Reading) throws -> [Float] {
     let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
-    return try network.embed(images, parameters, context).array.map { Float($0) }
+    let rows =
+      switch reading {
+      case .descriptor: try network.embed(images, parameters, context)
+      case .logits(let head): try network.classify(images, parameters, head: head, context)
+      }
+    return rows.array.map { Float($0) }
   }
 }
 

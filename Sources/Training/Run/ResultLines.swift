@@ -108,6 +108,7 @@ extension Scores {
     case .multiQuery: "\(metric), multi-query"
     case .expanded: "\(metric), expanded"
     case .masked: "\(metric), masked bits"
+    case .parts: "\(metric), by parts"
     case .reRanked: "\(metric), re-ranked"
     }
   }

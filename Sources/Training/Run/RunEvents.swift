@@ -94,7 +94,7 @@ package final class RunEvents {
       if let mosaic = thumbnails.ranked(lists, query, gallery) {
         try file.append(step, [try Self.picture("test/\(name)/ranked", mosaic)])
       }
-      let points = EvaluationPoints(query, gallery, most: 1000)
+      let points = EvaluationPoints(query, gallery, dataset.names, most: 1000)
       guard !points.images.isEmpty else { return }
       // The images are the same at each evaluation, and read once.
       if sprite?.images != points.images { sprite = try thumbnails.sprite(points.images).map { (points.images, $0) } }

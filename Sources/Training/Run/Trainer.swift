@@ -142,12 +142,11 @@ package final class Trainer<E: Element> {
 
   private func stopped() -> Outcome {
     if checkpointer.isSaved {
-      log.info("asked to stop: checkpointed after step \(done); go on with --resume")
+      log.info("asked to stop: checkpointed after step \(done)")
     } else {
       let latest = run.checkpoints.latest.map { "the latest checkpoint is \(run.checkpoints.path)/\($0)" }
       log.info(
-        "asked to stop: nothing new to save after step \(done); \(latest ?? "there is no checkpoint yet"); go on with "
-          + "--resume")
+        "asked to stop: nothing new to save after step \(done); \(latest ?? "there is no checkpoint yet")")
     }
     return .stopped
   }

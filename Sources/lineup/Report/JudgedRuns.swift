@@ -15,6 +15,8 @@ struct JudgedRuns {
   }
 
   private(set) var runs: [Judged] = []
+  /// Of what they were judged on.
+  private var names = LabelNames()
   /// Of the first one: markup.
   private(set) var rankings = "", activations = "", pairs = ""
 
@@ -42,6 +44,7 @@ struct JudgedRuns {
       features.query, features.gallery, configuration.evaluation, context, job.log.announce)
     try communicator.onRank0 {
       let isFirst = runs.isEmpty
+      names = dataset.names
       runs.append(Judged(name: name, checkpoint: job.checkpoint.folder, scores: scores))
       guard isFirst else { return }
       let ranked = try QueryRankings(dataset, features, configuration, machine)
@@ -69,10 +72,10 @@ struct JudgedRuns {
     var pictures = SamplePictures(
       dataset.query + dataset.gallery, configuration, width: 96, height: 96 * configuration.aspect)
     func entry(_ features: LabelledFeatures, _ row: Int, _ what: String) -> RankingSheet.Entry {
-      let words = "\(what), identity \(features.identities[row])"
+      let identity = "identity \(dataset.names.identity(features.identities[row]))", words = "\(what), \(identity)"
       return RankingSheet.Entry(
         pictures.picture(features.paths[row], label: words), .plain,
-        ["identity \(features.identities[row])", "camera \(features.cameras[row])"])
+        [identity, "camera \(dataset.names.camera(features.cameras[row]))"])
     }
     func list(_ pairs: [HardPair]) throws -> String {
       let items = try pairs.map { pair in
@@ -98,7 +101,7 @@ struct JudgedRuns {
     guard !keys.isEmpty else { return "" }
     let rows = keys.prefix(400).map { key in
       (
-        name: "camera \(key[0]) in camera \(key[1])",
+        name: "camera \(names.camera(key[0])) in camera \(names.camera(key[1]))",
         cells: pairs.map { pairs in
           guard let pair = pairs.first(where: { $0.queryCamera == key[0] && $0.galleryCamera == key[1] }) else {
             return "–"

@@ -29,19 +29,20 @@ struct EmbeddedImages {
 
   /// - Parameters:
   ///   - samples: of which each point is one.
+  ///   - names: of their identities and cameras.
   ///   - say: a line of an image that cannot be read any more.
   func map(
     _ title: String, _ remark: String, at plane: [Point], _ configuration: Configuration, _ samples: [Sample],
-    say: (String) -> Void
+    _ names: LabelNames, say: (String) -> Void
   ) -> EmbeddingMap {
     var pictures = SamplePictures(samples, configuration, width: 34, height: 34 * configuration.aspect)
     let numbers = Dictionary(uniqueKeysWithValues: Set(features.identities).sorted().enumerated().map { ($1, $0) })
     let items = (0..<count).map { row in
-      let identity = features.identities[row]
+      let identity = features.identities[row], name = names.identity(identity)
       return EmbeddingMap.Item(
-        pictures.picture(features.paths[row], label: "identity \(identity), camera \(features.cameras[row])"),
-        plane[row],
-        identity: numbers[identity]!, label: "\(identity)")
+        pictures.picture(
+          features.paths[row], label: "identity \(name), camera \(names.camera(features.cameras[row]))"),
+        plane[row], identity: numbers[identity]!, label: name)
     }
     for reason in pictures.damaged { say("not drawn: \(reason)") }
     return EmbeddingMap(

@@ -79,7 +79,7 @@ struct VisualizeEmbedding: RankCommand {
         let names = sets.map { ShownName.last($0.root) }.joined(separator: ", ")
         let drawing = points.map(
           "Features of \(names) by \(ShownName.checkpoint(job.checkpoint.folder))", remark, at: plane, configuration,
-          kept, say: log.warning
+          kept, sets.count == 1 ? sets[0].names : LabelNames(), say: log.warning
         ).drawing()
         try picture.write(drawing)
         if let csv { try AtomicFiles.write(points.csv(plane), to: csv) }

@@ -20,8 +20,11 @@ package struct SearchDimension: Sendable, Equatable {
   static func problem(_ key: String, _ range: SearchRange) -> String? {
     guard let type = type(of: key) else { return Failure.unknownKey(key).message }
     guard ["integer", "number"].contains(type) else { return "is \(type); a search varies numbers" }
-    if key.hasPrefix("model.") { return "a search goes on from checkpoints, whose network stays as it is" }
+    if key.hasPrefix("model.") || key.hasPrefix("input.") {
+      return "a search goes on from checkpoints, whose network and input stay as they are"
+    }
     if ["schedule.maxSteps", "schedule.epochs", "seed"].contains(key) { return "is the search's own" }
+    if range.from.isNaN || range.to.isNaN { return "from and to are both needed" }
     if range.from >= range.to { return "from is \(range.from); it must be below to, \(range.to)" }
     if range.scale == .log && range.from <= 0 { return "from is \(range.from); it must be above 0 on a log scale" }
     if type == "integer", range.from != range.from.rounded() || range.to != range.to.rounded() {

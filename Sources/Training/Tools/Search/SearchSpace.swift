@@ -84,17 +84,21 @@ package struct SearchSpace: Options {
 package struct SearchRange: Options {
   package enum Scale: String, CaseIterable, Sendable { case linear, log }
 
-  package var from = 0.0
-  package var to = 0.0
+  /// Not a number where it is not said.
+  package var from = Double.nan
+  package var to = Double.nan
   package var scale = Scale.linear
 
   package init() {}
 
   package static var fields: [OptionField<Self>] {
     [
-      .number("from", \.from, -1e9...1e9, "The smallest value."),
-      .number("to", \.to, -1e9...1e9, "The largest."),
+      .value("from", \.from, type: "number", bounds, "The smallest value.", allows: isPossible),
+      .value("to", \.to, type: "number", bounds, "The largest.", allows: isPossible),
       .word("scale", \.scale, "In which numbers are equally far apart: themselves, or their logarithms."),
     ]
   }
+
+  private static var bounds: String { "from -1000000000 to 1000000000" }
+  @Sendable private static func isPossible(_ value: Double) -> Bool { value.isNaN || abs(value) <= 1e9 }
 }
