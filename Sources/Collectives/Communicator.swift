@@ -24,7 +24,7 @@ package protocol Communicator: AnyObject, Sendable {
   func barrier() throws
   /// The same ranks in a communicator of its own, for another thread: one that shares a core with a computation, so that barriers
   /// and sums sleep while they wait. Every rank makes one at the same place.
-  func duplicate() throws -> any Communicator
+  func duplicate() throws -> any BackgroundCommunicator
   /// Letters between these ranks, or nil where there is nobody to write to. Every rank opens one at the same place.
   func mailbox() throws -> (any Mailbox)?
   /// Ends the whole job at once with this exit code, whatever the other ranks are doing.

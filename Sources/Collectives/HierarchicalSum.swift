@@ -3,7 +3,7 @@
 /// what they have. Where hosts have different numbers of ranks, one ring goes through all of them, host by host.
 ///
 /// The additions of an element have an order that follows from the hosts, and every rank gets the same sum.
-package struct HierarchicalSum: Sendable {
+package struct HierarchicalSum: ShardedSums, Sendable {
   /// In memory that ranks share a message costs more than its bytes.
   private static let hostSegment = (bytes: 256 << 10, window: 4)
   /// On a network: behind what a rank has under way others' messages wait for a millisecond or two at 1 Gbit/s. A message goes without
@@ -30,11 +30,36 @@ package struct HierarchicalSum: Sendable {
 
   /// In place, the same on every rank. Every rank makes the same calls with the same counts.
   package func sum<T: Summand>(_ values: UnsafeMutableBufferPointer<T>) throws {
-    let inside = Ring(host, messages, segmentBytes: Self.hostSegment.bytes, window: Self.hostSegment.window)
-    let across = Ring(peers, messages, segmentBytes: Self.networkSegment.bytes, window: Self.networkSegment.window)
     if peers.count == 1 { return try inside.allreduce(values) }
     try inside.reduceScatter(values)
-    try across.allreduce(UnsafeMutableBufferPointer(rebasing: values[inside.ownChunk(of: values.count)]))
+    try across.allreduce(chunk(of: values))
     try inside.allgather(values)
+  }
+
+  package func shard(of count: Int) -> Range<Int> {
+    let chunk = inside.ownChunk(of: count), part = across.ownChunk(of: chunk.count)
+    return chunk.lowerBound + part.lowerBound..<chunk.lowerBound + part.upperBound
+  }
+
+  package func reduceScatter<T: Summand>(_ values: UnsafeMutableBufferPointer<T>) throws {
+    try inside.reduceScatter(values)
+    try across.reduceScatter(chunk(of: values))
+  }
+
+  package func allgather<T: Summand>(shardsOf values: UnsafeMutableBufferPointer<T>) throws {
+    try across.allgather(chunk(of: values))
+    try inside.allgather(values)
+  }
+
+  /// What this rank sums with those of its number on other hosts.
+  private func chunk<T>(of values: UnsafeMutableBufferPointer<T>) -> UnsafeMutableBufferPointer<T> {
+    UnsafeMutableBufferPointer(rebasing: values[inside.ownChunk(of: values.count)])
+  }
+
+  private var inside: Ring {
+    Ring(host, messages, segmentBytes: Self.hostSegment.bytes, window: Self.hostSegment.window)
+  }
+  private var across: Ring {
+    Ring(peers, messages, segmentBytes: Self.networkSegment.bytes, window: Self.networkSegment.window)
   }
 }

@@ -125,7 +125,7 @@ package final class MPICommunicator: Communicator, PointToPoint, @unchecked Send
 
   package func barrier() throws { try checkMPI(lineup_mpi_barrier(comm), "barrier") }
 
-  package func duplicate() throws -> any Communicator { try MPIBackground(try MPICommunicator()) }
+  package func duplicate() throws -> any BackgroundCommunicator { try MPIBackground(try MPICommunicator()) }
 
   package func mailbox() throws -> (any Mailbox)? { size > 1 ? try MPIMailbox(size: size) : nil }
 

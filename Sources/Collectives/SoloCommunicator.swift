@@ -2,7 +2,7 @@ import Foundation
 import Tensors
 
 /// A job of one rank, without MPI.
-package final class SoloCommunicator: Communicator {
+package final class SoloCommunicator: BackgroundCommunicator {
   package let rank = 0, size = 1
 
   package init() {}
@@ -17,6 +17,9 @@ package final class SoloCommunicator: Communicator {
     all.copyMemory(from: bytes)
   }
   package func barrier() throws {}
-  package func duplicate() throws -> any Communicator { SoloCommunicator() }
+  package func shard(of count: Int) -> Range<Int> { 0..<count }
+  package func reduceScatter<T: Summand>(_ values: UnsafeMutableBufferPointer<T>) throws {}
+  package func allgather<T: Summand>(shardsOf values: UnsafeMutableBufferPointer<T>) throws {}
+  package func duplicate() throws -> any BackgroundCommunicator { SoloCommunicator() }
   package func abort(_ code: Int32) -> Never { exit(code) }
 }

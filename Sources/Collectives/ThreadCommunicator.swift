@@ -5,7 +5,7 @@ import Tensors
 /// Several ranks in one process, a thread each: SyncBatchNorm and all that crosses ranks, without mpirun.
 ///
 /// Sums are taken in the order of ranks, by every rank alike.
-package final class ThreadCommunicator: Communicator {
+package final class ThreadCommunicator: BackgroundCommunicator {
   package let rank: Int
   package var size: Int { room.size }
   private let room: Room
@@ -83,7 +83,31 @@ package final class ThreadCommunicator: Communicator {
 
   package func barrier() throws { try room.meet() }
 
-  package func duplicate() throws -> any Communicator {
+  package func shard(of count: Int) -> Range<Int> { shard(of: count, rank) }
+
+  private func shard(of count: Int, _ rank: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
+
+  package func reduceScatter<T: Summand>(_ values: UnsafeMutableBufferPointer<T>) throws {
+    let own = shard(of: values.count)
+    var sums: [T] = []
+    try room.exchange(rank, UnsafeMutableRawBufferPointer(values)) { all in
+      sums = Array(all[0].bindMemory(to: T.self)[own])
+      for other in all.dropFirst() {
+        for (i, value) in other.bindMemory(to: T.self)[own].enumerated() { sums[i] = T.sum(sums[i], value) }
+      }
+    }
+    for (i, sum) in zip(own, sums) { values[i] = sum }
+  }
+
+  package func allgather<T: Summand>(shardsOf values: UnsafeMutableBufferPointer<T>) throws {
+    var whole: [T] = []
+    try room.exchange(rank, UnsafeMutableRawBufferPointer(values)) { all in
+      whole = all.enumerated().flatMap { $1.bindMemory(to: T.self)[shard(of: values.count, $0)] }
+    }
+    for (i, value) in whole.enumerated() { values[i] = value }
+  }
+
+  package func duplicate() throws -> any BackgroundCommunicator {
     let number = duplicates.add(1, ordering: .relaxed).oldValue
     return ThreadCommunicator(rank: rank, room: room.other(number))
   }

@@ -38,7 +38,7 @@ package final class TimedCommunicator: Communicator {
   }
 
   package func barrier() throws { try measure("barrier", 0) { try base.barrier() } }
-  package func duplicate() throws -> any Communicator { try base.duplicate() }
+  package func duplicate() throws -> any BackgroundCommunicator { try base.duplicate() }
   package func mailbox() throws -> (any Mailbox)? { try base.mailbox() }
   package func abort(_ code: Int32) -> Never { base.abort(code) }
 

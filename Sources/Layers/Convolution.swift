@@ -74,6 +74,8 @@ package final class Convolution<E: Element>: LinearMap {
     working.take(values, backward: backward, context)
   }
 
+  package func readsWhenPacked(backward: Bool) -> Bool { !backward || working.transform != nil }
+
   /// y = W∗x (+ b), finished by the epilogue. Returns the epilogue's sums.
   @discardableResult
   package func forward(

@@ -21,18 +21,29 @@ package struct GradientMagnitudes: Codable, Sendable, Equatable {
     }
   }
 
-  /// Takes note of the sums over all ranks; a tensor with an Inf or NaN is left as it was.
-  package mutating func observe(
-    _ gradients: ParameterGradients, _ layout: ParameterLayout, scale: Double, _ workers: Workers,
-    _ path: KernelPath = .blas
-  ) {
-    let largest = Buffer<Double>(count: layout.slots.count), kernels = Kernels<Double>(path: path)
-    workers.parallelFor(layout.slots.count) { index, _ in
-      let range = layout.slots[index].range
-      largest[index] = kernels.magnitudes(gradients.values.pointer + range.lowerBound, range.count).largest / scale
-    }
-    for index in layout.slots.indices where largest[index].isFinite {
+  /// Takes note of the largest magnitudes of the sums over all ranks; a tensor with an Inf or NaN is left as it was.
+  /// - Parameter largest: of each tensor, unscaled.
+  package mutating func observe(_ largest: [Double]) {
+    for index in largest.indices where largest[index].isFinite {
       exponents[index] = largest[index] == 0 ? nil : Int(largest[index].exponent)
     }
+  }
+
+  /// Of each tensor the largest magnitude in these parts of the layout, ascending; ∞ where one is none.
+  package static func largest(
+    _ gradients: ParameterGradients, _ layout: ParameterLayout, _ parts: [Range<Int>], scale: Double,
+    _ workers: Workers,
+    _ path: KernelPath = .blas
+  ) -> [Double] {
+    let found = Buffer<Double>(count: layout.slots.count), kernels = Kernels<Double>(path: path)
+    workers.parallelFor(layout.slots.count) { index, _ in
+      let range = layout.slots[index].range
+      for part in parts where part.overlaps(range) {
+        let part = part.clamped(to: range)
+        let largest = kernels.magnitudes(gradients.values.pointer + part.lowerBound, part.count).largest / scale
+        found[index] = max(found[index], largest.isFinite ? largest : .infinity)
+      }
+    }
+    return Array(found.span)
   }
 }

@@ -14,6 +14,8 @@ package protocol LinearMap<E>: AnyObject {
   /// Makes the working weights ready from the masters: after every change of them, before any pass. `backward`: whether
   /// `backwardData` may follow. The masters stay as they are until the last pass.
   func pack(_ values: Buffer<E.Accumulator>, backward: Bool, _ context: Context<E>)
+  /// Whether `pack` reads the masters; otherwise passes do.
+  func readsWhenPacked(backward: Bool) -> Bool
   /// Bytes of working weights that outlive a pass outside of the arena, after `pack`.
   var keptBytes: Int { get }
 
@@ -41,6 +43,7 @@ package protocol LinearMap<E>: AnyObject {
 }
 
 extension LinearMap {
+  package func readsWhenPacked(backward: Bool) -> Bool { true }
   package func pullBack(_ gradients: ParameterGradients, _ values: Buffer<E.Accumulator>, _ workers: Workers) {}
   package func fit(_ values: Buffer<E.Accumulator>, _ workers: Workers) {}
 }

@@ -21,20 +21,27 @@ package final class Run<E: Element> {
   package let updates: RunningUpdates
   /// In a rehearsal that takes stock.
   let inventory: Inventory?
+  private let waiting: ((Range<Int>) throws -> Void)?
 
+  /// - Parameter waiting: returns when this range of the parameters may be read; nil where all may.
   package init(
     _ context: Context<E>, _ parameters: Parameters<A>, _ mode: RunMode, _ updates: RunningUpdates = RunningUpdates(),
-    inventory: Inventory? = nil
+    inventory: Inventory? = nil, waiting: ((Range<Int>) throws -> Void)? = nil
   ) {
     (self.context, self.parameters, self.mode, self.updates) = (context, parameters, mode, updates)
-    self.inventory = inventory
+    (self.inventory, self.waiting) = (inventory, waiting)
   }
+
+  /// Before a forward pass reads parameters of this range: they may be on their way.
+  package func require(_ range: Range<Int>) throws { try waiting?(range) }
 
   package var isTraining: Bool { mode != .evaluation }
   package var communicator: any Communicator { context.communicator }
 
   /// The same for layers that compute in the accumulator.
-  package var accumulating: Run<A> { Run<A>(context.accumulating, parameters, mode, updates, inventory: inventory) }
+  package var accumulating: Run<A> {
+    Run<A>(context.accumulating, parameters, mode, updates, inventory: inventory, waiting: waiting)
+  }
 }
 
 /// The statistics of the norms that a step has used, to be moved when the step counts (a skipped one does not).

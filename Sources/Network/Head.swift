@@ -107,6 +107,7 @@ package final class Head<E: Element> {
 
   /// `maps`: those of the sources.
   package func forward(_ maps: (MapSource) -> Feature<E>, images: Int, _ run: Run<E>) throws -> HeadPasses<E> {
+    for range in [poolRange, range] { try run.require(range) }
     let feature = feature(images, run)
     var passed: [(any Passes<E>)?] = [], pooled: [any PoolPasses<E>] = [], first = 0
     for (index, source) in sources.enumerated() {

@@ -64,6 +64,16 @@ package final class ReIDNetwork<E: Element> {
     }
   }
 
+  /// How far into the layout `pack` for a training step reads: some maps copy their weights then, others when a pass begins.
+  package func packingReads(inputGradient: Bool) -> Int {
+    var slots = maps.flatMap { map, readsImages in
+      map.readsWhenPacked(backward: inputGradient || !readsImages) ? map.slots : []
+    }
+    for map in accumulatorMaps + heads.flatMap({ $0.neck.maps + [$0.classifier.map] })
+    where map.readsWhenPacked(backward: true) { slots += map.slots }
+    return slots.map(\.range.upperBound).max() ?? 0
+  }
+
   /// Packs for `classify`: what evaluation needs, and the classifier of a head.
   package func packToClassify(_ parameters: Parameters<E.Accumulator>, head: Int = 0, _ context: Context<E>) {
     pack(parameters, training: false, context)
@@ -110,6 +120,7 @@ package final class ReIDNetwork<E: Element> {
     -> NetworkPasses<E>
   {
     let trunk = try trunk.forward(images, adding: perturbations, run)
+    for range in [self.pyramid?.range, self.branch?.range].compactMap({ $0 }) { try run.require(range) }
     let pyramid = try pyramid?.forward(trunk.outputs, run)
     var maps = Maps(stages: trunk.outputs, levels: pyramid?.maps)
     let branch = try branch?.forward(maps.callAsFunction, run)

@@ -46,6 +46,7 @@ package final class Trunk<E: Element> {
     /// y of a layer; in evaluation without what finishes its gradient, which would keep tensors that nobody reads again.
     func output(_ passes: any Passes<E>) -> Feature<E> { run.isTraining ? passes.y : Feature(passes.y.value) }
     func first() throws -> (passes: (any Passes<E>)?, y: Feature<E>) {
+      try run.require(stem.range)
       let passes = try stem.layer.forward(.plain(input), run)
       return (run.isTraining ? passes : nil, output(passes))
     }
@@ -54,6 +55,7 @@ package final class Trunk<E: Element> {
     for stage in stages {
       kept.append([])
       for block in stage {
+        try run.require(block.range)
         let passes = try run.row(block.name, { $0.y.shape }) { try block.layer.forward(current, run) }
         if run.isTraining { kept[kept.count - 1].append((passes, block.range)) }
         current = output(passes)

@@ -56,6 +56,26 @@ import Testing
     }
   }
 
+  /// The two halves of a sum: every rank has its shard of what the whole sum would be, to the last bit, and then all of it.
+  @Test(arguments: jobs, [0, 1, 7, 1000, 30_000]) func shardsAreThoseOfTheSum(_ hosts: [String], _ count: Int) throws {
+    let value = { @Sendable (rank: Int, index: Int) in Float(sin(Double(rank * 31_337 + index))) }
+    let whole = try Self.sums(hosts, count, value).results[0]
+    let office = PostOffice(hosts.count, seed: 3)
+    let found = try ThreadCommunicator.run(hosts.count) { communicator in
+      let sums = HierarchicalSum(office.desk(of: communicator.rank), hosts: hosts),
+        values = Buffer<Float>((0..<count).map { value(communicator.rank, $0) })
+      try sums.reduceScatter(values.span)
+      let shard = sums.shard(of: count), own = Array(values.span[shard])
+      // What is not its own is anything.
+      for index in 0..<count where !shard.contains(index) { values[index] = .nan }
+      try sums.allgather(shardsOf: values.span)
+      return (shard: shard, own: own, all: values.array)
+    }
+    #expect(office.isEmpty)
+    #expect(found.flatMap { Array($0.shard) }.sorted() == Array(0..<count))
+    #expect(found.allSatisfy { $0.own == Array(whole[$0.shard]) && $0.all == whole })
+  }
+
   /// A host sends and receives what a ring of hosts has to, however many ranks it has.
   @Test func littleCrossesTheNetwork() throws {
     let hosts = ["a", "a", "a", "b", "b", "b"], count = 60_000

@@ -139,4 +139,20 @@ import Testing
     for round in 0..<300 { expected += Double(round % 2 == 0 ? 4 * round + 6 : round + 3) }
     #expect(results.allSatisfy { $0 == expected })
   }
+
+  @Test(arguments: [1, 2, 3, 5], [0, 1, 4, 17]) func shardsOfASum(_ ranks: Int, _ count: Int) throws {
+    let found = try ThreadCommunicator.run(ranks) { communicator in
+      var values = (0..<count).map { Float(communicator.rank * 100 + $0) / 3 }, whole = values
+      try whole.withUnsafeMutableBufferPointer { try communicator.allreduce($0) }
+      let shard = communicator.shard(of: count)
+      try values.withUnsafeMutableBufferPointer { try communicator.reduceScatter($0) }
+      let isSum = Array(values[shard]) == Array(whole[shard])
+      for index in 0..<count where !shard.contains(index) { values[index] = -1 }
+      try values.withUnsafeMutableBufferPointer { try communicator.allgather(shardsOf: $0) }
+      return (shard: shard, isSum: isSum && values == whole)
+    }
+    let sums = found.map(\.isSum)
+    #expect(sums == [Bool](repeating: true, count: ranks))
+    #expect(found.flatMap { Array($0.shard) } == Array(0..<count))
+  }
 }

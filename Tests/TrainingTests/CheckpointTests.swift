@@ -14,7 +14,8 @@ import Training
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let first = try TinyTraining(E.self, settings, SoloCommunicator())
     for number in 0..<3 { #expect(try first.run(number).skippedFor == nil) }
-    let name = try checkpoints.save(first.step, first.state(3)), path = "\(checkpoints.path)/\(name)"
+    let name = try checkpoints.save(first.step, first.step.wholeMoments(), first.state(3)),
+      path = "\(checkpoints.path)/\(name)"
     #expect(path == folder.path + "/checkpoints/step-00000003")
 
     let second = try TinyTraining(E.self, seed: 2, settings, SoloCommunicator())
@@ -61,7 +62,8 @@ import Training
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self, "average.decay=0.5")
     for number in 0..<3 { _ = try training.run(number) }
-    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(3)))"
+    let path =
+      "\(checkpoints.path)/\(try checkpoints.save(training.step, training.step.wholeMoments(), training.state(3)))"
     let (_, parameters) = try Checkpoint(path: folder.path).network(Float.self),
       average = try #require(training.step.average)
     // Without the padding between tensors.
@@ -79,7 +81,8 @@ import Training
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self, "optimizer.kind=\(was)")
     _ = try training.run(0)
-    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(1)))"
+    let path =
+      "\(checkpoints.path)/\(try checkpoints.save(training.step, training.step.wholeMoments(), training.state(1)))"
     let other = try TinyTraining(Float.self, "optimizer.kind=\(now)")
     let checkpoint = try Checkpoint(path: folder.path)
     #expect(
@@ -93,7 +96,7 @@ import Training
     #expect(checkpoints.latest == nil && checkpoints.best == nil && checkpoints.proven == nil)
     for (step, mAP) in [(5, 0.3), (10, 0.6), (15, 0.6), (20, 0.6)] {
       let best = Checkpoint.State.Best(mAP: mAP, step: min(step, 10))
-      let name = try checkpoints.save(training.step, training.state(step, best: best))
+      let name = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(step, best: best))
       if best.step == step { try checkpoints.markBest(name) }
       try checkpoints.prune(keep: 1)
       #expect(checkpoints.latest == "step-000000\(step < 10 ? "0" : "")\(step)")
@@ -101,7 +104,7 @@ import Training
     #expect(checkpoints.best == "step-00000010")
     #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
     // Again at the same step: in place of the one before.
-    _ = try checkpoints.save(training.step, training.state(20))
+    _ = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(20))
     try checkpoints.prune(keep: 3)
     #expect(try saved(folder) == ["latest", "best", "step-00000010", "step-00000020"])
     #expect(try Checkpoint(path: folder.path + "/checkpoints").state.best == nil)
@@ -111,7 +114,7 @@ import Training
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
     for step in 1...4 {
-      _ = try checkpoints.save(training.step, training.state(step))
+      _ = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(step))
       if step == 2 { try checkpoints.markProven("step-00000002") }
       try checkpoints.prune(keep: 1)
     }
@@ -128,13 +131,13 @@ import Training
   @Test func whatACrashLeftIsClearedAway() throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
-    _ = try checkpoints.save(training.step, training.state(1))
+    _ = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(1))
     try FileManager.default.createDirectory(
       atPath: checkpoints.path + "/.step-00000002.partial-1-a", withIntermediateDirectories: true)
     // A pointer that was not moved yet, or whose checkpoint is gone.
     try "step-00000009\n".write(toFile: checkpoints.path + "/best", atomically: false, encoding: .utf8)
     #expect(checkpoints.best == nil && checkpoints.latest == "step-00000001")
-    _ = try checkpoints.save(training.step, training.state(2))
+    _ = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(2))
     #expect(try saved(folder) == ["latest", "best", "step-00000001", "step-00000002"])
   }
 
@@ -145,7 +148,8 @@ import Training
     let empty = message(.data) { _ = try Checkpoint(path: folder.path) }
     #expect(empty?.hasPrefix("\(folder.path): no checkpoint in it") == true)
     let training = try TinyTraining(Float.self)
-    let path = "\(checkpoints.path)/\(try checkpoints.save(training.step, training.state(1)))"
+    let path =
+      "\(checkpoints.path)/\(try checkpoints.save(training.step, training.step.wholeMoments(), training.state(1)))"
     // The name of a pointer means what it points to.
     #expect(try Checkpoint(path: "\(checkpoints.path)/latest").folder == path)
     try FileManager.default.removeItem(atPath: path + "/optimizer.safetensors")
@@ -155,7 +159,7 @@ import Training
   @Test func theIdentitiesMustBeThoseOfTheClassifier() throws {
     let folder = try TemporaryFolder(), checkpoints = CheckpointFolder(path: folder.path + "/checkpoints")
     let training = try TinyTraining(Float.self)
-    _ = try checkpoints.save(training.step, training.state(1))
+    _ = try checkpoints.save(training.step, training.step.wholeMoments(), training.state(1))
     let checkpoint = try Checkpoint(path: folder.path)
     #expect(throws: Never.self) { try checkpoint.requireIdentities([15: 2, 4: 0, 8: 1]) }
     let other = message(.data) { try checkpoint.requireIdentities([15: 2, 4: 0, 9: 1]) }

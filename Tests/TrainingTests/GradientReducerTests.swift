@@ -28,7 +28,7 @@ import Training
       let reducer = try #require(
         try GradientReducer(
           gradients, wire: wire, bucketBytes: bucket * wire.width, communicator, Timeline()))
-      reducer.begin()
+      try reducer.begin()
       for (i, value) in parts[communicator.rank].enumerated() { gradients.values[i] = value }
       tell(gradients, communicator.rank)
       try reducer.finish()
@@ -71,7 +71,7 @@ import Training
         end = max(0, end - bucket)
       }
       for round in 1...2 {
-        reducer.begin()
+        try reducer.begin()
         try reducer.finish()
         #expect(
           spy.calls.finished == round * expected.count
@@ -141,7 +141,7 @@ import Training
           gradients, wire: wire, bucketBytes: 16 * wire.width, communicator, Timeline()))
       return try (0..<rounds).map { round in
         gradients.values.zero()
-        reducer.begin()
+        try reducer.begin()
         let mine = Self.values(50, rank: communicator.rank, round: round)
         for i in (0..<50).reversed() {
           gradients.values[i] = mine[i]
@@ -175,7 +175,7 @@ import Training
         let before = spy.calls.finished
         for i in 0..<40 { gradients.values[i] = mine }
         gradients.complete(from: 0)
-        reducer.begin()
+        try reducer.begin()
         func expect(summed start: Int, buckets: Int, _ place: String) throws {
           #expect(spy.waitForSums(before + buckets), "\(place)")
           usleep(20_000)
@@ -211,7 +211,7 @@ import Training
         let gradients = ParameterGradients(count: 40)
         let reducer = try #require(
           try GradientReducer(gradients, wire: .float64, bucketBytes: 80, communicator, Timeline()))
-        reducer.begin()
+        try reducer.begin()
         if told > 0 { gradients.complete(from: told) }
         if communicator.rank == 1 { throw Failure.data("photo 7.jpg: truncated") }
         do { try reducer.finish() } catch {
@@ -237,9 +237,11 @@ import Training
         let reducer = try #require(
           try GradientReducer(gradients, wire: .float32, bucketBytes: 40, spy, Timeline()))
         for _ in 0..<2 {
-          reducer.begin()
-          gradients.complete(from: 0)
-          do { try reducer.finish() } catch {
+          do {
+            try reducer.begin()
+            gradients.complete(from: 0)
+            try reducer.finish()
+          } catch {
             caught[communicator.rank] += 1
             if caught[communicator.rank] == 2 || !(error is SpyCommunicator.Broken) { throw error }
           }
@@ -263,7 +265,7 @@ import Training
       watches[communicator.rank].room = timeline
       let reducer = try #require(
         try GradientReducer(gradients, wire: .float64, bucketBytes: 8, communicator, timeline))
-      reducer.begin()
+      try reducer.begin()
       try reducer.finish()
     }
     for _ in 0..<5000 where watches.contains(where: { $0.room != nil }) { usleep(1000) }

@@ -4,7 +4,7 @@ import Synchronization
 import Tensors
 
 /// Another communicator, which remembers what its duplicates were called with, and fails where it is told to.
-final class SpyCommunicator: Communicator {
+final class SpyCommunicator: BackgroundCommunicator {
   /// The calls of all duplicates: how many barriers, and the buffers that were reduced, in order.
   struct Calls {
     var barriers = 0
@@ -19,6 +19,8 @@ final class SpyCommunicator: Communicator {
 
   let rank: Int, size: Int
   private let base: any Communicator
+  /// Of duplicates.
+  private let sums: (any ShardedSums)?
   private let log: Log
   private let isDuplicate: Bool
   private let failsAt: Int?
@@ -27,11 +29,13 @@ final class SpyCommunicator: Communicator {
 
   /// `failsAt`: the number of the sum, from 0, that throws without a call.
   convenience init(_ base: any Communicator, failsAt: Int? = nil) {
-    self.init(base, Log(), isDuplicate: false, failsAt)
+    self.init(base, nil, Log(), isDuplicate: false, failsAt)
   }
 
-  private init(_ base: any Communicator, _ log: Log, isDuplicate: Bool, _ failsAt: Int?) {
-    (rank, size) = (base.rank, base.size)
+  private init(
+    _ base: any Communicator, _ sums: (any ShardedSums)?, _ log: Log, isDuplicate: Bool, _ failsAt: Int?
+  ) {
+    (rank, size, self.sums) = (base.rank, base.size, sums)
     (self.base, self.log, self.isDuplicate, self.failsAt) = (base, log, isDuplicate, failsAt)
   }
 
@@ -75,8 +79,16 @@ final class SpyCommunicator: Communicator {
     try base.barrier()
     if isDuplicate { log.calls.withLock { $0.barriers += 1 } }
   }
-  func duplicate() throws -> any Communicator {
-    SpyCommunicator(try base.duplicate(), log, isDuplicate: true, failsAt)
+  func duplicate() throws -> any BackgroundCommunicator {
+    let other = try base.duplicate()
+    return SpyCommunicator(other, other, log, isDuplicate: true, failsAt)
+  }
+  func shard(of count: Int) -> Range<Int> { sums!.shard(of: count) }
+  func reduceScatter<T: Summand>(_ values: UnsafeMutableBufferPointer<T>) throws {
+    try sum(values) { try sums!.reduceScatter(values) }
+  }
+  func allgather<T: Summand>(shardsOf values: UnsafeMutableBufferPointer<T>) throws {
+    try sums!.allgather(shardsOf: values)
   }
 
   func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws {

@@ -16,7 +16,7 @@ import Training
           gradients, wire: wire,
           bucketBytes: bucket * wire.width, communicator, Timeline()))
       for (i, value) in parts[communicator.rank].enumerated() { gradients.values[i] = value }
-      reducer.begin()
+      try reducer.begin()
       try reducer.finish()
       return gradients.values.array
     }

@@ -99,6 +99,38 @@ extension CommandTests {
       }
     }
 
+    /// Ranks that move a part of the parameters each end as one rank does, stop and go on, and leave checkpoints that any number of
+    /// them, and one that moves all, goes on from.
+    @Test func ranksThatShareTheOptimizerEndAlike() throws {
+      func train(_ run: String, _ ranks: Int?, steps: Int, sharded: Bool, _ more: String...) throws {
+        try Command.succeed(
+          ["train", "--data", data, "--output", scratch(run)] + Tiny.training
+            + Tiny.settings(
+              "schedule.maxSteps=\(steps)", "optimizer.sharded=\(sharded)", "communication.bucketMegabytes=1",
+              "sampling.images=4", "average.decay=0.9", "evaluation.everyEpochs=1") + more, ranks: ranks)
+      }
+      func expectTheSame(_ run: String) throws {
+        for file in ["model", "optimizer", "average"] {
+          let paths = ["whole", run].map { RunFiles(path: scratch($0)).checkpoint(12) + "/\(file).safetensors" }
+          #expect(FileManager.default.contentsEqual(atPath: paths[0], andPath: paths[1]), "\(run): \(file)")
+        }
+      }
+      try train("whole", nil, steps: 12, sharded: false)
+      for ranks in [2, 3] {
+        try train("\(ranks)", ranks, steps: 12, sharded: true, "--trace", scratch("\(ranks).json"))
+        try expectTheSame("\(ranks)")
+        #expect(try scratch.text("\(ranks).json").contains(" parameters\""))
+      }
+      try train("begun", 3, steps: 5, sharded: true)
+      try train("begun", 2, steps: 9, sharded: true, "--resume")
+      try train("begun", nil, steps: 12, sharded: false, "--resume")
+      try expectTheSame("begun")
+      let forecast = try Command.run([
+        "forecast", "--trace", scratch("2.json"), "--hosts", "2", "--network", "1gbit,50us",
+      ])
+      #expect(forecast.code == 65 && forecast.complaints.first?.contains("optimizer.sharded") == true)
+    }
+
     /// A run in float16 learns about what one in float64 does, and does so again to the last bit.
     @Test func trainingInANarrowWire() throws {
       func losses(_ run: String, _ ranks: Int?, _ wire: String) throws -> [Double] {

@@ -148,6 +148,7 @@ package struct Configuration: Codable, Sendable, Equatable {
     package var beta2 = 0.999
     package var epsilon = 1e-8
     package var clipNorm = 0.0
+    package var sharded = false
     package var factors = Factors()
     package init() {}
   }

@@ -18,6 +18,7 @@ extension Configuration {
     }
     try validateNetwork()
     try validateHeads()
+    try validateShards()
     try validateBatches()
   }
 
@@ -66,6 +67,19 @@ extension Configuration {
     try require(
       precision.convolution != .winograd || precision.storage == .float16, "precision.convolution",
       precision.convolution.rawValue, "direct where precision.storage is \(precision.storage.rawValue)")
+  }
+
+  /// A rank with a part of the gradients has not what these ask for.
+  private func validateShards() throws {
+    guard optimizer.sharded else { return }
+    try require(optimizer.clipNorm == 0, "optimizer.clipNorm", optimizer.clipNorm, "0 with optimizer.sharded")
+    try require(
+      model.filters == .plain, "model.filters", model.filters.rawValue, "plain with optimizer.sharded")
+    for (index, head) in model.heads.enumerated() {
+      try require(
+        head.classifier.kind != .cosine, "model.heads[\(index)].classifier", head.classifier.kind.rawValue,
+        "linear with optimizer.sharded")
+    }
   }
 
   private func validateHeads() throws {

@@ -277,6 +277,11 @@ extension ConfigurationSection {
           "optimizer.clipNorm", \.optimizer.clipNorm, 0...largest,
           "The largest Euclidean norm of the gradients of all parameters together, to which longer ones are shortened; 0 for "
             + "no such limit."),
+        .flag(
+          "optimizer.sharded",
+          "Whether each rank moves a part of the parameters and keeps the moments of that part alone; what others moved comes while the "
+            + "next step begins (ZeRO, stage 1). The same bits. Not with `optimizer.clipNorm`, `model.filters` or cosine classifiers, "
+            + "which ask for whole gradients."),
       ] + factors)
   }
 

@@ -174,35 +174,44 @@ package struct Checkpoint {
 
   private func read<A: Element>(_ file: SafetensorsFile, _ layout: ParameterLayout, into optimizer: Optimizer<A>) throws
   {
+    let shards = optimizer.shards, isWhole = shards.count == layout.count
     for (prefix, values) in optimizer.moments {
+      let whole = isWhole ? values : Buffer<A>(count: layout.count)
       for slot in layout.slots {
         guard file.contains(prefix + slot.name) else {
           throw Failure.data(
             file.path, "tensor \(prefix)\(slot.name) is not in it; was it another optimizer.kind?")
         }
-        try WeightsFile.read(file, prefix + slot.name, slot, into: values)
+        try WeightsFile.read(file, prefix + slot.name, slot, into: whole)
+      }
+      guard !isWhole else { continue }
+      for (range, start) in shards.parts(of: 0..<layout.count) {
+        (values.pointer + start).update(from: whole.pointer + range.lowerBound, count: range.count)
       }
     }
   }
 
   /// Writes the files of a checkpoint into a folder that will be called `folder`.
   static func write<E: Element>(
-    _ step: TrainingStep<E>, _ state: State, into path: String, folder: String, progress: () -> Void
+    _ step: TrainingStep<E>, _ moments: [(prefix: String, values: Buffer<E.Accumulator>)], _ state: State,
+    into path: String, folder: String, progress: () -> Void
   ) throws {
     try WeightsFile.write(step.network, step.parameters, to: "\(path)/\(model)", progress: progress)
     if let average = step.average {
       try WeightsFile.write(step.network, average.parameters, to: "\(path)/\(Self.average)", progress: progress)
     }
-    func moments(_ layout: ParameterLayout, _ optimizer: Optimizer<E.Accumulator>) -> [SafetensorsTensor] {
-      optimizer.moments.flatMap { WeightsFile.tensors(layout, $0.values, prefix: $0.prefix) }
+    func tensors(
+      _ layout: ParameterLayout, _ moments: [(prefix: String, values: Buffer<E.Accumulator>)]
+    ) -> [SafetensorsTensor] {
+      moments.flatMap { WeightsFile.tensors(layout, $0.values, prefix: $0.prefix) }
     }
-    var tensors = moments(step.network.layout, step.optimizer)
+    var all = tensors(step.network.layout, moments)
     if let penalty = step.penalty {
       let layout = penalty.adaptive.layout
-      tensors += WeightsFile.tensors(layout, penalty.adaptive.values) + moments(layout, penalty.optimizer)
+      all += WeightsFile.tensors(layout, penalty.adaptive.values) + tensors(layout, penalty.optimizer.moments)
     }
     try SafetensorsWriter.write(
-      tensors, metadata: ["format": "lineup"], to: "\(path)/\(optimizer)", progress: progress)
+      all, metadata: ["format": "lineup"], to: "\(path)/\(optimizer)", progress: progress)
     try AtomicFiles.write(json: state, escapingSlashes: false, to: "\(path)/\(stateFile)")
     try AtomicFiles.write(try state.configuration.yaml(), to: "\(path)/\(configurationFile)")
     progress()

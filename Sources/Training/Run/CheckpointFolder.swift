@@ -125,16 +125,19 @@ package struct CheckpointFolder: Sendable {
   // MARK: - Changes
 
   /// Writes a checkpoint aside, renames it, and moves `latest` last. Returns its name.
-  /// - Parameter progress: called now and then meanwhile.
-  package func save<E: Element>(_ step: TrainingStep<E>, _ state: Checkpoint.State, progress: () -> Void = {}) throws
-    -> String
-  {
+  /// - Parameters:
+  ///   - moments: of all parameters.
+  ///   - progress: called now and then meanwhile.
+  package func save<E: Element>(
+    _ step: TrainingStep<E>, _ moments: [(prefix: String, values: Buffer<E.Accumulator>)], _ state: Checkpoint.State,
+    progress: () -> Void = {}
+  ) throws -> String {
     // The run's folder is there, or was taken away; then it is not made again.
     try AtomicFiles.makeDirectory(path, withParents: false)
     try AtomicFiles.cleanLeftovers(in: path)
     let name = Self.name(state.step)
     try AtomicFiles.writeDirectory("\(path)/\(name)") {
-      try Checkpoint.write(step, state, into: $0, folder: name, progress: progress)
+      try Checkpoint.write(step, moments, state, into: $0, folder: name, progress: progress)
     }
     try markLatest(name)
     return name

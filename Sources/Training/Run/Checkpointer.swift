@@ -49,14 +49,16 @@ final class Checkpointer<E: Element> {
     guard !isSaved else { return }
     let timeline = context.workers.timeline
     timeline.begin("checkpoint")
-    if let name = step.nonfinite() { throw try diverged("step \(done): \(name) is not finite") }
+    try step.settle()
+    if let name = try nonfinite() { throw try diverged("step \(done): \(name) is not finite") }
+    let moments = try step.wholeMoments()
     let state = Checkpoint.State(
       step, step: done, best: best, identities: identities, cameras: cameras, configuration)
     try communicator.agree {
       guard communicator.isCoordinator else { return }
       try run.requireLock()
       do {
-        let name = try run.checkpoints.save(step, state) { timeline.beat() }
+        let name = try run.checkpoints.save(step, moments, state) { timeline.beat() }
         log.info("checkpoint \(run.checkpoints.path)/\(name)")
         try run.checkpoints.prune(keep: configuration.checkpoint.keep)
       } catch {
@@ -66,6 +68,14 @@ final class Checkpointer<E: Element> {
       }
     }
     (isSaved, hasProgress, unproven) = (true, false, CheckpointFolder.name(done))
+  }
+
+  /// The first tensor with an Inf or NaN that some rank has, the first rank's; nil where there is none.
+  private func nonfinite() throws -> String? {
+    let own = step.nonfinite()
+    guard step.isSharded else { return own }
+    let all = try communicator.allgather(Array((own ?? "").utf8)).map { String(decoding: $0, as: UTF8.self) }
+    return all.first { !$0.isEmpty }
   }
 
   /// On rank 0: the state after `done` steps is the best so far.

@@ -298,6 +298,7 @@ package final class Trainer<E: Element> {
   /// Ranks the galleries; false where any rank is asked to stop meanwhile.
   private func evaluate() throws -> Bool {
     timeline.begin("evaluation")
+    try step.settle()
     let outcomes: [Evaluator.Outcome]
     do {
       outcomes = try zip(data.names, data.tests).map { name, dataset in

@@ -8,16 +8,22 @@ import Tensors
 extension ParameterGradients {
   /// The first tensor with an Inf or NaN, or nil. The same on every rank where gradients are.
   func nonfinite<A: Element>(_ layout: ParameterLayout, _ context: Context<A>) -> String? where A.Accumulator == A {
-    let kernels = context.kernels
-    let first = Atomic<Int>(layout.slots.count)
-    context.workers.parallelFor(layout.slots.count) { index, _ in
-      let slot = layout.slots[index]
-      if kernels.nonfinite(self.values.pointer + slot.range.lowerBound, slot.count) > 0 {
+    firstNonfinite(layout, ParameterShards([0..<layout.count]), context).map { layout.slots[$0].name }
+  }
+
+  /// The index of the first tensor with one in these parts.
+  func firstNonfinite<A: Element>(
+    _ layout: ParameterLayout, _ shards: ParameterShards, _ context: Context<A>
+  ) -> Int? where A.Accumulator == A {
+    let kernels = context.kernels, count = layout.slots.count, first = Atomic<Int>(count)
+    context.workers.parallelFor(count) { index, _ in
+      for (range, _) in shards.parts(of: layout.slots[index].range)
+      where kernels.nonfinite(self.values.pointer + range.lowerBound, range.count) > 0 {
         first.min(index, ordering: .relaxed)
       }
     }
     let index = first.load(ordering: .relaxed)
-    return index < layout.slots.count ? layout.slots[index].name : nil
+    return index < count ? index : nil
   }
 
   /// The Euclidean norm of those of `slots`, summed tensor by tensor in their order: the same on any number of threads, and on
@@ -33,13 +39,19 @@ extension ParameterGradients {
 }
 
 extension TrainingStep {
-  /// The first tensor with an Inf or NaN among all that a checkpoint holds, or nil.
+  /// The first tensor with an Inf or NaN among all that a checkpoint holds, or nil; with a sharded optimizer, of whose moments a
+  /// rank has a part, after `settle`.
   package func nonfinite() -> String? {
     let layout = network.layout
     var all: [(layout: ParameterLayout, values: Buffer<A>, prefix: String)] = [
       (layout, parameters.values, ""), (network.statistics, parameters.statistics, ""),
     ]
-    all += optimizer.moments.map { (layout, $0.values, $0.prefix) }
+    for (prefix, values) in optimizer.moments {
+      for slot in layout.slots {
+        for (range, start) in optimizer.shards.parts(of: slot.range)
+        where !isFinite(values, start..<start + range.count) { return prefix + slot.name }
+      }
+    }
     if let penalty {
       let strengths = penalty.adaptive.layout
       all.append((strengths, penalty.adaptive.values, ""))
@@ -57,10 +69,10 @@ extension TrainingStep {
         : result.outputs.contains { !$0.logits.array.allSatisfy(\.isFinite) } ? "the logits" : "the loss")
   }
 
-  /// Of the masters and what goes with them: equal on ranks that go on as one.
+  /// Of the masters and what goes with them, but for moments that a rank has alone: equal on ranks that go on as one.
   package func digest() throws -> String {
-    let hash = try SHA256()
-    for buffer in [parameters.values, parameters.statistics] + optimizer.moments.map(\.values) {
+    let hash = try SHA256(), moments = isSharded ? [] : optimizer.moments.map(\.values)
+    for buffer in [parameters.values, parameters.statistics] + moments {
       hash.update(UnsafeRawBufferPointer(buffer.span))
     }
     return hash.finish()

@@ -11,9 +11,11 @@ import Tensors
 ///     SGD      m ← μm + g,  w ← w − η m  or  w ← w − η (g + μm)                     (momentum; Nesterov)
 ///
 /// with weight decay as L2 (g + λw, PyTorch's `Adam` and `SGD`) or decoupled (w ← (1 − ηλ)w first, `AdamW`), and η and λ of
-/// each group of tensors. Every rank applies the same update to the same reduced gradients.
+/// each group of tensors. Every rank applies the same update to the same reduced gradients, or each to its shards.
 package final class Optimizer<A: Element> where A.Accumulator == A {
-  /// What it keeps of past gradients, by the prefix of the tensors' names in files.
+  /// Which parameters it moves.
+  package let shards: ParameterShards
+  /// What it keeps of past gradients of these, by the prefix of the tensors' names in files.
   package let moments: [(prefix: String, values: Buffer<A>)]
   /// t, the updates made so far.
   package var steps = 0
@@ -22,11 +24,14 @@ package final class Optimizer<A: Element> where A.Accumulator == A {
   private let configuration: Configuration.Optimization
   private let groups: [ParameterGroup]
 
-  /// `groups` cover the parameters in ascending order.
-  package init(_ groups: [ParameterGroup], _ configuration: Configuration.Optimization) {
+  /// `groups` cover the parameters in ascending order; without `shards` it moves all of them.
+  package init(
+    _ groups: [ParameterGroup], _ configuration: Configuration.Optimization, shards: ParameterShards? = nil
+  ) {
     (self.groups, self.configuration) = (groups, configuration)
-    let count = groups.last?.range.upperBound ?? 0
-    moments = configuration.kind.moments.map { ($0, Buffer(count: count)) }
+    let shards = shards ?? ParameterShards([0..<(groups.last?.range.upperBound ?? 0)])
+    self.shards = shards
+    moments = configuration.kind.moments.map { ($0, Buffer(count: shards.count)) }
   }
 
   /// One update of `values` from `gradients` · `gradientScale`; with `freezesTrunk` of all but the trunk.
@@ -40,14 +45,18 @@ package final class Optimizer<A: Element> where A.Accumulator == A {
     for group in groups where !(freezesTrunk && group.isTrunk) {
       let update = update(group, gradientScale: gradientScale, learningRate: learningRate, context.kernels)
       // It is elementwise: cutting it changes no bit.
-      context.workers.parallelFor((group.range.count + piece - 1) / piece) { index, _ in
-        let first = group.range.lowerBound + index * piece
-        update(values.pointer, gradients.values.pointer, first, min(piece, group.range.upperBound - first))
+      for (range, moments) in shards.parts(of: group.range) {
+        context.workers.parallelFor((range.count + piece - 1) / piece) { index, _ in
+          let first = range.lowerBound + index * piece
+          update(
+            values.pointer + first, gradients.values.pointer + first, moments + index * piece,
+            min(piece, range.upperBound - first))
+        }
       }
     }
   }
 
-  private typealias Update = (UnsafeMutablePointer<A>, UnsafePointer<Double>, _ first: Int, _ count: Int) -> Void
+  private typealias Update = (UnsafeMutablePointer<A>, UnsafePointer<Double>, _ moments: Int, _ count: Int) -> Void
 
   /// How a part of `group` is updated.
   private func update(
@@ -63,17 +72,14 @@ package final class Optimizer<A: Element> where A.Accumulator == A {
     let moments = moments.map(\.values.pointer)
     switch c.kind {
     case .adam:
-      return { kernels.adam($0 + $2, $1 + $2, m: moments[0] + $2, v: moments[1] + $2, $3, adam) }
+      return { kernels.adam($0, $1, m: moments[0] + $2, v: moments[1] + $2, $3, adam) }
     case .amsgrad:
       return {
-        kernels.amsgrad(
-          $0 + $2, $1 + $2, m: moments[0] + $2, v: moments[1] + $2, largest: moments[2] + $2, $3, adam)
+        kernels.amsgrad($0, $1, m: moments[0] + $2, v: moments[1] + $2, largest: moments[2] + $2, $3, adam)
       }
     case .sgd(let descent):
       let update = DescentUpdate(decay, momentum: descent.momentum, nesterov: descent.nesterov, rate: rate)
-      return { w, g, first, count in
-        kernels.descend(w + first, g + first, m: moments.first.map { $0 + first }, count, update)
-      }
+      return { w, g, first, count in kernels.descend(w, g, m: moments.first.map { $0 + first }, count, update) }
     }
   }
 }

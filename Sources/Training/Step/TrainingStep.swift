@@ -9,7 +9,9 @@ import Tensors
 package final class TrainingStep<E: Element> {
   package typealias A = E.Accumulator
   package let network: ReIDNetwork<E>
+  /// With a sharded optimizer on their way between ranks after a step, until `settle`.
   package let parameters: Parameters<A>
+  /// After `differentiate`, with a sharded optimizer: of this rank's shards.
   package let gradients: ParameterGradients
   package let optimizer: Optimizer<A>
   /// The moving average of the weights, if the run has one.
@@ -44,15 +46,15 @@ package final class TrainingStep<E: Element> {
     gradients = ParameterGradients(count: network.layout.count)
     reducer = try GradientReducer(
       gradients, wire: configuration.communication.wire,
-      bucketBytes: configuration.communication.bucketMegabytes * 1_000_000, context.communicator,
-      context.workers.timeline, context.kernels.path)
+      bucketBytes: configuration.communication.bucketMegabytes * 1_000_000,
+      isSharded: configuration.optimizer.sharded, context.communicator, context.workers.timeline, context.kernels.path)
     magnitudes =
       configuration.communication.wire == .int32 ? GradientMagnitudes(tensors: network.layout.slots.count) : nil
     penalty = Penalty(network.layout, configuration)
     normLoss = NormLoss(network.layout, lambda: configuration.normLoss.lambda)
     let groups = ParameterGroup.groups(
       of: network.layout, trunk: network.trunkTensors, configuration.optimizer.factors, decays: penalty == nil)
-    optimizer = Optimizer(groups, configuration.optimizer)
+    optimizer = Optimizer(groups, configuration.optimizer, shards: reducer?.shards)
     largestNorm = configuration.optimizer.clipNorm
     average = WeightAverage(network.layout, network.statistics, configuration)
     average?.reset(to: parameters)
@@ -63,6 +65,27 @@ package final class TrainingStep<E: Element> {
     seed = configuration.seed
     tangentScale = DynamicScale(tangentsOf: regularizer, configuration)
     measuresTangents = configuration.log.level.includesDebug
+  }
+
+  /// Whether a rank moves its own part of the parameters only.
+  package var isSharded: Bool { optimizer.shards.count < network.layout.count }
+
+  /// Returns when the parameters are whole on this rank. Throws what a collective threw.
+  package func settle() throws { try reducer?.require(network.layout.count) }
+
+  /// What the optimizer keeps of past gradients, by the parameters' layout. Every rank calls it alike; rank 0 alone gets them.
+  package func wholeMoments() throws -> [(prefix: String, values: Buffer<A>)] {
+    guard isSharded, let reducer else { return optimizer.moments }
+    try settle()
+    return try optimizer.moments.map { prefix, shards in
+      let whole = Buffer<A>(count: context.communicator.isCoordinator ? network.layout.count : 0)
+      try reducer.gather(shards: shards) { bucket, values in
+        if whole.count > 0 {
+          (whole.pointer + bucket.lowerBound).update(from: values.baseAddress!, count: bucket.count)
+        }
+      }
+      return (prefix, whole)
+    }
   }
 
   /// Computes the gradients of `scale`·J, summed over all ranks, of the global batch whose rows `pixels` (n × height
@@ -76,13 +99,16 @@ package final class TrainingStep<E: Element> {
     _ pixels: [UInt8], height: Int, width: Int, labels: RowLabels, step: Int = 0, scale: Double
   ) throws -> Differentiated<A> {
     let readsInputGradient = regularizer?.places.contains(0) ?? false
+    try wait(network.packingReads(inputGradient: readsInputGradient))
     network.pack(parameters, training: true, inputGradient: readsInputGradient, context)
     timeline.measure(.packing, "gradients reset") {
       gradients.reset(
         scale: scale, A.self, steps: magnitudes.map { $0.steps(network.layout, scale: scale) })
     }
     let rows = try GlobalRows(labels, step: step, context.communicator)
-    let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: rows.own.lowerBound))
+    let run = Run(context, parameters, .training(seed: seed, step: step, firstRow: rows.own.lowerBound)) {
+      try self.wait($0.upperBound)
+    }
     let passes = try timeline.measure(.phase, "forward") {
       let images: Tensor<E> = InputNormalization.forward(pixels, height: height, width: width, context)
       return try network.forward(images, run)
@@ -99,12 +125,17 @@ package final class TrainingStep<E: Element> {
       pass = .regularized(gradients, tangentWeight: lambda / tangentScale.scale)
     }
     network.add(bars.map(\.parameters), to: gradients)
-    reducer?.begin()
+    try reducer?.begin()
     try timeline.measure(.phase, "backward") {
       try passes.backward(bars.map(\.values), pass, run)
     }
     try timeline.measure(.reduction, "gradients of all ranks") { try reducer?.finish() }
-    magnitudes?.observe(gradients, network.layout, scale: scale, context.workers, context.kernels.path)
+    if magnitudes != nil {
+      var largest = GradientMagnitudes.largest(
+        gradients, network.layout, optimizer.shards.ranges, scale: scale, context.workers, context.kernels.path)
+      if isSharded { try context.communicator.allreduce(&largest, .max) }
+      magnitudes?.observe(largest)
+    }
     network.pullBack(gradients, parameters, context)
     if let penalty {
       result.loss.add(
@@ -115,6 +146,21 @@ package final class TrainingStep<E: Element> {
         normLoss: normLoss.differentiate(parameters.values, scale: scale, into: gradients, context.workers))
     }
     return result
+  }
+
+  /// Until parameters are whole up to `index`.
+  private func wait(_ index: Int) throws {
+    guard isSharded else { return }
+    try timeline.measure(.reduction, "parameters of all ranks") { try reducer?.require(index) }
+  }
+
+  /// The first tensor with an Inf or NaN, or nil; the same on every rank.
+  private func nonfiniteGradient() throws -> String? {
+    let slots = network.layout.slots
+    let found = gradients.firstNonfinite(network.layout, optimizer.shards, context.accumulating)
+    var left = [Double(found.map { slots.count - $0 } ?? 0)]
+    if isSharded { try context.communicator.allreduce(&left, .max) }
+    return left[0] > 0 ? slots[slots.count - Int(left[0])].name : nil
   }
 
   /// The middle of a step with the gradient regularizer, from the gradients of L with respect to the outputs to those of
@@ -157,13 +203,13 @@ package final class TrainingStep<E: Element> {
       result.overflowed
       ? "a gradient of a feature (msgr.at)"
       : result.loss.total.isFinite
-        ? timeline.measure(.optimizer, "finite") { gradients.nonfinite(network.layout, context.accumulating) }
+        ? try timeline.measure(.optimizer, "finite") { try nonfiniteGradient() }
         : firstNonfinite(in: result)
     let tangentScaleOfStep = tangentScale.scale
     var norm: Double?
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }
-      timeline.measure(.optimizer, "update") {
+      try timeline.measure(.optimizer, "update") {
         var gradientScale = 1 / scale
         if largestNorm > 0 {
           let slots = network.layout.slots.filter { !(freezesTrunk && network.trunkTensors.contains($0.name)) }
@@ -174,9 +220,12 @@ package final class TrainingStep<E: Element> {
         optimizer.update(
           parameters.values, gradients, gradientScale: gradientScale, learningRate: learningRate,
           freezesTrunk: freezesTrunk, context.accumulating)
+        if isSharded { reducer?.gather(parameters.values) }
         penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
         result.updates.commit()
-        average?.update(from: parameters, context.accumulating)
+        guard let average else { return }
+        try settle()
+        average.update(from: parameters, context.accumulating)
       }
     }
     return StepResult(

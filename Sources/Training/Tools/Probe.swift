@@ -16,6 +16,9 @@ package enum Probe {
     _: E.Type, weights: SafetensorsFile, checkpoint: Checkpoint? = nil, samples: [Sample], output: String,
     _ configuration: Configuration, _ machine: Machine
   ) throws {
+    // Every rank is to have all gradients.
+    var configuration = configuration
+    configuration.optimizer.sharded = false
     let communicator = machine.communicator
     let (network, parameters, context) = try communicator.agree {
       () throws -> (ReIDNetwork<E>, Parameters<E.Accumulator>, Context<E>) in

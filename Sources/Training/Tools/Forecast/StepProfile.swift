@@ -62,6 +62,9 @@ package struct StepProfile: Sendable, Equatable {
     collectives = step.filter { $0.cat == "collective" }.map {
       Crossing(start: $0.start - origin, bytes: Self.count(of: $0.name.split(separator: " ").dropFirst().first) ?? 0)
     }.sorted { $0.start < $1.start }
+    if own.contains(where: { $0.tid == 1 && $0.name.hasSuffix(" parameters") }) {
+      throw Failure.data(path, "a step with optimizer.sharded, whose way back a forecast does not know")
+    }
     // A wait and a way for each, one after the other.
     let lane = own.filter { $0.tid == 1 }.sorted { $0.start < $1.start }
     buckets = try stride(from: 0, to: lane.count, by: 2).map { index in
