@@ -23,8 +23,9 @@ package struct KnownTrunk {
   /// The one that has the most tensors of these names and shapes, and of those the smallest; nil where none has any but
   /// that of the stem.
   init?(of tensors: [String: [Int]]) {
-    // Its channels tell the width.
-    guard let stem = ForeignNames.stems.lazy.compactMap({ tensors[$0] }).first?.first, (1...1024).contains(stem) else {
+    // Its channels tell the width, or those of its norm where its weight cannot be read.
+    let stems = ForeignNames.stems + ["bn1.weight", "conv1.bn.weight"]
+    guard let stem = stems.lazy.compactMap({ tensors[$0] }).first?.first, (1...1024).contains(stem) else {
       return nil
     }
     let attention = Self.excitation(tensors) ?? Self.nonLocalBlocks(tensors) ?? .none(NoOptions())

@@ -94,6 +94,9 @@ import Testing
     #expect(fates["layer4.1.conv2.weight"] == "resnet18 has the shape 128×128×3×3 there")
     #expect(fates["fc.weight"] == "the classifier of other classes")
     #expect(weights.missing == ["bn1.bias", "layer4.1.conv2.weight"])
+    // The stem's norm is as wide as its weight.
+    let (_, beheaded) = try imported(trunk(.resnet18).filter { $0.0 != "conv1.weight" })
+    #expect(beheaded.trunk?.kind == .resnet18 && beheaded.missing == ["conv1.weight"])
   }
 
   /// Averaged weights beside those that were trained, and weights in a wrapper that nobody knows.

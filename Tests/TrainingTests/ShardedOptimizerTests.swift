@@ -9,9 +9,9 @@ import Training
 
 /// `optimizer.sharded`: every rank moves its part of the parameters, and nothing is different by a bit.
 @Suite struct ShardedOptimizerTests {
-  private static let small = ["model.trunk=resnet18", "model.head=baseline"]
+  private static let small = ["model.trunk=resnet18", "model.head=baseline", "model.width=0.0625"]
 
-  /// Parameters, statistics and moments after five steps, on one rank and on several that share them out.
+  /// Parameters, statistics and moments after three steps, on one rank and on several that share them out.
   @Test(arguments: [
     [], ["optimizer.kind=amsgrad"], ["optimizer.kind={sgd: {nesterov: true}}"], ["communication.wire=int32"],
     ["adaptiveL2.enabled=true", "adaptiveL2.amplitude=0.01"], ["msgr.lambda=0.01", "normLoss.lambda=0.01"],
@@ -22,8 +22,8 @@ import Training
       let plain = try digest(E.self, settings, [12], sharded: false)
       for shares in shares { #expect(try digest(E.self, settings, shares, sharded: true) == plain, "\(shares)") }
     }
-    try check(Float16.self, [[8, 4], [4, 4, 4]])
-    try check(Float.self, [[4, 8]])
+    try check(Float16.self, settings.isEmpty ? [[8, 4], [4, 4, 4]] : [[4, 4, 4]])
+    if settings.isEmpty { try check(Float.self, [[4, 8]]) }
   }
 
   /// With the pyramid, and in networks of which some layers copy weights before the step begins.
@@ -44,7 +44,7 @@ import Training
 
   private func digest<E: Element>(_: E.Type, _ settings: [String], _ shares: [Int], sharded: Bool) throws -> String {
     let one = DigestTests.Case("sharded", Self.small + settings + ["optimizer.sharded=\(sharded)"])
-    return try DigestTests.digest(E.self, one, .blas, shares)[0]
+    return try DigestTests.digest(E.self, one, .blas, shares, steps: 3)[0]
   }
 
   /// A rank keeps the moments of its own part, and the parts are all.
