@@ -1,13 +1,16 @@
-# Sourced by launch/systems (after its rows are known): the systems that are no row of settings, measured on its runs. `measure_NAME SEED`
-# prints lines `what it is<tab>a fraction of 1`; $runs_of NAME are the rows that have to be trained first.
+# Sourced by launch/systems (after its rows are known): the systems that are no row of settings, measured on its runs.
+# `measure_NAME SEED` prints lines `what it is<tab>a fraction of 1`; $runs_of NAME are the rows that have to be trained first.
 
 declare -A runs_of=(
-  [ssal]="stages" [faces]="stages" [parts]="stages attentive-parts" [feedback]="plain" [masked]="plain" [groups]="plain" [pla]="plain"
+  [ssal]="stages" [faces]="stages" [parts]="stages attentive-parts"
+  [feedback]="plain" [masked]="plain" [groups]="plain" [pla]="plain"
 )
 measures="ssal faces parts feedback masked groups pla sensitivity"
 
 # The mAP of a row of the table on standard input, as a fraction.
-cell() { awk -v row="$1" 'index($0, row "  ") == 1 { split(substr($0, length(row) + 1), x, " "); printf "%.6f\n", x[1] / 100; exit }'; }
+cell() {
+  awk -v row="$1" 'index($0, row "  ") == 1 { split(substr($0, length(row) + 1), x, " "); printf "%.6f\n", x[1] / 100; exit }'
+}
 say() { printf '%s\t%s\n' "$1" "$2"; }
 mAP() { lineup evaluate --checkpoint "$@" | cell euclidean; }
 # Generated people of the same seed, drawn with other options: `people NAME option…`.
@@ -22,8 +25,11 @@ people() {
   echo "$folder"
 }
 # The features of a run's images, once: NAME LIST OUTPUT.
-features() { [ -e "$output/features/$3.npy" ] || { mkdir -p "$output/features"; lineup extract --checkpoint "$output/$1" --images "$2" \
-  --output "$output/features/$3.npy" >&2; }; }
+features() {
+  [ ! -e "$output/features/$3.npy" ] || return 0
+  mkdir -p "$output/features"
+  lineup extract --checkpoint "$output/$1" --images "$2" --output "$output/features/$3.npy" >&2
+}
 pair() {
   features "plain-$1" "$data/query" "plain-$1-q"
   features "plain-$1" "$data/bounding_box_test" "plain-$1-g"
@@ -43,8 +49,8 @@ measure_ssal() {
 measure_faces() {
   local people trained judged
   people="$(people faces --labels)"
-  launch/train --data "$people/labels.csv" --output "$output/faces-$1" "${scale[@]}" --set model.head=baseline --set data.faces.train=blurred \
-    --set seed="$1" "${more[@]}" --resume >&2
+  launch/train --data "$people/labels.csv" --output "$output/faces-$1" "${scale[@]}" --set model.head=baseline \
+    --set data.faces.train=blurred --set seed="$1" "${more[@]}" --resume >&2
   for trained in stages faces; do
     for judged in clear blurred; do
       say "trained $([ $trained = stages ] && echo clear || echo blurred), judged $judged" \
@@ -93,29 +99,36 @@ measure_groups() {
       "$people/labels.csv" > "$people/$split.csv"
     features "plain-$1" "$people/$split.csv" "plain-$1-groups-$split"
   done
-  table="$(lineup groups --query "$output/features/plain-$1-groups-query.npy" --gallery "$output/features/plain-$1-groups-gallery.npy")"
+  table="$(lineup groups --query "$output/features/plain-$1-groups-query.npy" \
+    --gallery "$output/features/plain-$1-groups-gallery.npy")"
   say "groups" "$(cell groups <<< "$table")"
   say "groups, ambiguity removed" "$(cell "groups, ambiguity removed" <<< "$table")"
 }
 
 # A search in four stages of 160 steps, which are the 640 of a run, and the settings that it found on all identities.
 measure_pla() {
-  local search="$output/pla-$1" from=() stage=0 found settings setting
-  found="$(lineup tune --data "$data" --output "$search" --config configs/quickstart.yaml --space configs/spaces/pla-quickstart.yaml \
-    --set 'schedule.steps=[]' --set evaluation.beforeTraining=false --set evaluation.everyEpochs=0 --set seed="$1" "${more[@]}")"
+  local search="$output/pla-$1" stage=0 found settings setting images
+  local -a from=() set=() plain=(
+    --config configs/quickstart.yaml --set 'schedule.steps=[]' --set evaluation.beforeTraining=false
+    --set evaluation.everyEpochs=0 --set seed="$1"
+  )
+  found="$(lineup tune --data "$data" --output "$search" --space configs/spaces/pla-quickstart.yaml "${plain[@]}" "${more[@]}")"
   say "the quickstart" "$(metric "$output/plain-$1" mAP)"
-  say "the search's last state, fewer identities" "$(mAP "$(awk '$1 == "checkpoint" { print $2 }' <<< "$found")" --data "$data")"
+  say "the search's last state, fewer identities" \
+    "$(mAP "$(awk '$1 == "checkpoint" { print $2 }' <<< "$found")" --data "$data")"
   while read -r _ _ _ settings; do
-    stage=$((stage + 1))
-    local -a set=()
+    stage=$((stage + 1)) set=()
     for setting in $settings; do set+=(--set "$setting"); done
-    [[ "$settings" == *sampling.images=* ]] && set+=(--set "sampling.identities=$((32 / $(sed 's/.*sampling.images=\([0-9]*\).*/\1/' <<< "$settings")))")
-    launch/train --data "$data" --output "$search/again-$stage" --config configs/quickstart.yaml "${set[@]}" --set 'schedule.steps=[]' \
-      --set evaluation.beforeTraining=false --set evaluation.everyEpochs=0 --set schedule.epochs=1000 --set schedule.maxSteps=$((160 * stage)) \
-      --set seed="$1" "${more[@]}" "${from[@]}" >&2
-    from=(--resume-from "$search/again-$stage")
+    images="$(sed -n 's/.*sampling.images=\([0-9]*\).*/\1/p' <<< "$settings")"
+    [ -z "$images" ] || set+=(--set sampling.identities=$((32 / images)))
+    if [ -z "$(metric "$search-again-$stage" mAP 2> /dev/null)" ]; then
+      rm -rf "$search-again-$stage"
+      launch/train --data "$data" --output "$search-again-$stage" "${plain[@]}" --set schedule.epochs=1000 \
+        --set schedule.maxSteps=$((160 * stage)) "${set[@]}" "${more[@]}" "${from[@]}" >&2
+    fi
+    from=(--resume-from "$search-again-$stage")
   done < <(awk '$1 ~ /^[0-9]+$/ && $3 ~ /%$/' <<< "$found")
-  say "its settings on all identities" "$(metric "$search/again-$stage" mAP)"
+  say "its settings on all identities" "$(metric "$search-again-$stage" mAP)"
 }
 
 # Over the rows that have been trained: do networks whose outputs move less under noise lose less on images that none has seen? Those are

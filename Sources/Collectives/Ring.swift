@@ -55,6 +55,11 @@ struct Ring {
     try pass(values, steps: size - 1..<2 * (size - 1))
   }
 
+  // It is called through protocols, where the compiler does not know the numbers.
+  @_specialize(where T == Double)
+  @_specialize(where T == Float)
+  @_specialize(where T == Float16)
+  @_specialize(where T == Int32)
   private func pass<T: Summand>(_ values: UnsafeMutableBufferPointer<T>, steps: Range<Int>) throws {
     guard size > 1, !values.isEmpty else { return }
     let next = members[(position + 1) % size], previous = members[(position + size - 1) % size]
