@@ -47,5 +47,6 @@ metrics() { { grep "\"$2\":" "$1/metrics.jsonl" || true; } | sed "s/.*\"$2\": \(
 # The last one.
 metric() { metrics "$1" "$2" | tail -n 1; }
 # Mean and standard deviation (of n − 1) of percentages.
-spread() { awk '{ x[NR] = 100 * $1; s += x[NR] } END { m = s / NR; for (i in x) v += (x[i] - m) ^ 2
-  printf "%5.1f +- %4.1f", m, (NR > 1 ? sqrt(v / (NR - 1)) : 0) }'; }
+spread() { awk 'NF { x[++n] = 100 * $1; s += x[n] } END { if (!n) { printf "none"; exit }
+  m = s / n; for (i in x) v += (x[i] - m) ^ 2
+  printf "%5.1f +- %4.1f", m, (n > 1 ? sqrt(v / (n - 1)) : 0) }'; }

@@ -11,7 +11,14 @@ measures="ssal faces parts feedback masked groups pla sensitivity"
 cell() {
   awk -v row="$1" 'index($0, row "  ") == 1 { split(substr($0, length(row) + 1), x, " "); printf "%.6f\n", x[1] / 100; exit }'
 }
-say() { printf '%s\t%s\n' "$1" "$2"; }
+say() { [ -n "$2" ] || fail "$1: no figure"; printf '%s\t%s\n' "$1" "$2"; }
+# launch/train; where the run diverged there is no figure.
+attempt() {
+  local code=0
+  launch/train "$@" >&2 || code=$?
+  [ $code = 0 ] || [ $code = 76 ] || exit $code
+  return $code
+}
 mAP() { lineup evaluate --checkpoint "$@" | cell euclidean; }
 # Generated people of the same seed, drawn with other options: `people NAME option…`.
 people() {
@@ -40,7 +47,7 @@ pair() {
 measure_ssal() {
   local file="$output/ssal-$1.yaml"
   [ -e "$file" ] || lineup confusions --checkpoint "$output/stages-$1" --data "$data" --output "$file" >&2
-  launch/train --data "$data" --output "$output/ssal-$1" --config "$file" "${scale[@]:2}" --set seed="$1" "${more[@]}" --resume >&2
+  attempt --data "$data" --output "$output/ssal-$1" --config "$file" "${scale[@]:2}" --set seed="$1" "${more[@]}" --resume || return 0
   say "stage 4 alone" "$(metric "$output/stages-$1" mAP)"
   say "with the groups' heads" "$(metric "$output/ssal-$1" mAP)"
 }
@@ -49,8 +56,8 @@ measure_ssal() {
 measure_faces() {
   local people trained judged
   people="$(people faces --labels)"
-  launch/train --data "$people/labels.csv" --output "$output/faces-$1" "${scale[@]}" --set model.head=baseline \
-    --set data.faces.train=blurred --set seed="$1" "${more[@]}" --resume >&2
+  attempt --data "$people/labels.csv" --output "$output/faces-$1" "${scale[@]}" --set model.head=baseline \
+    --set data.faces.train=blurred --set seed="$1" "${more[@]}" --resume || return 0
   for trained in stages faces; do
     for judged in clear blurred; do
       say "trained $([ $trained = stages ] && echo clear || echo blurred), judged $judged" \
@@ -123,8 +130,8 @@ measure_pla() {
     [ -z "$images" ] || set+=(--set sampling.identities=$((32 / images)))
     if [ -z "$(metric "$search-again-$stage" mAP 2> /dev/null)" ]; then
       rm -rf "$search-again-$stage"
-      launch/train --data "$data" --output "$search-again-$stage" "${plain[@]}" --set schedule.epochs=1000 \
-        --set schedule.maxSteps=$((160 * stage)) "${set[@]}" "${more[@]}" "${from[@]}" >&2
+      attempt --data "$data" --output "$search-again-$stage" "${plain[@]}" --set schedule.epochs=1000 \
+        --set schedule.maxSteps=$((160 * stage)) "${set[@]}" "${more[@]}" "${from[@]}" || return 0
     fi
     from=(--resume-from "$search-again-$stage")
   done < <(awk '$1 ~ /^[0-9]+$/ && $3 ~ /%$/' <<< "$found")
@@ -144,6 +151,7 @@ measure_sensitivity() {
     table="$(lineup sensitivity --checkpoint "$output/$name-$1" --data "$list" --on train --images 0 --seeds 2)"
     [[ "$table" != *cross-entropy* ]] || awk '$1 == "sensitivity" { s = $2 } $1 == "cross-entropy" { print s, $2 }' <<< "$table"
   done > "$output/sensitivity-$1.txt"
+  [ -s "$output/sensitivity-$1.txt" ] || fail "sensitivity: no run of seed $1 has been trained"
   say "rank correlation with the loss on unseen images" "$(awk '
     { s[NR] = $1; l[NR] = $2 }
     function rank(x, i,   j, r) { for (j = 1; j <= NR; j++) r += (x[j] < x[i]) + 0.5 * (x[j] == x[i]); return r }

@@ -88,15 +88,16 @@ extension Communicator {
   }
 
   /// Runs `body` on every rank; where it throws on any, all ranks throw an `AgreedFailure` with the same exit code. The
-  /// message is with the first rank that failed, so that one line is printed.
+  /// message is with the first rank that failed, so that one line is printed. What all have agreed on within stays so.
   package func agree<T>(_ body: () throws -> T) throws -> T {
     let result = Result(catching: body)
     var codes = [Double](repeating: 0, count: size)
     if case .failure(let error) = result {
-      codes[rank] = Double(((error as? Failure)?.kind ?? .internal).rawValue)
+      codes[rank] = Double(((error as? AgreedFailure)?.kind ?? (error as? Failure)?.kind ?? .internal).rawValue)
     }
     try allreduce(&codes, .max)
     guard let first = codes.firstIndex(where: { $0 != 0 }) else { return try result.get() }
+    if case .failure(let error as AgreedFailure) = result { throw error }
     let failed = codes.count { $0 != 0 }
     guard case .failure(let error) = result, first == rank else {
       throw AgreedFailure(kind: Failure.Kind(rawValue: Int32(codes[first])) ?? .internal, ranks: failed, of: size)

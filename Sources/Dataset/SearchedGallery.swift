@@ -24,7 +24,9 @@ package struct SearchedGallery {
         ? IdentityFolders.gallery(at: path) : (ImageList.images(inFolder: path), LabelNames())
       let sizes = Folder.sizes(of: found.map(\.path)) {}
       samples = zip(found, sizes).filter { $0.1 != nil }.map { $0.0 }
-      warnings = zip(found, sizes).filter { $0.1 == nil }.map { "left out: \($0.0.path): no such image file" }
+      warnings = zip(found, sizes).filter { $0.1 == nil }.map {
+        "left out: \($0.0.path): no file that can be read under this name"
+      }
       if samples.isEmpty { throw Failure.data(path, "none of its \(found.count) images is a file that can be read") }
       return
     }

@@ -49,7 +49,7 @@ struct Describe: RankCommand {
     let batch = configuration.sampling.identities * configuration.sampling.images
     let images = Share.largest(of: batch, ranks: ranks)
     func rehearse<E: Element>(_ element: E.Type, _ configuration: Configuration) throws -> Rehearsal {
-      try Rehearsal.step(element, images: images, identities: identities, configuration, machine)
+      try Rehearsal.step(element, images: images, ranks: ranks, identities: identities, configuration, machine)
     }
     let storage = configuration.precision.storage
     let step = try rehearse(storage.element, configuration)

@@ -32,14 +32,16 @@ struct SearchResult: Encodable {
 
   /// A line a match.
   var table: String {
-    func right(_ text: some CustomStringConvertible, _ width: Int) -> String {
+    // Names are as long as they are.
+    func right(_ text: some CustomStringConvertible, _ width: Int, apart: Int = 2) -> String {
       let text = "\(text)"
-      return String(repeating: " ", count: max(0, width - text.count)) + text
+      return String(repeating: " ", count: max(apart, width - text.count)) + text
     }
     let head = "\(Printable.line(query)): nearest by \(metric) distance\nrank    distance  identity  camera  path"
     let lines = matches.map { match in
       let distance = String(format: "%.6g", match.distance)
-      return right(match.rank, 4) + right(distance, 12) + right(match.shownIdentity, 10) + right(match.shownCamera, 8)
+      return right(match.rank, 4, apart: 0) + right(distance, 12) + right(match.shownIdentity, 10)
+        + right(match.shownCamera, 8)
         + "  \(Printable.line(match.path))"
     }
     return ([head] + (lines.isEmpty ? ["none"] : lines)).joined(separator: "\n")

@@ -171,7 +171,7 @@ struct Train: RankCommand {
     let batch = configuration.sampling.identities * configuration.sampling.images
     let largest = Share.largest(of: batch, ranks: ranks)
     let rehearsal = try Rehearsal.step(
-      element, images: largest, identities: Sample.classes(of: data.train).count, configuration,
+      element, images: largest, ranks: ranks, identities: Sample.classes(of: data.train).count, configuration,
       machine)
     let features = 3 * 4 * rehearsal.descriptorLength * data.mostTestImages
     let images = 4 * 3 * configuration.input.height * configuration.input.width * largest

@@ -61,6 +61,21 @@ import Testing
     #expect(outcomes == (0..<size).map { $0 == failing[0] ? "65 rank \($0): no such file" : "65 -" })
   }
 
+  /// What is agreed on within is what is said, by the rank that said it.
+  @Test func anAgreementWithinAnotherStays() throws {
+    let found = try ThreadCommunicator.run(3) { communicator in
+      do {
+        try communicator.agree {
+          try communicator.agree { if communicator.rank == 1 { throw Failure.data("photo 7.jpg", "truncated") } }
+        }
+        return "nothing"
+      } catch let agreed as AgreedFailure {
+        return "\(agreed.kind) \(agreed.line(rank: communicator.rank)?.contains("photo 7.jpg: truncated") ?? false)"
+      }
+    }
+    #expect(found == ["data false", "data true", "data false"])
+  }
+
   @Test func agreeReturnsValuesWhereNoneFails() throws {
     let values = try ThreadCommunicator.run(3) { communicator in try communicator.agree { communicator.rank * 10 } }
     #expect(values == [0, 10, 20])

@@ -55,7 +55,10 @@ import Testing
     let link = "\(root)/some/b.jpg"
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "\(root)/nothing.jpg")
     #expect(try found("some") == [["some/a.jpg", "-1", "-1"]])
-    #expect(try SearchedGallery(at: "\(root)/some").warnings == ["left out: \(link): no such image file"])
+    #expect(
+      try SearchedGallery(at: "\(root)/some").warnings == [
+        "left out: \(link): no file that can be read under this name"
+      ])
     try FileManager.default.createSymbolicLink(
       atPath: "\(root)/none/b.jpg", withDestinationPath: "\(root)/nothing.jpg")
     #expect(message(.data) { try found("none") } == "\(root)/none: none of its 1 images is a file that can be read")

@@ -37,6 +37,18 @@ import Training
     #expect(Double(double.activations) > 1.7 * Double(single.activations))
   }
 
+  /// Of a sharded optimizer a rank keeps a part of the moments.
+  @Test func momentsAreOfARanksPart() throws {
+    let training = try TinyTraining(Float.self, "optimizer.sharded=true")
+    let accounts = try [1, 4].map { ranks in
+      try Rehearsal.step(
+        Float.self, images: 6, ranks: ranks, identities: 3, training.configuration, training.machine
+      ).memory.parameters
+    }
+    let moments = 2 * training.step.parameters.values.bytes
+    #expect(abs(accounts[0] - accounts[1] - moments * 3 / 4) < 16)
+  }
+
   @Test func activationsGrowWithTheImagesAndNothingElseDoes() throws {
     let training = try TinyTraining(Float16.self)
     let one = try account(Float16.self, images: 16, training), two = try account(Float16.self, images: 32, training)

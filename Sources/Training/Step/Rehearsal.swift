@@ -21,9 +21,9 @@ package struct Rehearsal: Sendable {
   package var totalMultiplyAdds: Int { multiplyAdds.values.reduce(0, +) }
   package var totalPerformed: Int { performed.values.reduce(0, +) }
 
-  /// With `images` images on this rank.
+  /// With `images` images on this rank, of so many, which share a sharded optimizer.
   package static func step<E: Element>(
-    _: E.Type, images: Int, identities: Int, _ configuration: Configuration, _ machine: Machine
+    _: E.Type, images: Int, ranks: Int = 1, identities: Int, _ configuration: Configuration, _ machine: Machine
   ) throws -> Rehearsal {
     let rehearsal = machine.rehearsal
     let context = rehearsal.context(E.self, configuration)
@@ -44,13 +44,17 @@ package struct Rehearsal: Sendable {
     _ = try network.embed(
       context.tensor(Shape(configuration.evaluation.batch, height, width, 3)), parameters, context)
     let moments = step.optimizer.moments.count, averages = step.average == nil ? 0 : 1
+    let shards = configuration.optimizer.sharded ? ranks : 1
     let memory = MemoryAccount(
-      parameters: (1 + moments + averages) * parameters.values.bytes + step.gradients.values.bytes
+      parameters: (1 + averages) * parameters.values.bytes + step.gradients.values.bytes
+        + moments * ((parameters.values.bytes + shards - 1) / shards)
         + (1 + averages) * parameters.statistics.bytes + weights,
       activations: activations, evaluation: context.arena.peakBytes - activations,
       scratch: rehearsal.workers.scratchBytes + rehearsal.workers.count * work.heldBytes)
     // Masters, moments and the average are read and written, gradients read.
-    let optimizer = (2 + 2 * moments + 2 * averages) * parameters.values.bytes + step.gradients.values.bytes
+    let optimizer =
+      ((2 + 2 * moments) * parameters.values.bytes + step.gradients.values.bytes) / shards
+      + 2 * averages * parameters.values.bytes
     return Rehearsal(
       memory: memory, multiplyAdds: multiplyAdds, performed: performed, traffic: traffic, optimizerTraffic: optimizer,
       descriptorLength: network.descriptorLength)

@@ -71,20 +71,21 @@ package final class TrainingStep<E: Element> {
   package var isSharded: Bool { optimizer.shards.count < network.layout.count }
 
   /// Returns when the parameters are whole on this rank. Throws what a collective threw.
-  package func settle() throws { try reducer?.require(network.layout.count) }
+  package func settle() throws { try wait(network.layout.count) }
 
   /// What the optimizer keeps of past gradients, by the parameters' layout. Every rank calls it alike; rank 0 alone gets them.
   package func wholeMoments() throws -> [(prefix: String, values: Buffer<A>)] {
     guard isSharded, let reducer else { return optimizer.moments }
     try settle()
-    return try optimizer.moments.map { prefix, shards in
-      let whole = Buffer<A>(count: context.communicator.isCoordinator ? network.layout.count : 0)
-      try reducer.gather(shards: shards) { bucket, values in
-        if whole.count > 0 {
+    return try timeline.measure(.reduction, "moments of all ranks") {
+      try optimizer.moments.map { prefix, shards in
+        let whole = Buffer<A>(count: context.communicator.isCoordinator ? network.layout.count : 0)
+        try reducer.gather(shards: shards) { bucket, values in
+          guard whole.count > 0 else { return }
           (whole.pointer + bucket.lowerBound).update(from: values.baseAddress!, count: bucket.count)
         }
+        return (prefix, whole)
       }
-      return (prefix, whole)
     }
   }
 
@@ -125,6 +126,7 @@ package final class TrainingStep<E: Element> {
       pass = .regularized(gradients, tangentWeight: lambda / tangentScale.scale)
     }
     network.add(bars.map(\.parameters), to: gradients)
+    try settle()
     try reducer?.begin()
     try timeline.measure(.phase, "backward") {
       try passes.backward(bars.map(\.values), pass, run)
@@ -157,7 +159,9 @@ package final class TrainingStep<E: Element> {
   /// The first tensor with an Inf or NaN, or nil; the same on every rank.
   private func nonfiniteGradient() throws -> String? {
     let slots = network.layout.slots
-    let found = gradients.firstNonfinite(network.layout, optimizer.shards, context.accumulating)
+    let found = timeline.measure(.optimizer, "finite") {
+      gradients.firstNonfinite(network.layout, optimizer.shards, context.accumulating)
+    }
     var left = [Double(found.map { slots.count - $0 } ?? 0)]
     if isSharded { try context.communicator.allreduce(&left, .max) }
     return left[0] > 0 ? slots[slots.count - Int(left[0])].name : nil
@@ -203,13 +207,13 @@ package final class TrainingStep<E: Element> {
       result.overflowed
       ? "a gradient of a feature (msgr.at)"
       : result.loss.total.isFinite
-        ? try timeline.measure(.optimizer, "finite") { try nonfiniteGradient() }
+        ? try nonfiniteGradient()
         : firstNonfinite(in: result)
     let tangentScaleOfStep = tangentScale.scale
     var norm: Double?
     if lossScale.update(finite: culprit == nil) {
       if regularizer != nil { _ = tangentScale.update(finite: true) }
-      try timeline.measure(.optimizer, "update") {
+      timeline.measure(.optimizer, "update") {
         var gradientScale = 1 / scale
         if largestNorm > 0 {
           let slots = network.layout.slots.filter { !(freezesTrunk && network.trunkTensors.contains($0.name)) }
@@ -223,9 +227,10 @@ package final class TrainingStep<E: Element> {
         if isSharded { reducer?.gather(parameters.values) }
         penalty?.update(gradientScale: 1 / scale, learningRate: learningRate, context.accumulating)
         result.updates.commit()
-        guard let average else { return }
+      }
+      if let average {
         try settle()
-        average.update(from: parameters, context.accumulating)
+        timeline.measure(.optimizer, "average") { average.update(from: parameters, context.accumulating) }
       }
     }
     return StepResult(
