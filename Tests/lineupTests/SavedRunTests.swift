@@ -47,7 +47,7 @@ extension UntimedCommandTests {
       }
       #expect(outcome.code == 75, "\(outcome.errors)")
       let state = try Checkpoint(path: scratch("run")).state
-      #expect(files.latest == RunFiles.name(state.step) && outcome.output.contains("after step \(state.step); go on"))
+      #expect(files.latest == RunFiles.name(state.step) && outcome.output.contains("after step \(state.step)\n"))
       #expect(try files.metrics().trainingSteps == Array(1...state.step))
       // The newest good one by number stays too, whatever wrote it.
       #expect(try checkpoints("run").contains("step-00000024") || state.step >= 24)

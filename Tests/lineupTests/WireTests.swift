@@ -116,17 +116,15 @@ extension CommandTests {
         }
       }
       try train("whole", nil, steps: 12, sharded: false)
-      for ranks in [2, 3] {
-        try train("\(ranks)", ranks, steps: 12, sharded: true, "--trace", scratch("\(ranks).json"))
-        try expectTheSame("\(ranks)")
-        #expect(try scratch.text("\(ranks).json").contains(" parameters\""))
-      }
+      try train("3", 3, steps: 12, sharded: true, "--trace", scratch("3.json"))
+      try expectTheSame("3")
+      #expect(try scratch.text("3.json").contains(" parameters\""))
       try train("begun", 3, steps: 5, sharded: true)
       try train("begun", 2, steps: 9, sharded: true, "--resume")
       try train("begun", nil, steps: 12, sharded: false, "--resume")
       try expectTheSame("begun")
       let forecast = try Command.run([
-        "forecast", "--trace", scratch("2.json"), "--hosts", "2", "--network", "1gbit,50us",
+        "forecast", "--trace", scratch("3.json"), "--hosts", "2", "--network", "1gbit,50us",
       ])
       #expect(forecast.code == 65 && forecast.complaints.first?.contains("optimizer.sharded") == true)
     }
