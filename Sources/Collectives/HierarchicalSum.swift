@@ -3,7 +3,7 @@
 /// what they have. Where hosts have different numbers of ranks, one ring goes through all of them, host by host.
 ///
 /// The additions of an element have an order that follows from the hosts, and every rank gets the same sum.
-package struct HierarchicalSum: ShardedSums, Sendable {
+package struct HierarchicalSum: ShardedSums {
   /// In memory that ranks share a message costs more than its bytes.
   private static let hostSegment = (bytes: 256 << 10, window: 4)
   /// On a network: behind what a rank has under way others' messages wait for a millisecond or two at 1 Gbit/s. A message goes without

@@ -11,10 +11,12 @@ package struct LabelNames: Codable, Sendable, Equatable {
   package var isEmpty: Bool { identities.isEmpty && cameras.isEmpty }
 
   /// As people call it: by its name, or where it has none by its number.
-  package func camera(_ number: Int) -> String { shown(cameras[number], number) }
-  package func identity(_ number: Int) -> String { shown(identities[number], number) }
+  package func camera(_ number: Int) -> String { cameras[number] ?? "\(number)" }
+  package func identity(_ number: Int) -> String { identities[number] ?? "\(number)" }
 
-  private func shown(_ name: String?, _ number: Int) -> String {
-    name.map { Printable.line($0, limit: 60) } ?? "\(number)"
-  }
+  /// The same as a table or a picture has room for it.
+  package func shownCamera(_ number: Int) -> String { Self.shown(camera(number)) }
+  package func shownIdentity(_ number: Int) -> String { Self.shown(identity(number)) }
+
+  package static func shown(_ name: String) -> String { Printable.line(name, limit: 60) }
 }

@@ -91,7 +91,7 @@ package struct CameraFilter: Sendable, Equatable {
   }
 
   private static func listed(_ cameras: [Int], _ names: [Int: String]) -> String {
-    cameras.prefix(20).map { Printable.line(names[$0] ?? "\($0)", limit: 60) }.joined(separator: ", ")
+    cameras.prefix(20).map { LabelNames.shown(names[$0] ?? "\($0)") }.joined(separator: ", ")
       + (cameras.count > 20 ? ", …" : "")
   }
 }

@@ -11,8 +11,8 @@ struct SearchResult: Encodable {
     let identityName: String?, cameraName: String?
     let path: String
 
-    var shownIdentity: String { identityName.map { Printable.line($0, limit: 60) } ?? "\(identity)" }
-    var shownCamera: String { cameraName.map { Printable.line($0, limit: 60) } ?? "\(camera)" }
+    var shownIdentity: String { LabelNames.shown(identityName ?? "\(identity)") }
+    var shownCamera: String { LabelNames.shown(cameraName ?? "\(camera)") }
   }
   let query: String
   /// Of `DistanceMetric`.

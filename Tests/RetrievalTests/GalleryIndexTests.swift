@@ -132,6 +132,9 @@ import Testing
     #expect(try !IndexUpdate(of: [sample("a")], opened).isNothing)
     let gallery = try Gallery(opened) { count, body in for index in 0..<count { body(index) } }
     #expect(gallery.names == names && gallery.names.camera(2) == "door, 2nd" && gallery.names.camera(5) == "5")
+    // What a filter is asked for by is the whole name, however little of it is shown.
+    let long = LabelNames(cameras: [1: String(repeating: "door ", count: 30) + "1"])
+    #expect(long.camera(1) == long.cameras[1] && long.shownCamera(1).count < 70)
   }
 
   @Test func namedCamerasAreChosenByName() throws {

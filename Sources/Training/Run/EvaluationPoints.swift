@@ -34,7 +34,8 @@ struct EvaluationPoints {
       columns: ["identity", "camera", "image", "set"],
       rows: points.map { point in
         [
-          names.identity(point.features.identities[point.row]), names.camera(point.features.cameras[point.row]),
+          names.shownIdentity(point.features.identities[point.row]),
+          names.shownCamera(point.features.cameras[point.row]),
           URL(fileURLWithPath: point.features.paths[point.row]).lastPathComponent, point.set,
         ]
       })

@@ -151,8 +151,9 @@ package final class TrainingStep<E: Element> {
   }
 
   /// Until parameters are whole up to `index`.
-  private func wait(_ index: Int) throws {
+  private func wait(_ index: @autoclosure () -> Int) throws {
     guard isSharded else { return }
+    let index = index()
     try timeline.measure(.reduction, "parameters of all ranks") { try reducer?.require(index) }
   }
 

@@ -72,10 +72,10 @@ struct JudgedRuns {
     var pictures = SamplePictures(
       dataset.query + dataset.gallery, configuration, width: 96, height: 96 * configuration.aspect)
     func entry(_ features: LabelledFeatures, _ row: Int, _ what: String) -> RankingSheet.Entry {
-      let identity = "identity \(dataset.names.identity(features.identities[row]))", words = "\(what), \(identity)"
+      let identity = "identity \(dataset.names.shownIdentity(features.identities[row]))", words = "\(what), \(identity)"
       return RankingSheet.Entry(
         pictures.picture(features.paths[row], label: words), .plain,
-        [identity, "camera \(dataset.names.camera(features.cameras[row]))"])
+        [identity, "camera \(dataset.names.shownCamera(features.cameras[row]))"])
     }
     func list(_ pairs: [HardPair]) throws -> String {
       let items = try pairs.map { pair in
@@ -101,7 +101,7 @@ struct JudgedRuns {
     guard !keys.isEmpty else { return "" }
     let rows = keys.prefix(400).map { key in
       (
-        name: "camera \(names.camera(key[0])) in camera \(names.camera(key[1]))",
+        name: "camera \(names.shownCamera(key[0])) in camera \(names.shownCamera(key[1]))",
         cells: pairs.map { pairs in
           guard let pair = pairs.first(where: { $0.queryCamera == key[0] && $0.galleryCamera == key[1] }) else {
             return "–"

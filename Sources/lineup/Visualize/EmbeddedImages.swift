@@ -38,10 +38,10 @@ struct EmbeddedImages {
     var pictures = SamplePictures(samples, configuration, width: 34, height: 34 * configuration.aspect)
     let numbers = Dictionary(uniqueKeysWithValues: Set(features.identities).sorted().enumerated().map { ($1, $0) })
     let items = (0..<count).map { row in
-      let identity = features.identities[row], name = names.identity(identity)
+      let identity = features.identities[row], name = names.shownIdentity(identity)
       return EmbeddingMap.Item(
         pictures.picture(
-          features.paths[row], label: "identity \(name), camera \(names.camera(features.cameras[row]))"),
+          features.paths[row], label: "identity \(name), camera \(names.shownCamera(features.cameras[row]))"),
         plane[row], identity: numbers[identity]!, label: name)
     }
     for reason in pictures.damaged { say("not drawn: \(reason)") }

@@ -120,20 +120,20 @@ struct QueryRankings {
   private func row(of list: RankedList, _ pictures: inout SamplePictures) -> RankingSheet.Row {
     let path = query.paths[list.query], cameras = areCamerasTold, names = dataset.names
     func captions(_ first: String, _ features: LabelledFeatures, _ row: Int) -> [String] {
-      [first, "identity \(names.identity(features.identities[row]))"]
-        + (cameras ? ["camera \(names.camera(features.cameras[row]))"] : [])
+      [first, "identity \(names.shownIdentity(features.identities[row]))"]
+        + (cameras ? ["camera \(names.shownCamera(features.cameras[row]))"] : [])
     }
     let entries = list.images.enumerated().map { position, image in
       let words = "rank \(position + 1)", state = image.isMatch ? "right" : "wrong"
       return RankingSheet.Entry(
         pictures.picture(
           gallery.paths[image.row],
-          label: "\(words), identity \(names.identity(gallery.identities[image.row])), \(state)"),
+          label: "\(words), identity \(names.shownIdentity(gallery.identities[image.row])), \(state)"),
         image.isMatch ? .right : .wrong,
         captions("\(words) · \(Self.shown(image.distance))", gallery, image.row))
     }
     let asked = RankingSheet.Entry(
-      pictures.picture(path, label: "query, identity \(names.identity(query.identities[list.query]))"), .query,
+      pictures.picture(path, label: "query, identity \(names.shownIdentity(query.identities[list.query]))"), .query,
       captions("query", query, list.query))
     return RankingSheet.Row(ShownName.last(path), Self.remark(of: list), query: asked, images: entries)
   }
